@@ -1,0 +1,44 @@
+"""inferatlas: which accelerator, how many and in which layout for a language model, and how sure that is.
+
+The names below are the commands: ``inferatlas.recommend(...)`` answers what ``inferatlas recommend`` does.
+Nothing is imported until it is used.
+
+>>> import inferatlas
+>>> inferatlas.predict("llama-3.1-8b", "nvidia-h100-sxm", concurrency=1, isl=128, osl=128).bound
+'memory_bandwidth'
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from inferatlas import predict
+    from inferatlas.catalogue.accelerators import accelerators, load_accelerator
+    from inferatlas.catalogue.models import load_model, models
+    from inferatlas.decide.explore import explore
+    from inferatlas.decide.recommend import recommend
+
+_NAMES = {
+    "accelerators": ("inferatlas.catalogue.accelerators", "accelerators"),
+    "explore": ("inferatlas.decide.explore", "explore"),
+    "load_accelerator": ("inferatlas.catalogue.accelerators", "load_accelerator"),
+    "load_model": ("inferatlas.catalogue.models", "load_model"),
+    "models": ("inferatlas.catalogue.models", "models"),
+    "recommend": ("inferatlas.decide.recommend", "recommend"),
+}
+__all__ = ["__version__", "accelerators", "explore", "load_accelerator", "load_model", "models", "predict", "recommend"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "predict":  # a package that answers when it is called
+        return _import_module("inferatlas.predict")
+    if name not in _NAMES:
+        raise AttributeError(f"module 'inferatlas' has no attribute '{name}'")
+    module, attribute = _NAMES[name]
+    return getattr(_import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

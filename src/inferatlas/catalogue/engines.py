@@ -1,0 +1,107 @@
+"""Serving engines: the defaults that decide how much memory, how many tokens and how many sequences a step gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from inferatlas.catalogue import names
+from inferatlas.catalogue.accelerator import Accelerator
+from inferatlas.catalogue.documents import read_document
+from inferatlas.catalogue.factfile import bad, check_keys, read_facts
+from inferatlas.catalogue.facts import FactSheet
+from inferatlas.catalogue.memory import main_memory_bytes
+
+FOLDER = "engines"
+_KEYS = ("id", "name", "support_field", "facts")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One serving engine. ``support_field`` is the fact of an accelerator that says whether it runs there.
+
+    Facts: ``memory_fraction`` (of ``memory_basis``: *total* memory of a device, or what is *free* once the weights
+    are loaded; *reserve* where the engine keeps ``memory_reserve`` bytes instead), ``kv_block_tokens``,
+    ``max_batched_tokens`` and ``max_sequences`` of one step.
+    """
+
+    id: str
+    name: str
+    aliases: tuple[str, ...]
+    support_field: str
+    facts: FactSheet
+    file: str
+
+    def default(self, field: str, accelerator: Accelerator) -> float | None:
+        """The engine's default of ``field`` on ``accelerator``, in SI; None if it has none.
+
+        Engines choose some defaults by the memory of the device (``<field>.small_device``, ``<field>.large_device``).
+
+        Examples
+        --------
+        >>> from inferatlas.catalogue.accelerators import load_accelerator
+        >>> vllm = load_engine("vllm")
+        >>> [vllm.default("max_batched_tokens", load_accelerator(name)) for name in ("h100", "a100", "l4")]
+        [8192.0, 2048.0, 2048.0]
+        """
+        card = main_memory_bytes(accelerator)
+        memory = card and card / accelerator.devices_per_card  # an engine sees the devices of a card one by one
+        below, above = self.facts.number("small_device.memory_below"), self.facts.number("large_device.memory_from")
+        small_names = (self.facts.text("small_device.names") or "").split()
+        if any(name in accelerator.id for name in small_names) or (memory and below and memory < below):
+            return self._sized(field, "small_device")
+        if memory and above and memory >= above:
+            return self._sized(field, "large_device")
+        return self.facts.number(field)
+
+    def _sized(self, field: str, size: str) -> float | None:
+        sized = self.facts.number(f"{field}.{size}")
+        return self.facts.number(field) if sized is None else sized
+
+    def support(self, accelerator: Accelerator) -> str | None:
+        """*official*, *experimental* or *none* on ``accelerator``; None if nothing is known.
+
+        The vendor's own stack (engine ``native``) is supported wherever the accelerator names one.
+        """
+        stated = accelerator.facts.text(self.support_field)
+        if self.support_field == "software.proprietary_sdk":
+            return "official" if stated else None
+        return stated
+
+
+def engine_ids() -> tuple[str, ...]:
+    """The slugs of the catalogue's engines, sorted."""
+    return names.ids(FOLDER)
+
+
+def engines() -> tuple[Engine, ...]:
+    """Every engine of the catalogue, in the order of their slugs."""
+    return tuple(load_engine(one) for one in engine_ids())
+
+
+def load_engine(name_or_path: str | Path) -> Engine:
+    """One engine by slug, alias, full name or the path of a YAML file (errors as `load_accelerator`)."""
+    file = names.find(FOLDER, "engine", str(name_or_path))
+    return read_engine(file) if names.is_path(str(name_or_path)) else _own(file)
+
+
+@lru_cache(maxsize=32)
+def _own(file: Path) -> Engine:
+    return read_engine(file)
+
+
+def read_engine(file: str | Path) -> Engine:
+    """Read and check one engine file, uncached."""
+    document = read_document(file)
+    data = document.data
+    check_keys(document, (), data, _KEYS, ("aliases",))
+    for key in ("id", "name", "support_field"):
+        if not isinstance(data[key], str) or not data[key]:
+            raise bad(document, "a text is needed here", key)
+    if not data["support_field"].startswith("software."):
+        raise bad(document, f"'{data['support_field']}' is not a fact on software", "support_field")
+    return Engine(
+        data["id"], data["name"], tuple(data.get("aliases", ())), data["support_field"],
+        read_facts(document, "engine"), str(file),
+    )  # fmt: skip

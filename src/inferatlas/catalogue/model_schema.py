@@ -1,0 +1,169 @@
+"""The form of a model file: what `catalogue/data/models/*.yaml` and a user's own file must look like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import MISSING, fields, replace
+from typing import Any, TypeVar
+
+from inferatlas.catalogue import names
+from inferatlas.catalogue.documents import Document
+from inferatlas.catalogue.factfile import bad, check_keys, read_facts
+from inferatlas.catalogue.facts import PROVENANCES, Fact, FactSheet
+from inferatlas.catalogue.model import Attention, FeedForward, Layers, ModelConfig
+
+KINDS = ("dense", "moe", "ssm", "hybrid", "linear rnn", "encoder-decoder", "embedding")
+WEIGHTS = ("fp32", "bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4")
+LARGEST = 2**40  # no size comes near; keeps absurd numbers out of the arithmetic
+
+# Keys of ``config:`` that are fields of `ModelConfig` (their types are the fields' own), then where they were read.
+_SIZES = ("hidden", "vocab", "tied_embeddings", "context_length")
+_MORE = ("position_embeddings", "norm_bias", "lm_head_bias", "other_parameters", "checkpoint_weights")
+_ORIGIN = ("address", "provenance", "confidence")
+# A fact read in the configuration says ``source: config`` instead of repeating its source, address and confidence.
+FROM_CONFIG = "config"
+
+At = tuple[str | int, ...]
+Block = TypeVar("Block", Attention, FeedForward)
+
+
+def to_model(document: Document) -> ModelConfig:
+    """Check a document against the form and build the model.
+
+    Raises
+    ------
+    BadInput : with file, line and dotted field of the first thing that is wrong.
+    """
+    data = document.data
+    optional = ("hf_id", "aliases", "not_modelled", "note", "facts")
+    check_keys(document, (), data, ("id", "name", "family", "kind", "config"), optional)
+    for key in ("id", "name", "family", "hf_id", "not_modelled", "note"):
+        if key in data:
+            _text(document, (key,))
+    if data["id"] != names.slug(data["id"]):
+        raise bad(document, f"'{data['id']}' is not a slug", "id", allowed="lower-case words joined by hyphens")
+    _one_of(document, ("kind",), KINDS)
+    aliases = data.get("aliases", [])
+    if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
+        raise bad(document, "a list of texts is needed here", "aliases", allowed='[llama-8b, "8b"]')
+    config = _checked_config(document)
+    return ModelConfig(
+        id=data["id"], name=data["name"], family=data["family"], kind=data["kind"], hf_id=data.get("hf_id"),
+        aliases=tuple(aliases), not_modelled=data.get("not_modelled"), layers=tuple(_layers(document)),
+        facts=FactSheet(_facts(document)), file=document.file,
+        **{key: config[key] for key in _SIZES + _MORE if key in config},
+    )  # fmt: skip
+
+
+def _checked_config(document: Document) -> dict[str, Any]:
+    config = document.data["config"]
+    check_keys(document, ("config",), config, (*_SIZES, "layers", "source"), (*_MORE, *_ORIGIN))
+    types = {field.name: field.type for field in fields(ModelConfig)}
+    for key in _SIZES + _MORE:
+        if key in config and key != "checkpoint_weights":
+            _size(document, ("config", key), str(types[key]), least=1 if key in _SIZES else 0)
+    for key in ("source", *_ORIGIN):
+        if key in config:
+            _text(document, ("config", key))
+    for key, words in (("checkpoint_weights", WEIGHTS), ("provenance", PROVENANCES)):
+        if key in config:
+            _one_of(document, ("config", key), words)
+    if not isinstance(config["layers"], list):
+        raise bad(document, "a list of groups of layers is needed here", "config", "layers")
+    if not config["layers"] and "not_modelled" not in document.data:
+        raise bad(document, "no layers", "config", "layers", allowed="[] only where not_modelled says why")
+    return config
+
+
+def _layers(document: Document) -> Iterator[Layers]:
+    for i, group in enumerate(document.data["config"]["layers"]):
+        at: At = ("config", "layers", i)
+        check_keys(document, at, group, ("count", "attention", "ffn"), ("norms",))
+        _size(document, (*at, "count"), "int", least=1)
+        if "norms" in group:
+            _size(document, (*at, "norms"), "int", least=0)
+        attention = None if group["attention"] is None else _block(document, (*at, "attention"), Attention)
+        ffn = None if group["ffn"] is None else _block(document, (*at, "ffn"), FeedForward)
+        for part, message in (("attention", _odd_attention(attention)), ("ffn", _odd_ffn(ffn))):
+            if message:
+                raise bad(document, message, *at, part)
+        yield Layers(group["count"], attention, ffn, group.get("norms", 2))
+
+
+def _block(document: Document, at: At, form: type[Block]) -> Block:
+    """An `Attention` or `FeedForward` from a mapping with its fields as keys; fields without default are required."""
+    data = _at(document, at)
+    required = [field.name for field in fields(form) if field.default is MISSING]
+    check_keys(document, at, data, required, [field.name for field in fields(form) if field.name not in required])
+    for field in fields(form):
+        if field.name in data:
+            _size(document, (*at, field.name), str(field.type), least=1 if field.default in (MISSING, None) else 0)
+    return form(**data)
+
+
+def _odd_attention(a: Attention | None) -> str | None:
+    if a is None:
+        return None
+    if a.heads % a.kv_heads:
+        return f"kv_heads ({a.kv_heads}) does not divide heads ({a.heads})"
+    if a.is_mla and not (a.rope_dim and a.v_dim):
+        return "an attention with kv_lora (MLA) needs rope_dim and v_dim"
+    if not a.is_mla and (a.q_lora or a.rope_dim or a.v_dim):
+        return "q_lora, rope_dim and v_dim belong to MLA, which needs kv_lora"
+    return None
+
+
+def _odd_ffn(f: FeedForward | None) -> str | None:
+    if f is None:
+        return None
+    if f.is_moe and not 0 < f.top_k <= f.experts:
+        return f"top_k ({f.top_k}) does not lie between 1 and experts ({f.experts})"
+    if not f.is_moe and (f.top_k or f.shared_experts or f.router_bias):
+        return "top_k, shared_experts and router_bias need experts"
+    if bool(f.shared_experts) != bool(f.shared_width):
+        return "shared_experts and shared_width go together"
+    return None
+
+
+def _facts(document: Document) -> Iterator[Fact]:
+    """The configuration as a whole as the first fact (what the shapes rest on), then the file's own."""
+    config, note = document.data["config"], document.data.get("note", "")
+    layers = sum(group["count"] for group in config["layers"])
+    shapes = f"{f'{layers} layers, ' if layers else ''}hidden {config['hidden']}, vocabulary {config['vocab']}"
+    provenance = config.get("provenance", "retrieved")
+    origin = {"source": config["source"], "address": config.get("address"), "confidence": config.get("confidence", "")}
+    status = "unverified" if provenance == "recalled" else "chosen"
+    yield Fact("config", shapes, "", shapes, "", "", status, provenance, note=note, **origin)
+    for fact in read_facts(document, "model") if "facts" in document.data else ():
+        yield replace(fact, **origin) if fact.source == FROM_CONFIG else fact
+
+
+def _at(document: Document, at: At) -> Any:
+    value: Any = document.data
+    for step in at:
+        value = value[step]
+    return value
+
+
+def _size(document: Document, at: At, kind: str, least: int) -> None:
+    """``kind`` is the annotation of a field: ``bool``, ``int`` or ``int | None``."""
+    value = _at(document, at)
+    if kind == "bool":
+        if not isinstance(value, bool):
+            raise bad(document, f"'{value}' is not a truth value", *at, allowed="true or false")
+    elif value is None and "None" in kind:
+        pass
+    elif isinstance(value, bool) or not isinstance(value, int) or not least <= value < LARGEST:
+        raise bad(document, f"'{value}' is not a whole number >= {least}", *at, allowed=f"{least} to {LARGEST - 1}")
+
+
+def _text(document: Document, at: At) -> None:
+    value = _at(document, at)
+    if not isinstance(value, str) or not value.strip():
+        raise bad(document, "a text is needed here", *at)
+
+
+def _one_of(document: Document, at: At, words: tuple[str, ...]) -> None:
+    value = _at(document, at)
+    if value not in words:
+        raise bad(document, f"'{value}' is not allowed here", *at, allowed=", ".join(words))

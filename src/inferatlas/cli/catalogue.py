@@ -1,0 +1,117 @@
+"""``inferatlas catalogue``: what is known, on which source, where sources disagree, and whether files are sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from inferatlas.cli.emitting import TYPED, Sink
+from inferatlas.cli.flags import Out
+
+app = App(name="catalogue", help="Accelerators, models and engines with every fact and its source.")
+Kind = Literal["accelerators", "models", "engines", "workloads"]
+
+
+@app.command(name="list")
+def list_(kind: Kind | None = None, /, *, out: Out = Out()) -> int:  # noqa: B008 - frozen
+    """Names of accelerators, models, engines and workloads, with the figures they are known by.
+
+    Parameters
+    ----------
+    kind
+        Only these.
+    """
+    from inferatlas.catalogue.accelerators import accelerators
+    from inferatlas.catalogue.engines import engines
+    from inferatlas.catalogue.models import models
+    from inferatlas.show.lists import list_page, list_rows, workload_rows
+    from inferatlas.show.output import Result
+
+    sink = Sink(out.format, out.output, out.quiet)
+    makers = {
+        "accelerators": lambda: list_rows(accelerators()),
+        "models": lambda: list_rows(models().values()),
+        "engines": lambda: list_rows(engines()),
+        "workloads": workload_rows,
+    }
+    lists = {name: make() for name, make in makers.items() if kind in (None, name)}
+    rows = [row for found in lists.values() for row in found]
+    sink.put(Result(lambda: lists, lambda: rows, lambda: list_page(rows, TYPED.get())))
+    return 0
+
+
+@app.command
+def show(name: str, /, *, out: Out = Out()) -> int:  # noqa: B008
+    """Every fact about one accelerator, model or engine: value, unit, condition, status and source.
+
+    Parameters
+    ----------
+    name
+        Name in the catalogue, or a file.
+    """
+    from inferatlas.show.facts import fact_rows, find_thing, thing_dict, thing_page
+    from inferatlas.show.output import Result
+
+    sink = Sink(out.format, out.output, out.quiet)
+    thing = find_thing(name)
+    sink.put(Result(lambda: thing_dict(thing), lambda: fact_rows(thing), lambda: thing_page(thing, TYPED.get())))
+    return 0
+
+
+@app.command
+def conflicts(name: str | None = None, /, *, out: Out = Out()) -> int:  # noqa: B008
+    """Where sources disagree: the value in use, the others, and why.
+
+    Parameters
+    ----------
+    name
+        Only this accelerator.
+    """
+    from dataclasses import asdict
+
+    from inferatlas.catalogue.accelerators import load_accelerator
+    from inferatlas.catalogue.conflicts import conflicts as all_conflicts
+    from inferatlas.show.facts import conflict_rows, conflicts_page
+    from inferatlas.show.output import Result
+
+    sink = Sink(out.format, out.output, out.quiet)
+    wanted = None if name is None else load_accelerator(name).id
+    found = [one for one in all_conflicts() if wanted in (None, one.accelerator)]
+    sink.put(
+        Result(
+            lambda: {"count": len(found), "conflicts": [asdict(one) | {"reason": one.reason} for one in found]},
+            lambda: conflict_rows(found),
+            lambda: conflicts_page(found, TYPED.get()),
+        )
+    )
+    return 0
+
+
+@app.command
+def check(
+    path: Annotated[Path | None, Parameter(help="A YAML file or a folder of them; default: the catalogue.")] = None,
+    /,
+    *,
+    out: Out = Out(),  # noqa: B008
+) -> int:
+    """Read files strictly and hold their facts against each other.
+
+    Exit code 2 if something must be mended, 5 if all that is wrong is facts that contradict each other.
+    """
+    from inferatlas.catalogue.check import check as findings_of
+    from inferatlas.show.findings import exit_code, finding_rows, findings_page
+    from inferatlas.show.output import Result
+
+    sink = Sink(out.format, out.output, out.quiet)
+    rows = finding_rows(findings_of(path))
+    code = exit_code(rows)
+    sink.put(
+        Result(
+            lambda: {"sound": code == 0, "findings": rows},
+            lambda: rows,
+            lambda: findings_page(rows, TYPED.get()),
+        )
+    )
+    return code

@@ -1,0 +1,62 @@
+"""``inferatlas explore``: every feasible design over a range of loads."""
+
+from __future__ import annotations
+
+from inferatlas.cli import flags
+from inferatlas.cli.emitting import TYPED, Sink
+
+
+def explore(
+    *,
+    model: flags.Model,
+    workload: flags.Named = None,
+    isl: flags.Isl = None,
+    osl: flags.Osl = None,
+    concurrency: flags.Levels = (),
+    accelerator: flags.Accelerators = (),
+    vendor: flags.Vendors = (),
+    weights: flags.WeightChoices = (),
+    engine: flags.Engine = None,
+    kv_cache: flags.KvCache = None,
+    max_count: flags.MaxCount = 8,
+    economics: flags.Economics = flags.Economics(),  # noqa: B008 - frozen
+    out: flags.Out = flags.Out(),  # noqa: B008
+) -> int:
+    """Every feasible design at every concurrency, one row each; the table shows the best of each accelerator."""
+    import numpy as np
+
+    from inferatlas.decide.explore import CONCURRENCIES
+    from inferatlas.decide.explore import explore as table_of
+    from inferatlas.show.exploration import exploration_page
+    from inferatlas.show.output import Result, as_rows
+
+    sink = Sink(out.format, out.output, out.quiet)
+    parts = [
+        table_of(
+            model,
+            workload=workload,
+            isl=isl,
+            osl=osl,
+            concurrency=(level,),
+            accelerators=accelerator or None,
+            vendors=vendor or None,
+            engine=engine,
+            weights=weights or None,
+            kv_cache=kv_cache,
+            max_count=max_count,
+            price=economics.price,
+            region=economics.region,
+            site=economics.site,
+        )
+        for level in sink.tracked(concurrency or CONCURRENCIES, "exploring")
+    ]
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    count = len(found["accelerator"])
+    sink.put(
+        Result(
+            lambda: {"count": count, "columns": list(found), "rows": as_rows(found)},
+            lambda: found,
+            lambda: exploration_page(found, TYPED.get()),
+        )
+    )
+    return 0 if count else 3

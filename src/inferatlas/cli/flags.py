@@ -1,0 +1,153 @@
+"""Flags that several commands share, grouped as people think of them. Names follow the tools of the field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from cyclopts import Group, Parameter, Token
+
+Objective = Literal["cost", "energy", "latency", "throughput", "carbon"]
+Format = Literal["table", "json", "jsonl", "csv", "parquet", "md"]
+
+SUBJECT, WORKLOAD, TARGET, DEPLOYMENT, LIMITS, COST, OUTPUT = (
+    Group(name, sort_key=place)
+    for place, name in enumerate(
+        ("Subject", "Workload", "Targets", "Deployment", "Limits", "Cost and carbon", "Output")
+    )
+)
+
+
+def split(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
+    """Values of a flag that may be repeated or hold several, separated by commas."""
+    return tuple(part.strip() for token in tokens for part in token.value.split(",") if part.strip())
+
+
+def whole_numbers(_: Any, tokens: Sequence[Token]) -> tuple[int, ...]:
+    """The same for whole numbers."""
+    return tuple(_whole(part, token) for token in tokens for part in token.value.split(","))
+
+
+def whole(_: Any, tokens: Sequence[Token]) -> int:
+    """A whole number as written: cyclopts would round 1.5 and read 0x10."""
+    return _whole(tokens[0].value, tokens[0])
+
+
+def _whole(text: str, token: Token) -> int:
+    from inferatlas.errors import BadInput
+
+    try:
+        return int(text)
+    except ValueError:
+        name = (token.keyword or "").lstrip("-").replace("-", "_") or None
+        raise BadInput(f"'{text}' is not a whole number", field=name, allowed="a whole number") from None
+
+
+def watts(_: Any, tokens: Sequence[Token]) -> float:
+    """Power with its unit: ``700 W``, ``10 kW``."""
+    from inferatlas.quantities import parse
+
+    return parse(tokens[0].value, "W", field="max_power")
+
+
+def flag(help: str, group: Group, *names: str, **more: Any) -> Parameter:
+    """A flag with the name of its argument, or the names given."""
+    return Parameter(name=names or None, help=help, group=group, **more)
+
+
+def integer(help: str, group: Group, *names: str) -> Parameter:
+    """A flag that takes a whole number."""
+    return flag(help, group, *names, converter=whole, n_tokens=1, metavar="INT")
+
+
+def several(help: str, group: Group, *names: str) -> Parameter:
+    """A flag that may be repeated."""
+    return flag(f"{help} Repeat, or separate by commas.", group, *names, converter=split, n_tokens=1)
+
+
+_ACCELERATOR = ("--accelerator", "-a", "--system", "--gpu")
+
+Model = Annotated[
+    str, flag("Name in the catalogue, Hugging Face name, config.json, or YAML file.", SUBJECT, "--model", "-m")
+]
+Accelerator = Annotated[str, flag("Name in the catalogue, or YAML file.", SUBJECT, *_ACCELERATOR)]
+Accelerators = Annotated[tuple[str, ...], several("Only these accelerators.", LIMITS, *_ACCELERATOR)]
+Vendors = Annotated[tuple[str, ...], several("Only these vendors.", LIMITS, "--vendor")]
+WeightChoices = Annotated[tuple[str, ...], several("Only these weight formats (bf16, fp8, int4, ...).", LIMITS)]
+MaxCount = Annotated[int, integer("Most accelerators, 1 to 1024.", LIMITS)]
+Engine = Annotated[str | None, flag("vllm, sglang, tensorrt-llm or native.", DEPLOYMENT)]
+KvCache = Annotated[str | None, flag("Format of the KV cache.", DEPLOYMENT)]
+Utilisation = Annotated[float, flag("Share of paid hours in use.", COST)]
+
+Named = Annotated[str | None, flag("chat, code, ... (`catalogue list workloads`), or YAML file.", WORKLOAD)]
+Isl = Annotated[int | None, integer("Input tokens per request.", WORKLOAD, "--isl", "--random-input-len")]
+Osl = Annotated[int | None, integer("Output tokens per request.", WORKLOAD, "--osl", "--random-output-len")]
+InFlight = Annotated[int | None, integer("Requests in flight.", WORKLOAD, "--concurrency", "--max-concurrency")]
+Levels = Annotated[
+    tuple[int, ...],
+    flag(
+        "Requests in flight: 1,8,64. Default: powers of two up to 1024.",
+        WORKLOAD,
+        "--concurrency",
+        "--max-concurrency",
+        converter=whole_numbers,
+        n_tokens=1,
+    ),
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """What is asked of the deployment."""
+
+    workload: Named = None
+    isl: Isl = None
+    osl: Osl = None
+    concurrency: InFlight = None
+    request_rate: Annotated[float | None, flag("Requests per second, instead of --concurrency.", WORKLOAD)] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What the deployment must keep."""
+
+    slo: Annotated[tuple[str, ...], flag('Target such as "ttft:p95<500ms"; repeat for more.', TARGET)] = ()
+    ttft: Annotated[str | None, flag("Mean time to first token: 500ms (bare numbers are milliseconds).", TARGET)] = None
+    itl: Annotated[str | None, flag("Mean inter-token latency: 50ms.", TARGET, "--itl", "--tpot")] = None
+    request_latency: Annotated[str | None, flag("Mean latency of a request: 10s.", TARGET)] = None
+
+    def texts(self) -> tuple[str, ...]:
+        """Every target as ``--slo`` would say it."""
+        short = {"ttft": self.ttft, "itl": self.itl, "latency": self.request_latency}
+        return (*self.slo, *(_mean(name, text) for name, text in short.items() if text is not None))
+
+
+def _mean(metric: str, text: str) -> str:
+    from inferatlas.quantities import parse
+    from inferatlas.workload import ServiceTarget
+
+    field = "request_latency" if metric == "latency" else metric
+    return ServiceTarget(metric, "mean", parse(text, "s", field=field, default_unit="ms"), "<").text()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Economics:
+    """What money and electricity cost."""
+
+    price: Annotated[float | None, flag("USD per accelerator-hour, instead of the catalogue's.", COST)] = None
+    region: Annotated[str, flag("Grid whose carbon counts.", COST)] = "USA"
+    site: Annotated[str, flag("Kind of data centre, for its PUE.", COST)] = "AWS"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Out:
+    """Where the result goes."""
+
+    format: Annotated[Format | None, flag("Default: a table, or what the file's extension says.", OUTPUT)] = None
+    output: Annotated[str | None, flag("File to write (- for stdout).", OUTPUT, "--output", "-o")] = None
+    quiet: Annotated[bool, flag("No progress, no remarks.", OUTPUT, "--quiet", "-q")] = False

@@ -1,0 +1,68 @@
+"""``inferatlas predict``: one deployment, with intervals, memory and breakdown."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from inferatlas.cli import flags
+from inferatlas.cli.emitting import TYPED, Sink
+from inferatlas.cli.flags import DEPLOYMENT, flag, integer
+
+Count = Annotated[int | None, integer("Accelerators; default: the fewest.", DEPLOYMENT, "--count", "--total-gpus")]
+Tp = Annotated[int | None, integer("Tensor parallelism.", DEPLOYMENT, "--tp", "--tensor-parallel-size")]
+Pp = Annotated[int | None, integer("Pipeline parallelism.", DEPLOYMENT, "--pp", "--pipeline-parallel-size")]
+Ep = Annotated[int | None, integer("Expert parallelism.", DEPLOYMENT, "--ep")]
+Dp = Annotated[int | None, integer("Replicas.", DEPLOYMENT, "--dp", "--data-parallel-size")]
+
+
+def predict(
+    *,
+    model: flags.Model,
+    accelerator: flags.Accelerator,
+    count: Count = None,
+    tp: Tp = None,
+    pp: Pp = None,
+    ep: Ep = None,
+    dp: Dp = None,
+    engine: flags.Engine = None,
+    weights: Annotated[str | None, flag("Format of the weights.", DEPLOYMENT)] = None,
+    activations: Annotated[str | None, flag("Format of the activations.", DEPLOYMENT)] = None,
+    kv_cache: flags.KvCache = None,
+    traffic: flags.Traffic = flags.Traffic(),  # noqa: B008 - frozen
+    economics: flags.Economics = flags.Economics(),  # noqa: B008
+    utilisation: flags.Utilisation = 1.0,
+    out: flags.Out = flags.Out(),  # noqa: B008
+) -> int:
+    """Latency, throughput, power, cost and carbon of one deployment, with 80 % intervals.
+
+    Exit code 3 if it does not fit: the reason, and the least count that would, are printed then.
+    """
+    from inferatlas.predict.question import ask
+    from inferatlas.show.output import Result
+    from inferatlas.show.prediction import prediction_page, prediction_rows
+
+    sink = Sink(out.format, out.output, out.quiet)
+    answer = ask(
+        model,
+        accelerator,
+        count=count,
+        tp=tp,
+        pp=pp,
+        ep=ep,
+        dp=dp,
+        engine=engine,
+        weights=weights,
+        activations=activations,
+        kv_cache=kv_cache,
+        workload=traffic.workload,
+        isl=traffic.isl,
+        osl=traffic.osl,
+        concurrency=traffic.concurrency,
+        request_rate=traffic.request_rate,
+        price=economics.price,
+        region=economics.region,
+        site=economics.site,
+        utilisation=utilisation,
+    )
+    sink.put(Result(answer.as_dict, lambda: prediction_rows(answer), lambda: prediction_page(answer, TYPED.get())))
+    return 0 if answer.fits else 3

@@ -1,0 +1,94 @@
+"""``inferatlas recommend``: search every accelerator and layout, rank what meets the targets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from inferatlas.cli import flags
+from inferatlas.cli.emitting import TYPED, Sink
+from inferatlas.cli.flags import LIMITS, OUTPUT, TARGET, flag, integer, watts
+
+
+def recommend(
+    *,
+    model: flags.Model,
+    traffic: flags.Traffic = flags.Traffic(),  # noqa: B008 - frozen
+    targets: flags.Targets = flags.Targets(),  # noqa: B008
+    objective: Annotated[flags.Objective, flag("What to rank by.", TARGET)] = "cost",
+    min_probability: Annotated[float, flag("Least probability of meeting all targets.", TARGET)] = 0.5,
+    accelerator: flags.Accelerators = (),
+    vendor: flags.Vendors = (),
+    weights: flags.WeightChoices = (),
+    engine: flags.Engine = None,
+    kv_cache: flags.KvCache = None,
+    max_count: flags.MaxCount = 64,
+    max_usd_per_hour: Annotated[float | None, flag("Budget of the deployment.", LIMITS)] = None,
+    max_power: Annotated[
+        float | None, flag('Power of the deployment: "10 kW".', LIMITS, converter=watts, n_tokens=1, metavar="POWER")
+    ] = None,
+    economics: flags.Economics = flags.Economics(),  # noqa: B008
+    utilisation: flags.Utilisation = 1.0,
+    top: Annotated[int, integer("Candidates to show; 0 for all.", OUTPUT)] = 10,
+    report: Annotated[str | None, flag("Also write a self-contained HTML page.", OUTPUT, metavar="FILE.html")] = None,
+    out: flags.Out = flags.Out(),  # noqa: B008
+) -> int:
+    """Search every accelerator, precision and layout, and rank what meets the targets.
+
+    Exit code 3 if nothing meets them: the reasons are printed then.
+    """
+    from inferatlas.decide.recommend import recommend as search
+    from inferatlas.show.output import Result
+    from inferatlas.show.recommendation import recommendation_page, recommendation_rows
+
+    sink, page = Sink(out.format, out.output, out.quiet), _html(report)
+    with sink.working("searching"):
+        found = search(
+            model,
+            workload=traffic.workload,
+            isl=traffic.isl,
+            osl=traffic.osl,
+            concurrency=traffic.concurrency,
+            request_rate=traffic.request_rate,
+            slo=targets.texts(),
+            objective=objective,
+            accelerators=accelerator or None,
+            vendors=vendor or None,
+            engine=engine,
+            weights=weights or None,
+            kv_cache=kv_cache,
+            max_count=max_count,
+            max_usd_per_hour=max_usd_per_hour,
+            max_power_w=max_power,
+            min_probability=min_probability,
+            top=top,
+            price=economics.price,
+            region=economics.region,
+            site=economics.site,
+            utilisation=utilisation,
+        )
+    if page is not None:
+        from inferatlas.show.report import write_report
+
+        with sink.working("drawing"):
+            write_report(found, page, command=TYPED.get())
+        sink.tell(f"wrote {page}")
+    sink.put(
+        Result(
+            found.as_dict,
+            lambda: recommendation_rows(found),
+            lambda: recommendation_page(found, TYPED.get()),
+        )
+    )
+    return 0 if found.candidates else 3
+
+
+def _html(report: str | None) -> Path | None:
+    from inferatlas.errors import BadInput
+    from inferatlas.show.output import check_writable
+
+    if report is not None and Path(report).suffix.lower() not in (".html", ".htm"):
+        raise BadInput(
+            f"'{report}' is no HTML file", field="report", allowed=".html, .htm", hint="--output writes tables"
+        )
+    return None if report is None else check_writable(report, "report")

@@ -1,0 +1,80 @@
+"""Apply service targets and budgets: who meets them, with which probability."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inferatlas.decide.search import Designs
+from inferatlas.predict.arrays import Floats
+from inferatlas.predict.performance.tails import percentile_of
+from inferatlas.workload import ServiceTarget
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Upper bounds on the whole deployment; None: unlimited. USD per hour counts rental or the given price."""
+
+    usd_per_hour: float | None = None
+    power_w: float | None = None
+
+
+def statistic(designs: Designs, target: ServiceTarget) -> tuple[Floats, Floats]:
+    """The value of a target's quantity for every design and the log standard deviation of its error."""
+    value, sigma = designs.metrics[target.quantity]
+    if target.statistic != "mean" and target.metric in ("ttft", "itl", "latency"):
+        cv = getattr(designs.predictions, f"{target.metric}_cv").astype(np.float64)
+        value = percentile_of(value, cv, target.statistic)
+    return value, np.broadcast_to(sigma, value.shape)
+
+
+def meets(
+    designs: Designs, targets: tuple[ServiceTarget, ...], least: float, scale: dict[int, float] | None = None
+) -> NDArray[np.bool_]:
+    """Designs that meet every target with probability ``least``; ``scale`` multiplies the bound of target i."""
+    changed = tuple(replace(t, bound=t.bound * (scale or {}).get(i, 1.0)) for i, t in enumerate(targets))
+    return designs.predictions.fits & (probability(designs, changed) >= least)
+
+
+def probability(designs: Designs, targets: tuple[ServiceTarget, ...]) -> Floats:
+    """Probability that each design meets every target, from the intervals; 0 where it does not fit.
+
+    Errors are lognormal; those of several targets are taken as independent, which understates the joint
+    probability where they go together (a conservative choice).
+    """
+    joint = designs.predictions.fits.astype(np.float64)
+    for target in targets:
+        value, sigma = statistic(designs, target)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distance = np.log(target.bound / value) * (1.0 if target.sense.startswith("<") else -1.0)
+            z = np.where(sigma > 0, distance / np.maximum(sigma, 1e-12), np.where(distance > 0, np.inf, -np.inf))
+        joint *= _normal_cdf(np.nan_to_num(z, nan=-np.inf))
+    return joint
+
+
+_erf: Any = np.frompyfunc(math.erf, 1, 1)  # scipy takes longer to import than this to answer for all designs
+
+
+def _normal_cdf(z: Floats) -> Floats:
+    return 0.5 * (1.0 + _erf(z / math.sqrt(2.0)).astype(np.float64))
+
+
+def within(designs: Designs, budget: Budget) -> NDArray[np.bool_]:
+    """Designs inside the budget; where the price or power of a part is unknown it cannot be shown to be inside."""
+    ok = np.ones(len(designs), dtype=bool)
+    with np.errstate(invalid="ignore"):
+        if budget.usd_per_hour is not None:
+            ok &= hourly_usd(designs) <= budget.usd_per_hour
+        if budget.power_w is not None:
+            ok &= designs.predictions.power_w <= budget.power_w
+    return ok
+
+
+def hourly_usd(designs: Designs) -> Floats:
+    """USD per hour of every design, NaN without a price."""
+    price = np.array([np.nan if e.usd_per_hour is None else e.usd_per_hour for e in designs.economics])
+    return price[designs.points.platform] * designs.points.accelerators

@@ -1,0 +1,163 @@
+"""Evaluate every design: accelerators x precisions x layouts, in one vectorised pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inferatlas.catalogue.accelerator import Accelerator
+from inferatlas.catalogue.accelerators import accelerator_ids, load_accelerator
+from inferatlas.catalogue.model import ModelConfig
+from inferatlas.errors import InferAtlasError, NoFeasibleAnswer
+from inferatlas.predict.answer import metric_arrays
+from inferatlas.predict.cost.economics import Economics, economics
+from inferatlas.predict.hardware.device import device
+from inferatlas.predict.llm.operators import Operators, operators
+from inferatlas.predict.mapping import layouts, reasons
+from inferatlas.predict.performance.platform import Platform, PlatformTable, platform_table
+from inferatlas.predict.performance.points import Points, Predictions, make_points
+from inferatlas.predict.performance.predictor import predict
+from inferatlas.predict.platforms import bind, supported_engines, weight_choices
+from inferatlas.workload import Workload
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An accelerator that is out, with the reason in code and words."""
+
+    accelerator: str
+    code: str
+    detail: str
+    least_count: int | None = None
+
+
+@dataclass(frozen=True)
+class Designs:
+    """Everything evaluated: points, predictions and metrics as arrays; what never became a point in ``rejected``."""
+
+    model: ModelConfig
+    workload: Workload
+    ops: Operators
+    table: PlatformTable
+    points: Points
+    predictions: Predictions
+    economics: list[Economics]
+    metrics: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    rejected: list[Rejected]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def platform(self, i: int) -> Platform:
+        return self.table.platforms[int(self.points.platform[i])]
+
+    def accelerator_index(self) -> tuple[list[str], NDArray[np.int32]]:
+        """Names of the accelerators in use, and which of them each point is on."""
+        names = sorted({p.device.id for p in self.table.platforms})
+        of_platform = np.array([names.index(p.device.id) for p in self.table.platforms], dtype=np.int32)
+        return names, of_platform[self.points.platform]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the search may use. ``accelerators``: names or files (None: the whole catalogue)."""
+
+    accelerators: tuple[str, ...] | None = None
+    vendors: tuple[str, ...] | None = None
+    engine: str | None = None
+    weights: tuple[str, ...] | None = None
+    kv_cache: str | None = None
+    max_count: int = 64
+    price: float | None = None
+    region: str = "USA"
+    site: str = "AWS"
+    utilisation: float = 1.0
+
+
+def evaluate(model: ModelConfig, workload: Workload, limits: Limits) -> Designs:
+    """Predict every legal design within the limits.
+
+    Raises
+    ------
+    NotModelled : the model has no performance model yet. NoFeasibleAnswer : nothing can be asked at all.
+    UnknownName : an accelerator, engine, region or site.
+    """
+    ops = operators(model)
+    platforms, costs, rejected = [], [], []
+    shapes: list[layouts.Layouts] = []
+    for name in limits.accelerators or accelerator_ids():
+        known = load_accelerator(name)
+        if limits.vendors and known.vendor.lower() not in {v.lower() for v in limits.vendors}:
+            rejected.append(Rejected(known.id, "vendor", f"{known.vendor} is not among the vendors asked for"))
+            continue
+        try:
+            found = _platforms(known, model, limits)
+        except NoFeasibleAnswer as error:
+            rejected.append(Rejected(known.id, error.code, str(error)))
+            continue
+        part = found[0].device
+        shape = layouts.enumerate_layouts(ops, part, limits.max_count)
+        if not len(shape):
+            rejected.append(Rejected(known.id, "layout", reasons.DETAILS[reasons.HEADS]))
+            continue
+        money = economics(
+            part.id,
+            part.architectural_class,
+            part.node,
+            price=limits.price,
+            region=limits.region,
+            site=limits.site,
+            utilisation=limits.utilisation,
+        )
+        for platform in found:
+            platforms.append(platform)
+            costs.append(money)
+            shapes.append(shape)
+    if not platforms:
+        words = "; ".join(f"{r.accelerator}: {r.detail}" for r in rejected[:5])
+        raise NoFeasibleAnswer(f"no accelerator can be asked: {words}", code="no_accelerator", field="accelerator")
+    table = platform_table(platforms, is_moe=bool(ops.experts))
+    owner = np.repeat(np.arange(len(platforms), dtype=np.int32), [len(s) for s in shapes])
+    points = make_points(
+        owner,
+        tp=np.concatenate([s.tp for s in shapes]),
+        pp=np.concatenate([s.pp for s in shapes]),
+        ep=np.concatenate([s.ep for s in shapes]),
+        dp=np.concatenate([s.dp for s in shapes]),
+        concurrency=np.nan if workload.concurrency is None else workload.concurrency,
+        request_rate=np.nan if workload.request_rate is None else workload.request_rate,
+        input_tokens=workload.input_tokens,
+        output_tokens=workload.output_tokens,
+        input_cv=workload.input_cv,
+        output_cv=workload.output_cv,
+    )
+    predictions = predict(ops, table, points, checked=True, dtype=np.float32)
+    metrics = metric_arrays(
+        predictions,
+        costs,
+        owner,
+        points.accelerators,
+        workload.total_tokens / workload.output_tokens,
+        workload.request_rate is not None,
+    )
+    return Designs(model, workload, ops, table, points, predictions, costs, metrics, rejected)
+
+
+def _platforms(known: Accelerator, model: ModelConfig, limits: Limits) -> list[Platform]:
+    """All platforms of one accelerator within the limits; raises the last reason if there is none."""
+    part = device(known)
+    if limits.engine and limits.engine not in supported_engines(known):
+        # bind() words the refusal with what would be allowed
+        return [bind(known, limits.engine)]
+    found: list[Platform] = []
+    last: InferAtlasError | None = None
+    for weights in limits.weights or weight_choices(model, part):
+        try:
+            found.append(bind(known, limits.engine, weights, kv_cache=limits.kv_cache))
+        except NoFeasibleAnswer as error:
+            last = error
+    if not found:
+        raise last or NoFeasibleAnswer(f"{known.id} has no weight format to try", code="precision", field="weights")
+    return found

@@ -1,0 +1,86 @@
+"""Why an accelerator is out: memory, target, budget, rate; with the number that decided."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inferatlas.decide.judge import Budget, hourly_usd, probability, statistic, within
+from inferatlas.decide.search import Designs, Rejected
+from inferatlas.predict.mapping import reasons
+from inferatlas.predict.performance.platform import platform_table
+from inferatlas.predict.question import least_count
+from inferatlas.quantities import show
+from inferatlas.workload import ServiceTarget
+
+_UNITS = {"ttft": "s", "itl": "s", "latency": "s", "output_tokens_per_s": "1/s", "total_tokens_per_s": "1/s"}
+
+
+def explain(
+    designs: Designs, targets: tuple[ServiceTarget, ...], budget: Budget, kept: set[str], max_count: int, least: float
+) -> list[Rejected]:
+    """One reason for every accelerator that was searched and has no candidate, beside those never searched."""
+    out = list(designs.rejected)
+    names, owner = designs.accelerator_index()
+    inside = within(designs, budget)
+    for k, name in enumerate(names):
+        if name in kept:
+            continue
+        mine = owner == k
+        fits = mine & designs.predictions.fits
+        if not fits.any():
+            out.append(_infeasible(designs, np.flatnonzero(mine), name, max_count))
+        elif not (fits & inside).any():
+            out.append(Rejected(name, "budget", _over_budget(designs, np.flatnonzero(fits), budget)))
+        else:
+            out.append(Rejected(name, "target", _missed(designs, np.flatnonzero(fits & inside), targets, least)))
+    return out
+
+
+def _infeasible(designs: Designs, mine: np.ndarray, name: str, max_count: int) -> Rejected:
+    codes = designs.predictions.reason[mine]
+    # a rate beyond capacity means memory was enough: the reason nearest to success
+    code = reasons.RATE if (codes == reasons.RATE).any() else int(np.bincount(codes).argmax())
+    least = None
+    detail = reasons.DETAILS[code]
+    if code in (reasons.WEIGHTS, reasons.KV_CACHE):
+        narrow = min(
+            (designs.table.platforms[int(p)] for p in np.unique(designs.points.platform[mine])),
+            key=lambda p: designs.table.bytes_w[designs.table.platforms.index(p)],
+        )
+        least = least_count(designs.ops, platform_table([narrow], is_moe=bool(designs.ops.experts)), designs.workload)
+        detail = f"does not fit on up to {max_count} accelerators" + (
+            f"; {narrow.precision.weights} weights need {least}" if least else ""
+        )
+    elif code == reasons.RATE:
+        detail = f"the rate exceeds what {max_count} accelerators can serve"
+    return Rejected(name, reasons.CODES[code], detail, least)
+
+
+def _over_budget(designs: Designs, fits: np.ndarray, budget: Budget) -> str:
+    words = []
+    if budget.usd_per_hour is not None:
+        price = hourly_usd(designs)[fits]
+        least = "its price is unknown" if np.isnan(price).all() else f"it needs at least {np.nanmin(price):.2f} USD/h"
+        words.append(f"{least} (budget {budget.usd_per_hour:g})")
+    if budget.power_w is not None:
+        power = designs.predictions.power_w[fits]
+        least = "its power is unknown" if np.isnan(power).all() else f"it draws at least {show(np.nanmin(power), 'W')}"
+        words.append(f"{least} (budget {show(budget.power_w, 'W')})")
+    return "; ".join(words)
+
+
+def _missed(designs: Designs, mine: np.ndarray, targets: tuple[ServiceTarget, ...], least: float) -> str:
+    """The best that each missed target gets on its own; else that they fail together or too likely."""
+    words = []
+    for target in targets:
+        values, _ = statistic(designs, target)
+        best = float(np.nanmin(values[mine]) if target.sense.startswith("<") else np.nanmax(values[mine]))
+        if not target.met(best):
+            unit = _UNITS[target.metric]
+            words.append(
+                f"{target.metric} {target.statistic} is {show(best, unit)} at best, {show(target.bound, unit)} asked"
+            )
+    if words:
+        return "; ".join(words)
+    likely = float(probability(designs, targets)[mine].max())
+    return f"the targets are met together with a probability of {likely:.2f} at best, {least:g} asked"

@@ -1,0 +1,110 @@
+"""One question's answer in words and intervals: what the commands print and Python returns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from inferatlas.predict.cost.carbon import operational_gco2e_per_million_tokens
+from inferatlas.predict.cost.economics import Economics
+from inferatlas.predict.cost.money import usd_per_million_tokens
+from inferatlas.predict.performance.points import Predictions
+from inferatlas.predict.performance.priors import Z80
+
+DEFINITIONS = {
+    "ttft_s": "time to first token, mean over requests, queueing included",
+    "itl_s": "(latency - TTFT) / (output tokens - 1), mean over requests",
+    "latency_s": "end to end, mean over requests",
+    "output_tokens_per_s": "output tokens, whole deployment",
+    "total_tokens_per_s": "input and output tokens, whole deployment",
+    "power_w": "all accelerators together",
+    "tokens_per_joule": "output tokens per joule of the accelerators",
+    "usd_per_million_tokens": "rental (or the given price), per million output tokens",
+    "usd_per_million_tokens_owned": "cost of ownership, per million output tokens",
+    "gco2e_per_million_tokens": "electricity of the accelerators with PUE, per million output tokens",
+    "gco2e_embodied_per_million_tokens": "share of making accelerators and hosts, per million output tokens",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A predicted quantity at 80 %: low, value, high."""
+
+    low: float
+    value: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one question. ``metrics`` holds None where a figure is unknown; infeasible has none at all."""
+
+    inputs: dict[str, Any]
+    fits: bool
+    reason: dict[str, Any] | None
+    metrics: dict[str, Interval | None]
+    bound: str | None
+    batch: float | None
+    memory: dict[str, float]
+    breakdown: list[dict[str, Any]]
+    label: str
+    fallbacks: list[str]
+    percentiles: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON of ``inferatlas predict --format json``."""
+        return asdict(self) | {"definitions": DEFINITIONS, "interval": 0.8}
+
+
+def metric_arrays(
+    predictions: Predictions, economics: list[Economics], owner: NDArray[np.int32], accelerators: ArrayLike,
+    tokens_per_request: ArrayLike, open_loop: ArrayLike,
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:  # fmt: skip
+    """Value and log standard deviation of every metric, for all points.
+
+    ``economics[owner[i]]`` applies to point i, which has ``accelerators[i]``; ``tokens_per_request`` is
+    (input + output)/output. In an open loop the throughput is the offered one and has no error of ours.
+    """
+
+    def column(name: str) -> NDArray[np.float64]:
+        values = [np.nan if (v := getattr(e, name)) is None else v for e in economics]
+        return np.array(values, dtype=np.float64).take(owner)
+
+    p = predictions
+    count = np.asarray(accelerators, dtype=np.float64)
+    rate_sigma = np.where(open_loop, 0.0, p.latency_sigma.astype(np.float64))
+    tokens = p.output_tokens_per_s
+    power_sigma = p.power_sigma.astype(np.float64)
+    energy_sigma = np.hypot(rate_sigma, power_sigma)
+    utilisation = column("utilisation")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        per_joule = tokens / p.power_w
+        rent = usd_per_million_tokens(column("usd_per_hour") * count, tokens, utilisation)
+        owned = usd_per_million_tokens(column("usd_per_hour_owned") * count, tokens, utilisation)
+        carbon = operational_gco2e_per_million_tokens(p.power_w, column("pue"), column("gco2e_per_kwh"), tokens)
+        embodied = column("embodied_g_per_hour") * count * 1e6 / (3600.0 * tokens)
+    return {
+        "ttft_s": (p.ttft_s, p.ttft_sigma.astype(np.float64)),
+        "itl_s": (p.itl_s, p.itl_sigma.astype(np.float64)),
+        "latency_s": (p.latency_s, p.latency_sigma.astype(np.float64)),
+        "output_tokens_per_s": (tokens, rate_sigma),
+        "total_tokens_per_s": (tokens * np.asarray(tokens_per_request), rate_sigma),
+        "power_w": (p.power_w, power_sigma),
+        "tokens_per_joule": (per_joule, energy_sigma),
+        "usd_per_million_tokens": (rent, rate_sigma),
+        "usd_per_million_tokens_owned": (owned, rate_sigma),
+        "gco2e_per_million_tokens": (carbon, energy_sigma),
+        "gco2e_embodied_per_million_tokens": (embodied, rate_sigma),
+    }
+
+
+def interval(value: float, sigma: float) -> Interval | None:
+    """80 % interval of a quantity known to a factor ``exp(sigma)``; None if unknown."""
+    if not math.isfinite(value):
+        return None
+    factor = math.exp(Z80 * (sigma if math.isfinite(sigma) else 0.0))
+    return Interval(value / factor, value, value * factor)

@@ -1,0 +1,116 @@
+"""What an accelerator-hour costs and what a kilowatt-hour emits: chosen rows of the catalogue with their sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+from inferatlas.catalogue.carbon import embodied, grid_intensities, pues
+from inferatlas.catalogue.prices import Price, prices
+from inferatlas.catalogue.rows import Row
+from inferatlas.errors import BadInput, UnknownName
+from inferatlas.predict.cost.carbon import embodied_g_per_hour
+
+RowT = TypeVar("RowT", bound=Row)
+SERVER_LIFE_YEARS = 3.0  # as EcoLogits states it beside the figure
+# The row that answers where several are at hand: rental is what most people pay, neocloud ownership
+# lies between the other two models of the same source.
+RENTAL_TERM, OWNERSHIP_TERM = "3-year rental", "neocloud"
+GPU_CLASSES = ("gpu_simt",)
+
+
+@dataclass(frozen=True, slots=True)
+class Economics:
+    """Per accelerator and site; None where nothing is published.
+
+    ``usd_per_hour`` rental (or the user's own price), ``usd_per_hour_owned`` all-in cost of ownership per
+    accelerator-hour, ``gco2e_per_kwh`` of the grid, ``pue`` of the site, ``embodied_g_per_hour`` share of
+    making the accelerator and its host, ``utilisation`` share of hours at the stated load (1: always).
+    """
+
+    usd_per_hour: float | None
+    price_source: str | None
+    usd_per_hour_owned: float | None
+    owned_source: str | None
+    gco2e_per_kwh: float
+    grid_source: str
+    pue: float
+    pue_source: str
+    embodied_g_per_hour: float | None
+    embodied_source: str | None
+    utilisation: float = 1.0
+
+    def as_dict(self) -> dict[str, float | str | None]:
+        return asdict(self)
+
+
+def economics(
+    accelerator: str, architectural_class: str, node: int, *, price: float | None = None, region: str = "USA",
+    site: str = "AWS", utilisation: float = 1.0,
+) -> Economics:  # fmt: skip
+    """Choose the rows for an accelerator, a grid region and a site.
+
+    Parameters
+    ----------
+    accelerator, architectural_class, node : identity; ``node`` accelerators share one host.
+    price : own price in USD per accelerator-hour; replaces the rental row.
+    region, site : names of rows of the grid and PUE tables.
+    utilisation : share of all hours in which the stated load is served, in (0, 1].
+
+    Raises
+    ------
+    BadInput : price or utilisation out of range. UnknownName : region or site.
+    """
+    if price is not None and not 0 < price < float("inf"):
+        raise BadInput(f"{price!r} USD per accelerator-hour", field="price", allowed="a number above 0")
+    if not 0 < utilisation <= 1:
+        raise BadInput(f"{utilisation!r} is not a share", field="utilisation", allowed="above 0 and up to 1")
+    rental, owned = _hourly(accelerator, "rental", RENTAL_TERM), _hourly(accelerator, "ownership", OWNERSHIP_TERM)
+    grid, intensity = _row("region", region, ((row, (row.region, row.code)) for row in grid_intensities()))
+    place, pue = _row("site", site, ((row, (row.site,)) for row in pues()))
+    carbon, carbon_source = _embodied_per_hour(architectural_class, node, utilisation)
+    return Economics(
+        usd_per_hour=price if price is not None else rental.value if rental else None,
+        price_source="given by the user" if price is not None else _source(rental),
+        usd_per_hour_owned=owned.value if owned else None,
+        owned_source=_source(owned),
+        gco2e_per_kwh=intensity,
+        grid_source=f"{grid.region} {grid.year}, {grid.method}, {grid.basis}: {grid.source}",
+        pue=pue,
+        pue_source=f"{place.site}: {place.source}",
+        embodied_g_per_hour=carbon,
+        embodied_source=carbon_source,
+        utilisation=utilisation,
+    )
+
+
+def _row(kind: str, name: str, rows: Iterable[tuple[RowT, tuple[str, ...]]]) -> tuple[RowT, float]:
+    """The first row with a value that goes by a name, and its value."""
+    held = [(row, row.value, names) for row, names in rows if row.value is not None]
+    for row, value, names in held:
+        if name.lower() in {n.lower() for n in names}:
+            return row, value
+    raise UnknownName(kind, name, [names[0] for _, _, names in held])
+
+
+def _hourly(accelerator: str, kind: str, term: str) -> Price | None:
+    rows = [row for row in prices() if row.accelerator == accelerator and row.kind == kind and row.per == "accelerator"]
+    return next((row for row in rows if row.term == term and row.value is not None), None)
+
+
+def _source(row: Price | None) -> str | None:
+    return f"{row.term}, {row.date}, {row.region}: {row.source}" if row else None
+
+
+def _embodied_per_hour(architectural_class: str, node: int, utilisation: float) -> tuple[float | None, str | None]:
+    """Equation (52) for GPUs: one generic GPU and its share of a server over the server's life of 3 years.
+
+    Nothing is published for other classes, so they have none, never a guess.
+    """
+    items = {row.item: row.value for row in embodied()}
+    gpu, server = items.get("generic GPU"), items.get("server without GPUs")
+    if architectural_class not in GPU_CLASSES or gpu is None or server is None:
+        return None, None
+    per_hour = float(embodied_g_per_hour(gpu + server / max(node, 1), SERVER_LIFE_YEARS, utilisation))
+    return per_hour, f"EcoLogits: generic GPU + 1/{node} of a server over {SERVER_LIFE_YEARS:g} years"

@@ -1,0 +1,122 @@
+"""A device as the predictor sees it: numbers from the catalogue's facts, None where unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inferatlas.catalogue.accelerator import Accelerator
+from inferatlas.errors import NotModelled
+from inferatlas.predict.hardware.power import Power, power_of
+
+# where weights and KV cache live, best first, by execution style
+_MAIN_MEMORY = {
+    "kernel": ("hbm", "gddr7", "gddr6x", "gddr6", "lpddr5x", "lpddr5", "lpddr4", "ddr"),
+    "dataflow": ("hbm", "ddr"),
+    "static_pipeline": ("sram",),
+    "wafer": ("sram",),
+}
+_PEAKS = ("fp32", "bf16", "fp16", "fp8", "int8", "fp6", "fp4", "int4", "blockfp8")
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTier:
+    """One level of memory: capacity in bytes and bandwidth in byte/s (None where unpublished)."""
+
+    name: str
+    bytes: float
+    bytes_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One accelerator as sold; all rates are per card, dense.
+
+    ``engine_devices``: how many devices an engine sees on the card (two dies of an MI250 or Max 1550):
+    tensor parallelism inside the card multiplies with that between cards. ``domain`` is the largest
+    group on the scale-up network, ``node`` how many share a host. ``link_bytes_per_s`` is one
+    direction, all links of the device together; ``scale_out_bytes_per_s`` the share of the NICs.
+    ``max_batch``: largest batch of a compiled artefact, None where batches are free.
+    """
+
+    id: str
+    name: str
+    vendor: str
+    style: str
+    topology: str
+    architectural_class: str
+    engine_devices: int
+    peaks: dict[str, float]
+    memory: MemoryTier
+    tiers: tuple[MemoryTier, ...]
+    link_bytes_per_s: float | None
+    scale_out_bytes_per_s: float | None
+    domain: int
+    node: int
+    power: Power
+    max_batch: int | None
+    compiled_batches: bool
+    support: dict[str, str]
+    sdk: str | None
+
+
+def device(accelerator: Accelerator) -> Device:
+    """Read a device from its facts.
+
+    Raises
+    ------
+    NotModelled : no memory capacity, memory bandwidth or dense peak is known, so nothing can be said.
+    """
+    facts = accelerator.facts
+    peaks = {name: rate for name in _PEAKS if (rate := facts.number(f"peak_{name}"))}
+    tiers = _tiers(accelerator)
+    main = next((tiers[name] for name in _MAIN_MEMORY[accelerator.execution] if name in tiers), None)
+    if main is None or not main.bytes_per_s or not peaks:
+        missing = "memory capacity and bandwidth" if main is None else "memory bandwidth" if peaks else "dense peak"
+        raise NotModelled(f"{accelerator.id}: no {missing} in the catalogue", field="accelerator")
+    node = _count(accelerator, "chips_per_node") or 1
+    batch = facts.number("execution.max_batch")
+    return Device(
+        id=accelerator.id,
+        name=accelerator.name,
+        vendor=accelerator.vendor,
+        style=accelerator.execution,
+        topology=accelerator.topology,
+        architectural_class=accelerator.architectural_class,
+        engine_devices=accelerator.devices_per_card,
+        peaks=peaks,
+        memory=main,
+        tiers=tuple(tiers.values()),
+        link_bytes_per_s=facts.number("interconnect.scale_up.per_direction"),
+        scale_out_bytes_per_s=facts.number("interconnect.scale_out.per_direction")
+        or facts.number("interconnect.scale_out"),
+        domain=max(_count(accelerator, "interconnect.scale_up.max_domain") or node, node),
+        node=node,
+        power=power_of(accelerator, node),
+        max_batch=int(batch) if batch else None,
+        compiled_batches=(facts.text("execution.fixed_batch") or "no").startswith("yes"),
+        support={
+            engine: facts.text(f"software.{engine.replace('-', '_')}") or "none"
+            for engine in ("vllm", "sglang", "tensorrt-llm", "deepspeed")
+        },
+        sdk=facts.text("software.proprietary_sdk"),
+    )
+
+
+def _tiers(accelerator: Accelerator) -> dict[str, MemoryTier]:
+    tiers: dict[str, MemoryTier] = {}
+    for field in accelerator.facts.fields():
+        parts = field.split(".")
+        if len(parts) == 3 and parts[0] == "mem" and parts[2] == "capacity":
+            capacity = accelerator.facts.number(field)
+            if capacity:
+                bandwidth = accelerator.facts.number(f"mem.{parts[1]}.bandwidth")
+                tiers[parts[1]] = MemoryTier(parts[1], capacity, bandwidth)
+    return tiers
+
+
+def _count(accelerator: Accelerator, field: str) -> int | None:
+    """A count; of a range ("1-8, server dependent") the largest."""
+    fact = accelerator.facts.chosen(field)
+    if fact is None or not isinstance(fact.value, float):
+        return None
+    return int(fact.high if fact.high is not None else fact.value)

@@ -1,0 +1,7 @@
+"""A model as a table of operators: FLOPs and bytes as functions of tokens, sequences and context.
+
+In: `catalogue.model.ModelConfig`. Out: `Operators` (`operators.py`), exact parameter counts
+(`parameters.py`), number formats with their scale overheads (`precision.py`) and the arithmetic of
+attention and of expert routing (`attention.py`, `experts.py`).
+Equations (1) to (6) and (13) to (17) of the performance model.
+"""

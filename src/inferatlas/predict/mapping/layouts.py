@@ -1,0 +1,125 @@
+"""Layouts TP x PP x EP x DP: which are legal, and all of them up to a count.
+
+``tp`` and ``pp`` are per replica, ``dp`` the number of replicas, ``ep`` the ranks over which the experts
+are spread; the deployment has tp*pp*dp accelerators. With ep <= tp the experts of one replica are spread
+over its ranks; with ep a multiple of tp they are spread over ep/tp replicas, whose attention stays
+data-parallel. On cards that an engine sees as several devices, tensor parallelism inside the card
+multiplies with tp (equation (4) is applied to the product).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inferatlas.catalogue.model import FeedForward
+from inferatlas.predict.arrays import Ints
+from inferatlas.predict.hardware.device import Device
+from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.mapping import reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Layouts:
+    """A struct of arrays of equal length."""
+
+    tp: Ints
+    pp: Ints
+    ep: Ints
+    dp: Ints
+
+    def __len__(self) -> int:
+        return len(self.tp)
+
+    @property
+    def count(self) -> Ints:
+        return self.tp * self.pp * self.dp
+
+
+def is_resident(device: Device) -> bool:
+    """Whether the model lives in the on-chip memory of a row of chips (static pipeline, wafer)."""
+    return device.style in ("static_pipeline", "wafer")
+
+
+def legal(ops: Operators, device: Device, tp: Ints, pp: Ints, ep: Ints, dp: Ints) -> NDArray[np.int8]:
+    """Reason code per layout (`reasons`), 0 where it is legal; memory is not looked at here."""
+    code = np.zeros(np.broadcast(tp, pp, ep, dp).shape, dtype=np.int8)
+    if is_resident(device):
+        code[(tp != 1) | (ep != 1)] = reasons.RESIDENT
+        return code
+    ranks = tp * device.engine_devices
+    ok = np.ones(code.shape, dtype=bool)
+    for row in ops.attentions:
+        ok &= row.attention.heads % ranks == 0
+        if not row.attention.is_mla:
+            kv = row.attention.kv_heads
+            ok &= (kv % ranks == 0) | (ranks % kv == 0)
+    for group in ops.model.layers:
+        if isinstance(group.ffn, FeedForward):
+            ok &= _width_divides(group.ffn, ranks, ep)
+    code[~ok] = reasons.HEADS
+    code[pp > ops.layers] = reasons.LAYERS
+    if ops.experts:
+        bad = ((ep > ranks) & ((ep % ranks != 0) | (ranks * dp % ep != 0))) | ((ep <= ranks) & (ranks % ep != 0))
+        for row in ops.experts:
+            bad = bad | (row.experts % ep != 0)
+    else:
+        bad = ep != 1
+    code[bad] = reasons.EXPERTS
+    outside = np.maximum(ranks, ep) > device.domain * device.engine_devices
+    if device.scale_out_bytes_per_s is None:
+        code[outside & (code == 0)] = reasons.INTERCONNECT
+    return code
+
+
+def _width_divides(ffn: FeedForward, ranks: Ints, ep: Ints) -> NDArray[np.bool_]:
+    split = np.maximum(ranks // np.maximum(ep, 1), 1) if ffn.is_moe else ranks
+    ok = ffn.width % split == 0
+    if ffn.shared_experts:
+        ok &= (ffn.shared_experts * (ffn.shared_width or ffn.width)) % ranks == 0
+    return ok
+
+
+def enumerate_layouts(ops: Operators, device: Device, max_count: int, *, every_count: bool = True) -> Layouts:
+    """All legal layouts with 1..``max_count`` accelerators.
+
+    tp runs over the divisors of the query heads inside one scale-up domain, pp over the divisors of the
+    layer count and the powers of two, ep over the powers of two and tp itself; dp over every number of
+    replicas up to 64 (``every_count``) and the powers of two. Resident machines: pp chips in a row, dp rows.
+    """
+    if is_resident(device):
+        chips = np.arange(1, max_count + 1, dtype=np.int32)
+        rows = [(1, int(p), 1, d) for p in chips for d in range(1, max_count // int(p) + 1)]
+    else:
+        heads = min((row.attention.heads for row in ops.attentions), default=1)
+        widest = min(max_count, device.domain)
+        tps = [t for t in range(1, widest + 1) if heads % (t * device.engine_devices) == 0]
+        pps = [p for p in range(1, min(max_count, ops.layers) + 1) if ops.layers % p == 0 or p & (p - 1) == 0]
+        rows = [
+            (t, p, e, d)
+            for t in tps
+            for p in pps
+            if t * p <= max_count
+            for d in _replicas(max_count // (t * p), every_count)
+            for e in _expert_ranks(ops, t * device.engine_devices, d)
+        ]
+    table = np.array(rows, dtype=np.int32).reshape(-1, 4)
+    tp, pp, ep, dp = (np.ascontiguousarray(table[:, i]) for i in range(4))
+    keep = legal(ops, device, tp, pp, ep, dp) == reasons.OK
+    return Layouts(tp[keep], pp[keep], ep[keep], dp[keep])
+
+
+EVERY_REPLICA = 64  # beyond, only powers of two: nobody tells 700 replicas from 701
+
+
+def _replicas(most: int, every: bool) -> list[int]:
+    return [d for d in range(1, most + 1) if d & (d - 1) == 0 or (every and d <= EVERY_REPLICA)]
+
+
+def _expert_ranks(ops: Operators, ranks: int, dp: int) -> list[int]:
+    if not ops.experts:
+        return [1]
+    wide = [ranks * d for d in range(2, dp + 1) if dp % d == 0 and d & (d - 1) == 0]
+    return sorted({1, ranks, *(e for e in (2, 4, 8, 16, 32, 64) if e < ranks), *wide})

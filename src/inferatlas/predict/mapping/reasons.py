@@ -1,0 +1,30 @@
+"""Why a design point cannot be: codes in arrays, words at the border."""
+
+from __future__ import annotations
+
+OK, WEIGHTS, KV_CACHE, HEADS, LAYERS, EXPERTS, INTERCONNECT, CONTEXT, RATE, RESIDENT = range(10)
+
+CODES = {
+    OK: "ok",
+    WEIGHTS: "memory",
+    KV_CACHE: "kv_cache",
+    HEADS: "tp_does_not_divide",
+    LAYERS: "too_many_stages",
+    EXPERTS: "ep_does_not_divide",
+    INTERCONNECT: "interconnect_unknown",
+    CONTEXT: "context_length",
+    RATE: "rate_beyond_capacity",
+    RESIDENT: "resident_layout",
+}
+DETAILS = {
+    WEIGHTS: "weights, activations and runtime reserve exceed the memory of a device in this layout",
+    KV_CACHE: "weights fit, but the KV cache of a single sequence of this length does not",
+    HEADS: "tensor parallelism must divide the query heads and the feed-forward width, and divide or be divided by "
+    "the KV heads",
+    LAYERS: "more pipeline stages than layers",
+    EXPERTS: "expert parallelism must divide the experts and the ranks of the layout",
+    INTERCONNECT: "the group leaves the scale-up domain and no scale-out bandwidth is known",
+    CONTEXT: "input and output tokens exceed the model's context length",
+    RATE: "the request rate exceeds what this layout can serve",
+    RESIDENT: "models resident in on-chip memory run as a pipeline over chips: tp and ep must be 1",
+}  # fmt: skip

@@ -1,0 +1,74 @@
+"""Where the time of one point goes, operator by operator, for one decode step and one prefill step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from inferatlas.predict.arrays import Floats
+from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.performance.platform import PlatformTable
+from inferatlas.predict.performance.points import Points, Predictions
+from inferatlas.predict.performance.predictor import collectives_in_use
+from inferatlas.predict.performance.resident import resident_step
+from inferatlas.predict.performance.shard import shard_of
+from inferatlas.predict.performance.step import step
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds of one operator in one step, by what they are spent on; ``share`` of the step."""
+
+    phase: str
+    operator: str
+    count: int
+    compute_s: float
+    memory_s: float
+    network_s: float
+    overhead_s: float
+    share: float
+
+    @property
+    def seconds(self) -> float:
+        return self.compute_s + self.memory_s + self.network_s + self.overhead_s
+
+
+def breakdown(ops: Operators, table: PlatformTable, points: Points, predictions: Predictions) -> list[Spent]:
+    """Operators of a decode step at the predicted batch and of a prompt's step alone, for a single point."""
+    row = table.rows(points.platform)
+    shard = shard_of(row, points)
+    resident = bool(table.resident[points.platform[0]])
+    collectives = collectives_in_use(ops, table, points, resident)
+    run = resident_step if resident else step
+    tokens = points.input_tokens.astype(np.float64)
+    stages = 1.0 if resident else points.pp.astype(np.float64)
+    batch = np.maximum(predictions.batch.astype(np.float64) / stages, 1.0)
+    zero = np.zeros(1)
+    chunk = tokens if resident else tokens / np.ceil(tokens / row.step_tokens)
+    loads = {
+        "prefill": {"prefill": chunk, "cached": zero, "decode": zero, "context": zero},
+        "decode": {"prefill": None, "cached": None, "decode": batch, "context": tokens + 0.5 * points.output_tokens},
+    }
+    spent: list[Spent] = []
+    for phase, load in loads.items():
+        rows: list[Spent] = []
+        total = run(ops, row, shard, collectives, **load, sink=_collector(phase, rows)).total
+        spent += [_with_share(r, float(total[0])) for r in rows if r.seconds > 0]
+    return spent
+
+
+def _collector(phase: str, rows: list[Spent]) -> Callable[..., None]:
+    def sink(name: str, count: int, **seconds: Floats) -> None:
+        values = {f"{k}_s": float(np.asarray(v).reshape(-1)[0]) for k, v in seconds.items()}
+        full = {"compute_s": 0.0, "memory_s": 0.0, "network_s": 0.0, "overhead_s": 0.0} | values
+        rows.append(Spent(phase, name, count, **full, share=0.0))
+
+    return sink
+
+
+def _with_share(spent: Spent, total: float) -> Spent:
+    from dataclasses import replace
+
+    return replace(spent, share=spent.seconds / total)

@@ -1,0 +1,221 @@
+"""Time of collective operations, equations (19) to (25) of the performance model.
+
+Every topology is brought to one law, ``t = (latency^q + (V*s)^q)^(1/q)``: a latency in seconds and
+seconds per byte of the full tensor V for a group of n devices. So a million points with different
+machines need one expression. The plain forms of the references stand beside it and are tested.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from inferatlas.errors import BadInput
+from inferatlas.predict.arrays import Floats
+
+OPERATIONS = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
+
+
+def _volume(op: str, n: int) -> float:
+    return (2.0 if op == "all_reduce" else 1.0) * (n - 1) / n
+
+
+def _steps(op: str, n: int) -> int:
+    return (2 if op == "all_reduce" else 1) * (n - 1)
+
+
+def ring(op: str, n: int, size: ArrayLike, alpha_s: float, bytes_per_s: float) -> Floats:
+    """Ring algorithm, equation (19): AR ``2(n-1)α + 2(n-1)/n V/W``, AG and RS half of both.
+
+    ``size`` is the full tensor in bytes, ``bytes_per_s`` the injection bandwidth of one direction.
+
+    >>> round(float(ring("all_reduce", 8, 16 * 2**20, 1e-6, 450e9)) * 1e6, 2)
+    79.24
+    """
+    return _steps(op, n) * alpha_s + _volume(op, n) * np.asarray(size, dtype=np.float64) / bytes_per_s
+
+
+def bidirectional_ring(op: str, n: int, size: ArrayLike, hop_s: float, both_ways: float) -> Floats:
+    """One torus axis, equation (19): ceil(n/2) hops and V/W_bidir; AR doubles; A2A = V/(4 W_bidir)."""
+    v = np.asarray(size, dtype=np.float64)
+    if op == "all_to_all":
+        return math.ceil(n / 2) * hop_s + v / (4.0 * both_ways)
+    return (2 if op == "all_reduce" else 1) * (math.ceil(n / 2) * hop_s + v / both_ways)
+
+
+def tree(n: int, size: ArrayLike, alpha_s: float, bytes_per_s: float) -> Floats:
+    """Tree all-reduce, equation (20): ``2 log2(n) α + 2(n-1)/n V/W``."""
+    return 2.0 * math.log2(n) * alpha_s + _volume("all_reduce", n) * np.asarray(size, dtype=np.float64) / bytes_per_s
+
+
+def one_shot(n: int, size: ArrayLike, alpha_s: float, read_bytes_per_s: float) -> Floats:
+    """All-reduce for small tensors by reading every peer, equation (20): ``α + (n-1) V/W_read``."""
+    return alpha_s + (n - 1) * np.asarray(size, dtype=np.float64) / read_bytes_per_s
+
+
+def in_network(size: ArrayLike, alpha_s: float, bytes_per_s: float) -> Floats:
+    """Reduction in the switch, equation (20): ``α_sw + V/W``."""
+    return alpha_s + np.asarray(size, dtype=np.float64) / bytes_per_s
+
+
+def fitted_law(op: str, n: int, size: ArrayLike, a0_s: float, a1_s: float, bytes_per_s: float, q: float) -> Floats:
+    """Equation (21): ``[(a0 + a1 steps)^q + (vol V/W)^q]^(1/q)``; q < 1 encodes the change of protocol."""
+    if n == 1:
+        return np.zeros_like(np.asarray(size, dtype=np.float64))
+    latency = a0_s + a1_s * _steps(op, n)
+    return (latency**q + (_volume(op, n) * np.asarray(size, dtype=np.float64) / bytes_per_s) ** q) ** (1.0 / q)
+
+
+def switch_all_to_all(
+    n: int, per_device: ArrayLike, alpha_s: float, bytes_per_s: float, *, pipelined: bool = True,
+    oversubscription: float = 1.0,
+) -> Floats:  # fmt: skip
+    """Equation (22): one α if pipelined else n-1 of them, plus ``V_dev/W`` times the oversubscription."""
+    latency = alpha_s if pipelined else (n - 1) * alpha_s
+    return latency + np.asarray(per_device, dtype=np.float64) * oversubscription / bytes_per_s
+
+
+def two_level_all_to_all(
+    n_node: int, n: int, per_device: ArrayLike, link: float, nic: float, alpha_s: float, alpha_net_s: float
+) -> Floats:
+    """Equation (22): the parts inside and between nodes run at the same time."""
+    v = np.asarray(per_device, dtype=np.float64)
+    inside = alpha_s + v * (n_node - 1) / n / link
+    return np.maximum(inside, alpha_net_s + v * (1.0 - n_node / n) / nic) if n > n_node else inside
+
+
+def torus(op: str, shape: tuple[int, ...], size: ArrayLike, axis_both_ways: float, hop_s: float) -> Floats:
+    """k-dimensional torus with all axes at once, equation (23): ``V/Σ W_i`` and ``Σ ceil(n_i/2) α``; AR doubles.
+
+    ``axis_both_ways``: bandwidth of one axis, both directions. Axes of length 1 carry nothing.
+    """
+    axes = [n for n in shape if n > 1]
+    if not axes:
+        return np.zeros_like(np.asarray(size, dtype=np.float64))
+    hops = sum(math.ceil(n / 2) for n in axes)
+    if op == "all_to_all":
+        return hops * hop_s + torus_bisection(
+            shape, np.asarray(size, dtype=np.float64) / math.prod(axes), axis_both_ways / 2
+        )
+    return (2 if op == "all_reduce" else 1) * (
+        hops * hop_s + np.asarray(size, dtype=np.float64) / (axis_both_ways * len(axes))
+    )
+
+
+def torus_bisection(shape: tuple[int, ...], per_device: ArrayLike, link: float, *, mesh: bool = False) -> Floats:
+    """All-to-all bound by bisection, equation (23): longest axis n: ``n V_dev / (8 W_link)``; a mesh takes twice that.
+
+    For equal axes this is ``n_total^(1/k) V_dev/(8 W_link)``, as the reference states it.
+    """
+    return (2.0 if mesh else 1.0) * max(shape) * np.asarray(per_device, dtype=np.float64) / (8.0 * link)
+
+
+def mesh2d_all_reduce(side: int, size: ArrayLike, hop_s: float, edge_bytes_per_s: float) -> Floats:
+    """Equation (24): ``4(m-1) t_hop + 2 V/W_edge`` on an m x m mesh."""
+    return 4 * (side - 1) * hop_s + 2.0 * np.asarray(size, dtype=np.float64) / edge_bytes_per_s
+
+
+def dragonfly(size: ArrayLike, hop_s: float, link: float, links: int, hops: int = 3) -> Floats:
+    """Equation (24): ``h t_hop + V/(links W)`` with at most 3 hops locally and 5 globally; no variance."""
+    return hops * hop_s + np.asarray(size, dtype=np.float64) / (links * link)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What the law needs of a device's network: fixed and per-step latency, link share reached, exponent.
+
+    ``bytes_per_s`` one direction of the scale-up links, ``scale_out`` of the NICs (None: unknown),
+    ``domain`` devices on the scale-up network. ``fitted`` holds constants measured per operation
+    (equation (21)) where there are any: {op: (a0_s, a1_s, bytes_per_s, q)}.
+    """
+
+    topology: str
+    bytes_per_s: float
+    scale_out: float | None
+    domain: int
+    base_s: float
+    step_s: float
+    efficiency: float
+    q: float
+    scale_out_s: float
+    fitted: dict[str, tuple[float, float, float, float]] | None = None
+
+
+def group_cost(network: Network, op: str, n: int) -> tuple[float, float, float]:
+    """Latency (s), seconds per byte of the full tensor and exponent q for a group of n devices.
+
+    Groups beyond the scale-up domain work in two levels: inside each domain, then between domains over
+    the NICs with 1/n_local of the data each.
+
+    Raises
+    ------
+    BadInput : the group leaves the domain and the catalogue knows no scale-out bandwidth.
+    """
+    if n <= 1:
+        return 0.0, 0.0, 1.0
+    if n > network.domain:
+        if not network.scale_out:
+            raise BadInput(
+                f"a group of {n} leaves the scale-up domain of {network.domain} and the scale-out bandwidth is unknown",
+                field="tp",
+                allowed=f"groups of up to {network.domain}",
+            )
+        local = math.gcd(n, network.domain)
+        latency, per_byte, q = group_cost(network, op, local)
+        nodes = math.ceil(n / local)
+        outer = _volume(op, nodes) / (local if op != "all_to_all" else 1) / (network.scale_out * network.efficiency)
+        return latency + network.scale_out_s * _steps(op, nodes), per_byte + outer, q
+    if network.fitted and op in network.fitted:
+        a0, a1, width, q = network.fitted[op]
+        return a0 + a1 * _steps(op, n), _volume(op, n) / width, q
+    width = network.bytes_per_s * network.efficiency
+    if network.topology == "full_mesh" and network.domain > 1:
+        width *= (n - 1) / (network.domain - 1)  # a smaller group reaches only the links to its peers
+    hops, per_byte = _shape_cost(network.topology, op, n)
+    return network.base_s + network.step_s * hops, per_byte / width, network.q
+
+
+def _shape_cost(topology: str, op: str, n: int) -> tuple[float, float]:
+    """Serial steps and bytes sent per byte of tensor, relative to all links of a device in one direction."""
+    double = 2 if op == "all_reduce" else 1
+    if topology in ("torus2d", "torus3d"):
+        shape = grid(n, 2 if topology == "torus2d" else 3)
+        hops = sum(math.ceil(side / 2) for side in shape if side > 1)
+        used = sum(1 for side in shape if side > 1) / len(shape)  # axes that this slice has
+        if op == "all_to_all":  # bisection bound, one link of the 2k links of a device
+            return hops, max(shape) * len(shape) / 4.0
+        return double * hops, double / used
+    if topology == "mesh2d":
+        side = max(grid(n, 2))
+        if op == "all_to_all":  # twice the bisection bound of the torus
+            return 2 * (side - 1), float(side)
+        # W_edge is one of the four edges of a device
+        return (4 * (side - 1) if double == 2 else 2 * (side - 1)), 4.0 * double
+    if topology in ("ring", "pipeline"):
+        return _steps(op, n), (n / 4.0 if op == "all_to_all" else _volume(op, n))
+    if topology == "full_mesh":
+        return (2 if double == 2 else 1), _volume(op, n)
+    if topology == "dragonfly":
+        return 3 * double, _volume(op, n)
+    return _steps(op, n), _volume(op, n)  # switch, pcie
+
+
+def grid(n: int, dimensions: int) -> tuple[int, ...]:
+    """The most even factorisation of n into a given number of sides, largest first.
+
+    >>> grid(64, 3), grid(8, 2), grid(7, 2)
+    ((4, 4, 4), (4, 2), (7, 1))
+    """
+    if dimensions == 1:
+        return (n,)
+    best = (n,) + (1,) * (dimensions - 1)
+    for side in range(1, n + 1):
+        if n % side == 0:
+            rest = grid(n // side, dimensions - 1)
+            shape = tuple(sorted((side, *rest), reverse=True))
+            if max(shape) < max(best):
+                best = shape
+    return best

@@ -1,0 +1,166 @@
+"""Communication of a step: all-reduces per block, logits, experts, hops between stages; (18), (25), (26)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from inferatlas.predict.arrays import Floats, Ints
+from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.performance.platform import GroupCosts
+from inferatlas.predict.performance.shard import Shard
+
+BYTES = 2.0  # hidden states and logits are exchanged in 16 bit
+
+
+@dataclass(frozen=True, slots=True)
+class Collectives:
+    """Group costs in use; ``None`` where no point needs the operation."""
+
+    all_reduce: GroupCosts | None
+    all_gather: GroupCosts | None
+    all_to_all: GroupCosts | None
+    send: GroupCosts | None
+
+    def astype(self, dtype: type[np.floating]) -> Collectives:
+        costs = (getattr(self, f.name) for f in fields(self))
+        return Collectives(*(None if c is None else c.astype(dtype) for c in costs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Law:
+    """One collective per point: ``times * (latency^q + (units * per_unit)^q)^(1/q)``; q None: 1."""
+
+    name: str
+    count: int
+    times: Floats | float
+    latency: Floats  # to the power q
+    per_unit: Floats  # seconds per token (or output row)
+    q: Floats | None
+    inverse: Floats | None
+    per_output: bool = False
+
+    def seconds(self, units: Floats) -> Floats:
+        out = units * self.per_unit
+        if self.q is not None and self.inverse is not None:
+            np.power(out, self.q, out=out)
+            out += self.latency
+            np.power(out, self.inverse, out=out)
+        else:
+            out += self.latency
+        out *= self.times
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The laws that a set of points pays in every step."""
+
+    laws: tuple[_Law, ...]
+
+    def spend(self, tokens: Floats, outputs: Floats, sink: Callable[..., None] | None = None) -> Floats:
+        """Seconds of communication of one step."""
+        total = np.zeros_like(tokens)
+        for law in self.laws:
+            seconds = law.seconds(outputs if law.per_output else tokens)
+            total += seconds
+            if sink is not None:
+                sink(law.name, law.count, network=seconds)
+        return total
+
+
+def prepare_exchange(ops: Operators, shard: Shard, collectives: Collectives) -> Exchange:
+    """Gather the group costs of the points.
+
+    Inside a replica each attention and feed-forward block ends with an all-reduce of the hidden states
+    (experts spread over the ranks of the replica included). Experts spread wider exchange tokens with
+    their owners instead: dispatch and combine.
+    """
+    hidden = BYTES * ops.model.hidden
+    index, ranks, ep = shard.index, shard.ranks, shard.ep
+    laws: list[_Law] = []
+    wide = ep > ranks
+    if collectives.all_reduce is not None:
+        times = (
+            float(ops.reductions)
+            if not ops.experts
+            else (ops.reductions - ops.expert_reductions * wide).astype(shard.ep_f.dtype)
+        )
+        laws.append(
+            _law("all_reduce", ops.reductions, times, collectives.all_reduce, index, ranks, hidden, curved=True)
+        )
+    if collectives.all_gather is not None:
+        laws.append(
+            _law(
+                "logits all_gather",
+                1,
+                1.0,
+                collectives.all_gather,
+                index,
+                ranks,
+                BYTES * ops.model.vocab,
+                per_output=True,
+            )
+        )
+    if collectives.all_to_all is not None:
+        # (18): a rank sends its share of the tokens to at most top_k owners, there and back
+        sent = hidden / shard.ranks_f * np.minimum(max(op.top_k for op in ops.experts), shard.ep_f)
+        count = 2 * ops.expert_reductions
+        laws.append(
+            _law(
+                "expert all_to_all",
+                count,
+                float(count),
+                collectives.all_to_all,
+                index,
+                np.where(wide, ep, 1),
+                sent,
+                curved=True,
+            )
+        )
+    if collectives.send is not None:
+        laws.append(
+            _law(
+                "stage to stage",
+                1,
+                shard.stages_f,
+                collectives.send,
+                index,
+                np.where(shard.stages > 1, 2, 1),
+                hidden / shard.ranks_f,
+            )
+        )
+    return Exchange(tuple(laws))
+
+
+def _law(
+    name: str,
+    count: int,
+    times: Floats | float,
+    costs: GroupCosts,
+    index: Ints,
+    group: Ints,
+    per_unit: Floats | float,
+    *,
+    curved: bool = False,
+    per_output: bool = False,
+) -> _Law:
+    """``curved`` keeps the exponent of equation (21); messages of which there are few per step take q = 1."""
+    at = index.astype(np.intp) * costs.q.shape[1] + group  # one flat gather instead of three in two dimensions
+    per_byte = costs.per_byte.ravel().take(at, mode="clip")
+    if curved and (costs.q != 1.0).any():
+        q = costs.q.ravel().take(at, mode="clip")
+        return _Law(
+            name,
+            count,
+            times,
+            costs.latency_q.ravel().take(at, mode="clip"),
+            per_byte * per_unit,
+            q,
+            1.0 / q,
+            per_output,
+        )
+    latency = costs.latency.ravel().take(at, mode="clip")
+    return _Law(name, count, times, latency, per_byte * per_unit, None, None, per_output)

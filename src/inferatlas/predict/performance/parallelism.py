@@ -1,0 +1,136 @@
+"""Which parallelism a layer wants: tensor or expert parallelism (26), pipeline stages (27)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from inferatlas.predict.arrays import Floats
+from inferatlas.predict.llm.experts import distinct_uniform, expected_maximum, imbalance_uniform
+from inferatlas.predict.performance.collectives import ring, switch_all_to_all
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertLayer:
+    """One mixture-of-experts layer: E experts of ``weights`` elements, k per token, hidden size D, bytes of each."""
+
+    experts: int
+    top_k: int
+    weights: int
+    hidden: int
+    weight_bytes: float = 2.0
+    activation_bytes: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """n devices on a switch: bandwidth and peak of each, injection bandwidth ``link`` and latency ``alpha_s``; SI."""
+
+    devices: int
+    flop_per_s: float
+    bytes_per_s: float
+    link: float
+    alpha_s: float
+
+
+def tensor_parallel_bytes(layer: ExpertLayer, devices: int, tokens: ArrayLike) -> Floats:
+    """Bytes that a device sends under tensor parallelism: ``2(n-1)/n T D b_a``, equation (26)."""
+    return 2.0 * (devices - 1) / devices * np.asarray(tokens, dtype=np.float64) * layer.hidden * layer.activation_bytes
+
+
+def expert_parallel_bytes(layer: ExpertLayer, devices: int, tokens: ArrayLike) -> Floats:
+    """Bytes that a device sends under expert parallelism: ``2 (T/n) k (1 - 1/n) D b_a``; k/n of the other, (26).
+
+    >>> layer = ExpertLayer(256, 8, 1, 7168)
+    >>> float(expert_parallel_bytes(layer, 32, 100) / tensor_parallel_bytes(layer, 32, 100))
+    0.25
+    """
+    share = np.asarray(tokens, dtype=np.float64) / devices * layer.top_k * (1.0 - 1.0 / devices)
+    return 2.0 * share * layer.hidden * layer.activation_bytes
+
+
+def tensor_parallel_time(layer: ExpertLayer, machine: Machine, tokens: ArrayLike) -> Floats:
+    """Equation (26): ``C_TP = AR(T D b_a) + E(U(T)) w_e/(n M_bw)`` in seconds, ring all-reduce."""
+    t, n = np.asarray(tokens, dtype=np.float64), machine.devices
+    touched = distinct_uniform(layer.experts, layer.top_k, t) * layer.weights * layer.weight_bytes
+    reduce = ring("all_reduce", n, t * layer.hidden * layer.activation_bytes, machine.alpha_s, machine.link)
+    return reduce + touched / (n * machine.bytes_per_s)
+
+
+def expert_parallel_time(layer: ExpertLayer, machine: Machine, tokens: ArrayLike) -> Floats:
+    """Equation (26): ``C_EP = 2 A2A(T k D b_a/n) + E(max_g U_g) w_e/M_bw + I 2 T k g D F_e/(n P)`` in seconds.
+
+    Uniform routing. The busiest device touches ``μ + m_n σ`` of its E/n experts, each with probability
+    ``1 - (1 - k/E)^T``; its load is the mean times I of equation (16).
+    """
+    t, n = np.asarray(tokens, dtype=np.float64), machine.devices
+    sent = t * layer.top_k * layer.hidden * layer.activation_bytes / n
+    exchange = 2.0 * switch_all_to_all(n, sent * (1.0 - 1.0 / n), machine.alpha_s, machine.link)
+    held = layer.experts / n
+    hit = distinct_uniform(layer.experts, layer.top_k, t) / layer.experts
+    most = np.minimum(held * hit + expected_maximum(n) * np.sqrt(held * hit * (1.0 - hit)), held)
+    uneven = imbalance_uniform(layer.experts, layer.top_k, np.maximum(t, 1e-9), n)
+    work = uneven * 2.0 * t * layer.top_k * layer.weights / (n * machine.flop_per_s)
+    return exchange + most * layer.weights * layer.weight_bytes / machine.bytes_per_s + work
+
+
+def expert_parallel_from(layer: ExpertLayer, machine: Machine, most_tokens: int = 65536) -> int | None:
+    """Fewest tokens per step from which expert parallelism stays cheaper up to ``most_tokens``; None if it never is."""
+    t = np.unique(np.geomspace(1, most_tokens, 2000).round())
+    cheaper = expert_parallel_time(layer, machine, t) < tensor_parallel_time(layer, machine, t)
+    if not cheaper[-1]:
+        return None
+    dearer = np.flatnonzero(~cheaper)
+    return int(t[0] if not dearer.size else t[dearer[-1] + 1])
+
+
+def pipeline_bubble(stages: ArrayLike, micro_batches: ArrayLike) -> Floats:
+    """Idle share of a pipelined prefill, equation (27): ``(p-1)/(m+p-1)``.
+
+    >>> round(float(pipeline_bubble(4, 8)), 4)
+    0.2727
+    """
+    p, m = np.asarray(stages, dtype=np.float64), np.asarray(micro_batches, dtype=np.float64)
+    return (p - 1.0) / (m + p - 1.0)
+
+
+def pipeline_prefill(stage_s: ArrayLike, stages: ArrayLike, micro_batches: ArrayLike) -> Floats:
+    """Seconds of a pipelined prefill, equation (27): ``(m+p-1) t_stage``."""
+    return (np.asarray(micro_batches, dtype=np.float64) + np.asarray(stages) - 1.0) * np.asarray(stage_s)
+
+
+def pipeline_token_time(
+    stage_s: ArrayLike, stages: ArrayLike, micro_batches: ArrayLike, hop_s: ArrayLike = 0.0
+) -> Floats:
+    """Seconds per token of one user in decode, equation (27): ``max(p, m) t_stage(B/m) + p t_hop``.
+
+    ``stage_s`` is the time of one stage for one micro-batch: at least its share of the weights, re-read for
+    every micro-batch (`stage_floor`).
+    """
+    p, m = np.asarray(stages, dtype=np.float64), np.asarray(micro_batches, dtype=np.float64)
+    return np.maximum(p, m) * np.asarray(stage_s) + p * np.asarray(hop_s)
+
+
+def pipeline_throughput(batch: ArrayLike, stage_s: ArrayLike, stages: ArrayLike, micro_batches: ArrayLike) -> Floats:
+    """Tokens per second in decode, equation (27): ``B/(max(p, m) t_stage(B/m))``; hops delay, they do not block.
+
+    >>> float(pipeline_throughput(32, 0.002, 4, [1, 4])[1])
+    4000.0
+    """
+    return np.asarray(batch, dtype=np.float64) / (np.maximum(stages, micro_batches) * np.asarray(stage_s))
+
+
+def pipeline_utilisation(stages: ArrayLike, micro_batches: ArrayLike) -> Floats:
+    """Share of stages at work in decode, equation (27): ``min(1, m/p)``.
+
+    >>> [float(u) for u in pipeline_utilisation(4, [1, 4, 8])]
+    [0.25, 1.0, 1.0]
+    """
+    return np.minimum(1.0, np.asarray(micro_batches, dtype=np.float64) / np.asarray(stages))
+
+
+def stage_floor(weight_bytes: ArrayLike, stages: ArrayLike, bytes_per_s: ArrayLike) -> Floats:
+    """Least seconds of one stage in decode, equation (27): ``W_bytes/(p M_bw)``, whatever the micro-batch."""
+    return np.asarray(weight_bytes, dtype=np.float64) / (np.asarray(stages) * np.asarray(bytes_per_s))

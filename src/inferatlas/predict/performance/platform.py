@@ -1,0 +1,233 @@
+"""A platform: one device as one engine drives it at one precision; many of them as a table of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inferatlas.errors import NoFeasibleAnswer
+from inferatlas.predict.arrays import Floats
+from inferatlas.predict.hardware.device import Device
+from inferatlas.predict.llm.precision import FORMATS, Precision, compute_format, sixteen_bit
+from inferatlas.predict.performance.collectives import Network, group_cost
+from inferatlas.predict.performance.priors import Coefficients, coefficients, network
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What the predictor needs of a serving engine (defaults of the engine, from the catalogue).
+
+    ``memory_fraction`` of device memory that the engine may use (of what is free after loading the weights
+    where ``of_free``), ``block_tokens`` per KV block, ``step_tokens`` the token budget of a step (longer
+    prompts are cut into chunks), ``max_sequences`` in one step.
+    """
+
+    name: str
+    memory_fraction: float | None = None
+    block_tokens: int = 16
+    step_tokens: int = 8192
+    max_sequences: int = 1024
+    of_free: bool = False
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Device + engine + precision with the coefficients that answer for them.
+
+    ``notes`` lists every assumption made for want of a published figure; results repeat them.
+    """
+
+    device: Device
+    engine: EngineSettings
+    precision: Precision
+    coefficients: Coefficients
+    network: Network
+    compute: str  # format in which products are formed
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def label(self) -> str:
+        return "predicted" if self.coefficients.checked else "extrapolated"
+
+
+def make_platform(device: Device, engine: EngineSettings, precision: Precision) -> Platform:
+    """Bind a device, an engine and a precision.
+
+    Raises
+    ------
+    NoFeasibleAnswer : (code ``precision``) the device has no rate for these formats.
+    """
+    compute, note = compute_format(precision, device.peaks)
+    if compute is None:
+        raise NoFeasibleAnswer(
+            f"{device.id} multiplies neither {precision.weights} with {precision.activations} activations",
+            code="precision",
+            field="weights",
+            allowed="native rates: " + ", ".join(device.peaks),
+        )
+    net, notes = network(device)
+    if note:
+        notes.append(note)
+    if device.power.rated_w is None:
+        notes.append(f"{device.id} publishes no rated power: power, energy and carbon are unknown")
+    elif device.power.idle_w is None:
+        notes.append("idle power is not published: 0.15 of rated power assumed (0.10 to 0.25)")
+    return Platform(
+        device,
+        engine,
+        precision,
+        coefficients(device, engine.name, precision.weights, engine.memory_fraction),
+        net,
+        compute,
+        tuple(notes),
+    )
+
+
+@dataclass(frozen=True)
+class PlatformTable:
+    """Platforms as a struct of arrays, one entry per platform; rates are per engine device (die).
+
+    ``flop_s`` and ``flop_s_wide``: seconds per FLOP of quantised and of 16-bit products, efficiency
+    included; ``byte_s``: seconds per byte of main memory, efficiency included.
+    """
+
+    platforms: tuple[Platform, ...]
+    dies: Floats
+    flop_s: Floats
+    flop_s_wide: Floats
+    byte_s: Floats
+    attention_efficiency: Floats
+    bytes_w: Floats
+    bytes_dense: Floats
+    bytes_wide: Floats
+    bytes_a: Floats
+    bytes_kv: Floats
+    kernel_s: Floats
+    prefill_kernel_s: Floats
+    layer_s: Floats
+    sequence_s: Floats
+    step_s: Floats
+    request_s: Floats
+    capacity: Floats
+    fraction: Floats
+    of_free: Floats
+    reserve: Floats
+    block: Floats
+    step_tokens: Floats
+    max_sequences: Floats
+    compiled: Floats
+    compute_efficiency: Floats
+    memory_efficiency: Floats
+    rated_w: Floats
+    idle_w: Floats
+    sigma_compute: Floats
+    sigma_memory: Floats
+    sigma_overhead: Floats
+    sigma_request: Floats
+    resident: NDArray[np.bool_]
+    wafer: NDArray[np.bool_]
+
+    def astype(self, dtype: type[np.floating]) -> PlatformTable:
+        """The same table with its floats in another precision."""
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "platforms"}
+        return PlatformTable(
+            self.platforms, **{k: v if v.dtype == bool else v.astype(dtype, copy=False) for k, v in columns.items()}
+        )
+
+    def rows(self, index: NDArray[np.int32]) -> PlatformTable:
+        """The table gathered for design points: entry i is the platform of point i.
+
+        ``mode="clip"`` spares numpy's second pass over the index, which points from this table always satisfy.
+        """
+        return PlatformTable(
+            self.platforms,
+            **{f.name: getattr(self, f.name).take(index, mode="clip") for f in fields(self) if f.name != "platforms"},
+        )
+
+
+def platform_table(platforms: list[Platform] | tuple[Platform, ...], *, is_moe: bool = False) -> PlatformTable:
+    """Lay platforms out as arrays. ``is_moe``: MXFP4 checkpoints then quantise the experts only."""
+
+    def column(value) -> Floats:
+        return np.array([np.nan if (v := value(p)) is None else v for p in platforms], dtype=np.float64)
+
+    def bytes_of(name: str) -> float:
+        return FORMATS[name].bytes
+
+    def wide(p: Platform) -> str:
+        return sixteen_bit(p.device.peaks) or p.compute
+
+    def dense(p: Platform) -> str:
+        return wide(p) if is_moe and p.precision.weights == "mxfp4" else p.precision.weights
+
+    c = lambda name: column(lambda p: getattr(p.coefficients, name))  # noqa: E731
+    dies = column(lambda p: p.device.engine_devices)
+    return PlatformTable(
+        platforms=tuple(platforms),
+        dies=dies,
+        flop_s=dies / (column(lambda p: p.device.peaks[FORMATS[p.compute].rate]) * c("compute_efficiency")),
+        flop_s_wide=dies / (column(lambda p: p.device.peaks[FORMATS[wide(p)].rate]) * c("compute_efficiency")),
+        byte_s=dies / (column(lambda p: p.device.memory.bytes_per_s) * c("memory_efficiency")),
+        attention_efficiency=c("attention_efficiency"),
+        bytes_w=column(lambda p: bytes_of(p.precision.weights)),
+        bytes_dense=column(lambda p: bytes_of(dense(p))),
+        bytes_wide=column(lambda p: max(2.0, bytes_of(wide(p)))),
+        bytes_a=column(lambda p: bytes_of(p.precision.activations)),
+        bytes_kv=column(lambda p: bytes_of(p.precision.kv_cache)),
+        kernel_s=c("kernel_s"),
+        prefill_kernel_s=c("prefill_kernel_s"),
+        layer_s=c("layer_s"),
+        sequence_s=c("sequence_s"),
+        step_s=c("step_s"),
+        request_s=c("request_s"),
+        capacity=column(lambda p: p.device.memory.bytes) / dies,
+        fraction=c("memory_fraction"),
+        of_free=column(lambda p: float(p.engine.of_free)),
+        reserve=c("reserve_bytes"),
+        block=column(lambda p: p.engine.block_tokens),
+        step_tokens=column(lambda p: p.engine.step_tokens),
+        max_sequences=column(lambda p: min(p.engine.max_sequences, p.device.max_batch or 10**9)),
+        compiled=column(lambda p: float(p.device.compiled_batches)),
+        compute_efficiency=c("compute_efficiency"),
+        memory_efficiency=c("memory_efficiency"),
+        rated_w=column(lambda p: p.device.power.rated_w),
+        idle_w=column(lambda p: p.device.power.idle_w),
+        sigma_compute=c("sigma_compute"),
+        sigma_memory=c("sigma_memory"),
+        sigma_overhead=c("sigma_overhead"),
+        sigma_request=c("sigma_request"),
+        resident=np.array([p.device.style in ("static_pipeline", "wafer") for p in platforms], dtype=bool),
+        wafer=np.array([p.device.style == "wafer" for p in platforms], dtype=bool),
+    )
+
+
+@dataclass(frozen=True)
+class GroupCosts:
+    """Collective law of every (platform, group size) in use, to be gathered per point.
+
+    Entry [i, g] of ``latency`` is in seconds, of ``latency_q`` latency^q, of ``per_byte`` seconds per byte of
+    the full tensor, of ``q`` the exponent; all 0 (q 1) for groups of one.
+    """
+
+    latency: Floats
+    latency_q: Floats
+    per_byte: Floats
+    q: Floats
+
+    def astype(self, dtype: type[np.floating]) -> GroupCosts:
+        return GroupCosts(*(getattr(self, f.name).astype(dtype, copy=False) for f in fields(self)))
+
+
+def group_costs(table: PlatformTable, op: str, used: NDArray[np.bool_]) -> GroupCosts:
+    """Costs for all platforms and the group sizes marked in ``used`` [platform, size]."""
+    latency, per_byte, q = np.zeros(used.shape), np.zeros(used.shape), np.ones(used.shape)
+    cache: dict[tuple[int, str, int], tuple[float, float, float]] = {}
+    for i, n in zip(*np.nonzero(used), strict=True):
+        network_of = table.platforms[i].network
+        key = (id(network_of), op, int(n))
+        if key not in cache:
+            cache[key] = group_cost(network_of, op, int(n))
+        latency[i, n], per_byte[i, n], q[i, n] = cache[key]
+    return GroupCosts(latency, np.where(latency > 0, latency**q, 0.0), per_byte, q)

@@ -1,0 +1,130 @@
+"""Design points in, predictions out: structs of arrays, one entry a point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from inferatlas.errors import BadInput
+from inferatlas.predict.arrays import Floats
+
+BOUNDS = ("compute", "memory_bandwidth", "interconnect", "overhead", "memory_capacity")
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Questions as arrays of equal length (scalars are broadcast by `make_points`).
+
+    ``platform`` indexes the platform table. Exactly one of ``concurrency`` (requests in flight over the
+    deployment, closed loop) and ``request_rate`` (1/s over the deployment, Poisson) is a number, the
+    other NaN. Lengths in tokens; ``input_cv`` and ``output_cv`` their coefficients of variation.
+    """
+
+    platform: NDArray[np.int32]
+    tp: NDArray[np.int32]
+    pp: NDArray[np.int32]
+    ep: NDArray[np.int32]
+    dp: NDArray[np.int32]
+    concurrency: Floats
+    request_rate: Floats
+    input_tokens: NDArray[np.float32]
+    output_tokens: NDArray[np.float32]
+    input_cv: NDArray[np.float32]
+    output_cv: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.platform)
+
+    def __getitem__(self, index) -> Points:
+        return Points(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    @property
+    def accelerators(self) -> NDArray[np.int32]:
+        return self.tp * self.pp * self.dp
+
+
+def make_points(
+    platform: ArrayLike, *, tp: ArrayLike = 1, pp: ArrayLike = 1, ep: ArrayLike = 1, dp: ArrayLike = 1,
+    concurrency: ArrayLike = np.nan, request_rate: ArrayLike = np.nan, input_tokens: ArrayLike,
+    output_tokens: ArrayLike, input_cv: ArrayLike = 0.0, output_cv: ArrayLike = 0.0,
+) -> Points:  # fmt: skip
+    """Broadcast to points and refuse what cannot be a question.
+
+    Raises
+    ------
+    BadInput : a count below 1, a length below 1 or not finite, both or neither of concurrency and rate.
+    """
+    names = (
+        "platform",
+        "tp",
+        "pp",
+        "ep",
+        "dp",
+        "concurrency",
+        "request_rate",
+        "input_tokens",
+        "output_tokens",
+        "input_cv",
+        "output_cv",
+    )
+    given = (platform, tp, pp, ep, dp, concurrency, request_rate, input_tokens, output_tokens, input_cv, output_cv)
+    types = {"concurrency": np.float64, "request_rate": np.float64}
+    types |= dict.fromkeys(("platform", "tp", "pp", "ep", "dp"), np.int32)
+    arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(value)) for value in given))
+    columns: dict[str, Any] = {
+        n: np.ascontiguousarray(a, dtype=types.get(n, np.float32)) for n, a in zip(names, arrays, strict=True)
+    }
+    for name in ("tp", "pp", "ep", "dp", "input_tokens", "output_tokens"):
+        if not (columns[name] >= 1).all() or not np.isfinite(columns[name]).all():
+            raise BadInput("must be a finite number of at least 1", field=name, allowed=">= 1")
+    load = columns["concurrency"], columns["request_rate"]
+    if (np.isnan(load[0]) == np.isnan(load[1])).any():
+        raise BadInput("give exactly one of concurrency and request_rate", field="concurrency")
+    for name, column in zip(("concurrency", "request_rate"), load, strict=True):
+        if not (np.isnan(column) | ((column > 0) & np.isfinite(column))).all():
+            raise BadInput("must be a finite number above 0", field=name, allowed="> 0")
+    return Points(**columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Answers as arrays; NaN where a point is infeasible or a figure unknown, never 0.
+
+    Values are means over requests. ``*_sigma``: standard deviation of the logarithm of the error;
+    ``*_cv``: coefficient of variation over requests (the workload's own spread, not our error).
+    Throughput and power are of the whole deployment. ``batch``: sequences in one step per replica.
+    """
+
+    ttft_s: Floats
+    itl_s: Floats
+    latency_s: Floats
+    output_tokens_per_s: Floats
+    power_w: Floats
+    ttft_sigma: NDArray[np.float32]
+    itl_sigma: NDArray[np.float32]
+    latency_sigma: NDArray[np.float32]
+    power_sigma: NDArray[np.float32]
+    ttft_cv: NDArray[np.float32]
+    itl_cv: NDArray[np.float32]
+    latency_cv: NDArray[np.float32]
+    batch: NDArray[np.float32]
+    bound: NDArray[np.int8]
+    reason: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.ttft_s)
+
+    @property
+    def fits(self) -> NDArray[np.bool_]:
+        return self.reason == 0
+
+
+def empty_predictions(n: int) -> Predictions:
+    """All NaN, reason 0."""
+    kinds = {"ttft_s": "f8", "itl_s": "f8", "latency_s": "f8", "output_tokens_per_s": "f8", "power_w": "f8"}
+    columns = {f.name: np.full(n, np.nan, dtype=kinds.get(f.name, "f4")) for f in fields(Predictions)}
+    columns |= {"bound": np.zeros(n, dtype=np.int8), "reason": np.zeros(n, dtype=np.int8)}
+    return Predictions(**columns)

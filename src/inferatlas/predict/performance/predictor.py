@@ -1,0 +1,180 @@
+"""From design points to predictions: feasibility, steps, serving, power, intervals, in one pass.
+
+Work is cut into chunks that fit into the cache of a core, so memory beside inputs and outputs is
+constant and a million points cost a thousand times a thousand points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.mapping import layouts, memory, reasons
+from inferatlas.predict.performance.exchange import Collectives
+from inferatlas.predict.performance.platform import PlatformTable, group_costs
+from inferatlas.predict.performance.points import Points, Predictions, empty_predictions
+from inferatlas.predict.performance.power import draw
+from inferatlas.predict.performance.resident import resident_step
+from inferatlas.predict.performance.serving import Question, closed_loop, open_loop
+from inferatlas.predict.performance.shard import Shard, shard_of
+from inferatlas.predict.performance.step import prepare, run
+
+CHUNK = 4096  # points per pass: the live arrays (32 KiB each) stay near the core
+
+
+def predict(
+    ops: Operators,
+    table: PlatformTable,
+    points: Points,
+    *,
+    checked: bool = False,
+    dtype: type[np.floating] = np.float64,
+) -> Predictions:
+    """Predict every point.
+
+    Parameters
+    ----------
+    ops : operators of the model.
+    table : platforms, indexed by ``points.platform``.
+    points : the questions.
+    checked : the layouts are known to be legal (they come from `enumerate_layouts`).
+    dtype : ``np.float32`` for sweeps: the same formulas with half the memory traffic, equal to five digits.
+
+    Returns
+    -------
+    Predictions, with a reason code where a point cannot be; nothing infeasible has a value.
+    """
+    out = empty_predictions(len(points))
+    table = table.astype(dtype)
+    if not checked:
+        _check_layouts(ops, table, points, out)
+    resident, open_load = table.resident[points.platform], np.isnan(points.concurrency)
+    for on_chip in (False, True):
+        for arriving in (False, True):
+            chosen = np.flatnonzero((resident == on_chip) & (open_load == arriving))
+            if not chosen.size:
+                continue
+            whole = chosen.size == len(points)
+            group = points if whole else points[chosen]
+            collectives = collectives_in_use(ops, table, group, on_chip).astype(dtype)
+            for start in range(0, chosen.size, CHUNK):
+                index = slice(start, start + CHUNK) if whole else chosen[start : start + CHUNK]
+                _chunk(ops, table, points[index], out, index, collectives, on_chip)
+    return out
+
+
+def _check_layouts(ops: Operators, table: PlatformTable, points: Points, out: Predictions) -> None:
+    for i in np.flatnonzero(np.bincount(points.platform)):  # np.unique would import numpy.ma
+        at = np.flatnonzero(points.platform == i)
+        device = table.platforms[i].device
+        out.reason[at] = layouts.legal(ops, device, points.tp[at], points.pp[at], points.ep[at], points.dp[at])
+
+
+def collectives_in_use(ops: Operators, table: PlatformTable, points: Points, resident: bool) -> Collectives:
+    """Group costs of the group sizes that the points use."""
+    ranks = points.tp * table.dies.take(points.platform).astype(np.int32)
+    largest = int(max(ranks.max(), points.ep.max(), 2)) + 1
+
+    def used(sizes: NDArray[np.int32]) -> NDArray[np.bool_] | None:
+        marks = np.zeros((len(table.platforms), largest), dtype=bool)
+        marks[points.platform, sizes] = True
+        marks[:, :2] = False
+        return marks if marks.any() else None
+
+    def costs(op: str, sizes: NDArray[np.int32]):
+        marks = used(sizes)
+        return None if marks is None else group_costs(table, op, _reachable(table, marks))
+
+    tensor = None if resident else costs("all_reduce", ranks)
+    return Collectives(
+        all_reduce=tensor,
+        all_gather=None if resident or tensor is None else costs("all_gather", ranks),
+        all_to_all=costs("all_to_all", np.where(points.ep > ranks, points.ep, 1)) if ops.experts else None,
+        send=costs("all_gather", np.where(points.pp > 1, 2, 1).astype(np.int32)),
+    )
+
+
+def _reachable(table: PlatformTable, marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Groups beyond the domain of a platform without scale-out have no cost (their points carry a reason)."""
+    for i, platform in enumerate(table.platforms):
+        if not platform.network.scale_out:
+            marks[i, platform.network.domain + 1 :] = False
+    return marks
+
+
+def memory_budget(ops: Operators, row: PlatformTable, shard: Shard, points: Points, resident: bool) -> memory.Budget:
+    """Memory per engine device and the sequences that fit, equations (4), (32), (33)."""
+    tokens, output = points.input_tokens.astype(row.dies.dtype), points.output_tokens.astype(row.dies.dtype)
+    mean = tokens + 0.5 * output
+    weights = memory.weight_bytes(
+        ops, shard.ranks_f, shard.stages_f, shard.ep_f, row.bytes_w, row.bytes_wide, row.bytes_dense, resident=resident
+    )
+    step_tokens = np.minimum(row.step_tokens, np.maximum(tokens, 256.0)) if not resident else np.ones_like(tokens)
+    activations = memory.activation_bytes(ops, shard.ranks_f, step_tokens, row.bytes_a)
+    activations = activations / shard.stages_f if resident else activations
+    per_sequence, longest = (
+        memory.kv_bytes(
+            ops,
+            np.ones_like(tokens) if resident else shard.ranks_f,
+            shard.stages_f,
+            length,
+            row.bytes_kv,
+            block=row.block,
+            resident=resident,
+        )
+        for length in (mean, tokens + output)
+    )
+    taken = weights + activations + row.reserve
+    # the fraction is of all memory, or of what is free once the weights are loaded
+    left = np.where(row.of_free > 0, (row.capacity - taken) * row.fraction, row.capacity * row.fraction - taken)
+    usable = taken + left
+    sequences = np.where(
+        (left > 0) & (longest <= left), np.maximum(np.floor(left / np.maximum(per_sequence, 1e-9)), 1.0), 0.0
+    )
+    return memory.Budget(weights, activations, row.reserve, row.capacity, usable, per_sequence, longest, sequences)
+
+
+def _chunk(
+    ops: Operators, table: PlatformTable, points: Points, out: Predictions, index: slice | NDArray[np.intp],
+    collectives: Collectives, resident: bool,
+) -> None:  # fmt: skip
+    row = table.rows(points.platform)
+    shard = shard_of(row, points)
+    budget = memory_budget(ops, row, shard, points, resident)
+    reason = out.reason[index]
+    reason = np.where(reason, reason, _memory_reason(budget))
+    too_long = points.input_tokens + points.output_tokens > ops.model.context_length
+    reason = np.where((reason == 0) & too_long, np.int8(reasons.CONTEXT), reason)
+    if resident:
+        one_step = partial(resident_step, ops, row, shard, collectives)
+    else:
+        one_step = partial(run, prepare(ops, row, shard, collectives))
+    question = Question.of(points, row, shard, budget, ops, resident)
+    served = (open_loop if np.isnan(points.concurrency[0]) else closed_loop)(one_step, question)
+    reason = np.where((reason == 0) & served.saturated, np.int8(reasons.RATE), reason)
+    power, power_sigma = draw(row, points.accelerators, served)
+    ok = reason == 0
+    all_ok = bool(ok.all())
+    values = {
+        "ttft_s": served.ttft_s,
+        "itl_s": np.where(points.output_tokens > 1, served.itl_s, np.nan),
+        "latency_s": served.latency_s,
+        "output_tokens_per_s": served.requests_per_s * points.dp.astype(row.dies.dtype) * points.output_tokens,
+        "power_w": power,
+        "power_sigma": power_sigma,
+        "batch": served.batch,
+        **{f.name: getattr(served, f.name) for f in fields(served) if f.name.endswith(("_sigma", "_cv"))},
+    }
+    for name, value in values.items():
+        getattr(out, name)[index] = value if all_ok else np.where(ok, value, np.nan)
+    out.bound[index] = served.bound
+    out.reason[index] = reason
+
+
+def _memory_reason(budget: memory.Budget) -> NDArray[np.int8]:
+    full = budget.weights + budget.activations + budget.reserve > budget.usable
+    return np.where(full, reasons.WEIGHTS, np.where(budget.sequences < 1, reasons.KV_CACHE, 0)).astype(np.int8)

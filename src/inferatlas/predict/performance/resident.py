@@ -1,0 +1,109 @@
+"""Machines that hold the whole model in on-chip memory: pipelines of chips and wafers, section 8.
+
+Equation (34): a layer takes its roofline part on the chips that hold it plus one constant τ per part
+(synchronisation, hops, pipeline fill, instruction issue). Published bandwidth alone is hundreds of
+times too optimistic. Tokens follow one another layer by layer, so the model's layers are the stages.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from inferatlas.predict.arrays import Floats, as_floats
+from inferatlas.predict.llm.attention import flops_per_pair, kept, kv_values, pairs
+from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.performance.exchange import Collectives
+from inferatlas.predict.performance.platform import PlatformTable
+from inferatlas.predict.performance.shard import Shard
+from inferatlas.predict.performance.step import TINY, Parts, Sink
+
+
+def chips_needed(weight_bytes: ArrayLike, kv_bytes: ArrayLike, capacity: ArrayLike, fraction: ArrayLike) -> Floats:
+    """Equation (33): ``ceil((W + B S kv) / (C u))`` chips for the whole model and its cache.
+
+    >>> float(chips_needed(14e9, 0.0, 230686720, 0.8))
+    76.0
+    """
+    usable = np.asarray(capacity, dtype=np.float64) * np.asarray(fraction)
+    return np.ceil((np.asarray(weight_bytes, dtype=np.float64) + np.asarray(kv_bytes)) / usable)
+
+
+def token_time(
+    layers: int, layer_s: ArrayLike, roofline_s: ArrayLike = 0.0, head_s: ArrayLike = 0.0, io_s: ArrayLike = 0.0
+) -> Floats:
+    """Equation (34): ``L τ + Σ roofline part + t_head + t_io`` for one user.
+
+    >>> round(1 / float(token_time(32, 41.67e-6))), round(1 / float(token_time(80, 41.67e-6)))
+    (750, 300)
+    """
+    return layers * as_floats(layer_s) + as_floats(roofline_s) + as_floats(head_s) + as_floats(io_s)
+
+
+def gemv_on_mesh(
+    weight_bytes: float, side: ArrayLike, core_bytes_per_s: float, hop_s: float, broadcast_s: float = 0.0
+) -> Floats:
+    """Equation (36): ``bytes/(k² M_core) + 2(k-1) t_hop + broadcast`` on k x k cores."""
+    k = np.asarray(side, dtype=np.float64)
+    return weight_bytes / (k * k * core_bytes_per_s) + 2.0 * (k - 1.0) * hop_s + broadcast_s
+
+
+def best_mesh_side(weight_bytes: float, core_bytes_per_s: float, hop_s: float) -> float:
+    """Equation (36): the side that balances streaming and hops, ``(bytes/(M_core t_hop))^(1/3)``."""
+    return (weight_bytes / (core_bytes_per_s * hop_s)) ** (1.0 / 3.0)
+
+
+def resident_step(
+    ops: Operators, row: PlatformTable, shard: Shard, collectives: Collectives, *,
+    prefill: Floats | None, cached: Floats | None, decode: Floats, context: Floats, sink: Sink | None = None,
+) -> Parts:  # fmt: skip
+    """The same step as `step.step`, on a row of ``pp`` chips that holds the model.
+
+    Each layer works on the share of the chips that holds it, so the roofline part of one token is
+    L times that of a machine that could put all its bandwidth on one layer. Prompt tokens stream through
+    all stages at once. More sequences than layers wait for a free stage.
+    """
+    chips = shard.stages_f
+    layers = float(ops.layers)
+    zero = np.zeros_like(decode)
+    prefill, cached = zero if prefill is None else prefill, zero if cached is None else cached
+    weights, macs = zero.copy(), 0.0
+    for op in ops.gemms:
+        elements = op.weights + op.kv_weights + op.replicated
+        weights += op.count * elements * (row.bytes_wide if op.wide else row.bytes_dense)
+        macs += op.count * elements
+    for op in ops.experts:  # every expert is resident; a token reads the ones it takes
+        weights += op.count * op.top_k * op.weights * row.bytes_w
+        macs += op.count * op.top_k * op.weights
+    cache, flops_decode, flops_prefill = zero.copy(), zero.copy(), zero.copy()
+    for op in ops.attentions:
+        att = op.attention
+        seen = kept(context, att.window)
+        cache += op.count * kv_values(att) * seen * row.bytes_kv
+        flops_decode += op.count * flops_per_pair(att, decode=True) * seen
+        flops_prefill += op.count * flops_per_pair(att, decode=False) * pairs(prefill, cached, att.window)
+    active = np.minimum(decode, 1.0)  # one token at a time per stage
+    tm = active * layers * (weights + cache) * row.byte_s / chips
+    tc = active * layers * (2.0 * macs + flops_decode) * row.flop_s / chips
+    stream = (prefill * 2.0 * macs + flops_prefill / row.attention_efficiency) * row.flop_s / chips
+    tm_prefill = np.minimum(prefill, 1.0) * weights * row.byte_s / chips
+    compute, memory = zero.copy(), zero.copy()
+    for c, m in ((tc, tm), (stream, tm_prefill)):
+        scale = np.maximum(np.sqrt(c * c + m * m), TINY)
+        compute += c * c / scale
+        memory += m * m / scale
+    crowd = np.maximum(decode / layers, 1.0)  # more sequences than stages wait their turn
+    overhead = layers * row.layer_s + row.step_s
+    hop = zero
+    if collectives.send is not None:
+        # hops between chips are part of τ, between wafers they are not
+        systems = np.where(row.wafer, shard.stages_f - 1.0, 0.0).astype(decode.dtype)
+        at = (shard.index, np.where(systems > 0, 2, 1))
+        size = (prefill + active) * 2.0 * ops.model.hidden
+        one = collectives.send.latency[at] + size * collectives.send.per_byte[at]
+        hop = one * systems
+    if sink is not None:
+        sink("layers in on-chip memory", int(layers), compute=compute * crowd, memory=memory * crowd)
+        sink("layer latency", int(layers), overhead=overhead * crowd)
+        sink("hops between systems", 1, network=hop * crowd)
+    return Parts.of(compute * crowd, memory * crowd, hop * crowd, overhead * crowd, tc + stream, tm + tm_prefill)

@@ -1,0 +1,142 @@
+"""From names to platforms: which engine runs where, which formats a device can serve."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from inferatlas.catalogue.accelerator import Accelerator
+from inferatlas.catalogue.accelerators import load_accelerator
+from inferatlas.catalogue.engines import Engine, load_engine
+from inferatlas.catalogue.model import ModelConfig
+from inferatlas.errors import NoFeasibleAnswer
+from inferatlas.predict.hardware.device import Device, device
+from inferatlas.predict.llm.precision import FORMATS, Precision, default_activations, sixteen_bit
+from inferatlas.predict.performance.platform import EngineSettings, Platform, make_platform
+
+# The engine asked when the user names none: the first that the device supports officially, else the
+# vendor's own stack, else an experimental one.
+PREFERENCE = ("vllm", "sglang", "tensorrt-llm")
+# Formats that `recommend` tries beside 16 bit, where the device multiplies them natively (INT4: weight-only).
+SEARCHED = ("fp8", "int8", "nvfp4", "mxfp4", "blockfp8", "int4")
+
+
+@lru_cache(maxsize=256)
+def device_of(accelerator: str) -> Device:
+    """The device of a catalogue name or file."""
+    return device(load_accelerator(accelerator))
+
+
+def settings(engine: Engine, accelerator: Accelerator) -> EngineSettings:
+    """The engine's defaults on an accelerator; what an engine does not state keeps the predictor's default."""
+    default = EngineSettings(engine.id)
+
+    def whole(fact: str, otherwise: int) -> int:
+        value = engine.default(fact, accelerator)
+        return int(value) if value else otherwise
+
+    return EngineSettings(
+        engine.id,
+        memory_fraction=engine.default("memory_fraction", accelerator),
+        block_tokens=whole("kv_block_tokens", default.block_tokens),
+        step_tokens=whole("max_batched_tokens", default.step_tokens),
+        max_sequences=whole("max_sequences", default.max_sequences),
+        of_free=engine.facts.text("memory_basis") == "free",
+    )
+
+
+def supported_engines(accelerator: Accelerator) -> dict[str, str]:
+    """Engines that run on an accelerator and how well: ``{"vllm": "official", ...}``, best first."""
+    found = {name: load_engine(name).support(accelerator) for name in (*PREFERENCE, "native", "deepspeed")}
+    order = {"official": 0, "experimental": 1}
+    usable = {name: level for name, level in found.items() if level in order}
+    return dict(sorted(usable.items(), key=lambda item: order[item[1]]))
+
+
+def default_engine(accelerator: Accelerator) -> str:
+    """The engine that answers when none is named.
+
+    Raises
+    ------
+    NoFeasibleAnswer : (code ``engine``) no engine is known to run on this accelerator.
+    """
+    usable = supported_engines(accelerator)
+    if not usable:
+        raise NoFeasibleAnswer(f"no serving engine is known to run on {accelerator.id}", code="engine", field="engine")
+    return next(iter(usable))
+
+
+def bind(
+    accelerator: str | Accelerator, engine: str | None = None, weights: str | None = None,
+    activations: str | None = None, kv_cache: str | None = None,
+) -> Platform:  # fmt: skip
+    """A platform from names; what is not named gets the documented default and is visible in the result.
+
+    ``weights`` default to the 16-bit format of the device, ``activations`` to what engines use with these
+    weights (`default_activations`), ``kv_cache`` to 16 bit.
+
+    Raises
+    ------
+    UnknownName : accelerator or engine. NoFeasibleAnswer : engine or formats not supported there.
+    """
+    known = load_accelerator(accelerator) if isinstance(accelerator, str) else accelerator
+    part = device(known)
+    name = load_engine(engine).id if engine else default_engine(known)
+    usable = supported_engines(known)
+    if name not in usable:
+        raise NoFeasibleAnswer(
+            f"{name} is not supported on {known.id}",
+            code="engine",
+            field="engine",
+            allowed=", ".join(usable) or "no engine is known to run there",
+        )
+    wide = sixteen_bit(part.peaks)
+    weights = weights or wide
+    if weights == "nvfp4" and part.vendor != "NVIDIA":
+        raise NoFeasibleAnswer(
+            "NVFP4 is a format of NVIDIA's tensor cores",
+            code="precision",
+            field="weights",
+            allowed="mxfp4 for a 4-bit format elsewhere",
+        )
+    if weights is None:
+        raise NoFeasibleAnswer(
+            f"{known.id} has no 16-bit rate; name the weights",
+            code="precision",
+            field="weights",
+            allowed=", ".join(part.peaks),
+        )
+    precision = Precision(
+        weights,
+        activations or default_activations(weights, part.peaks),
+        kv_cache or (weights if weights in ("bf16", "fp16") else wide or "bf16"),
+    )
+    platform = make_platform(part, settings(load_engine(name), known), precision)
+    notes = list(platform.notes)
+    if usable[name] == "experimental":
+        notes.append(f"{name} on {known.id} is experimental")
+    if part.engine_devices > 1:
+        notes.append(
+            f"an engine sees {part.engine_devices} devices per {known.id}: tensor parallelism inside the card is "
+            f"{part.engine_devices} x tp, and tp 1 already exchanges data between the dies"
+        )
+    from dataclasses import replace
+
+    return replace(platform, notes=tuple(notes))
+
+
+def weight_choices(model: ModelConfig, part: Device) -> list[str]:
+    """Weight formats worth trying for a model on a device: its checkpoint's, 16 bit and native narrower ones.
+
+    Weight-only INT4 is offered wherever 16 bit runs on kernels; resident machines and dataflow only take
+    what their rates name. A checkpoint that ships in a 4-bit format is offered in it everywhere on kernels.
+    """
+    wide = sixteen_bit(part.peaks)
+    choices = [wide] if wide else []
+    for name in SEARCHED:
+        if name in ("nvfp4", "mxfp4") and (name == "nvfp4") != (part.vendor == "NVIDIA"):
+            continue  # each vendor multiplies its own 4-bit format; NVIDIA's MXFP4 rate is the same as NVFP4's
+        if FORMATS[name].rate in part.peaks or (name == "int4" and part.style == "kernel" and wide):
+            choices.append(name)
+    if model.checkpoint_weights not in (*choices, "bf16", "fp16") and part.style == "kernel" and wide:
+        choices.append(model.checkpoint_weights)
+    return choices

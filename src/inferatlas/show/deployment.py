@@ -1,0 +1,82 @@
+"""Parts that pages of several commands share: layouts, memory, metrics as flat columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from inferatlas.predict.answer import Interval
+from inferatlas.quantities import show
+from inferatlas.show.page import Bar, Part
+
+INTERVALS = (
+    "Second lines are 80 % intervals; 'given' has none because the question fixes it, 'unknown' means no source. "
+    "Latencies are means over requests; tokens/s, power, cost and carbon are of the whole deployment, per million "
+    "output tokens."
+)
+
+
+def layout_words(layout: Mapping[str, int]) -> str:
+    """A layout in short: ``tp8 pp2``; parallelism of one is left out.
+
+    Examples
+    --------
+    >>> layout_words({"tp": 8, "pp": 1, "ep": 1, "dp": 2}), layout_words({"tp": 1, "pp": 1, "ep": 1, "dp": 1})
+    ('tp8 dp2', 'tp1')
+    """
+    return " ".join(f"{name}{n}" for name, n in layout.items() if n > 1) or f"tp{layout.get('tp', 1)}"
+
+
+def memory_bar(memory: Mapping[str, float], title: str) -> Bar:
+    """The memory of one device as the engine sees it, against its capacity."""
+    sequences = memory.get("sequences", float("nan"))
+    room = f" (room: {sequences:,.0f} sequences)" if math.isfinite(sequences) else ""
+    parts = [
+        Part(name, memory[key], show(memory[key], "B") + (room if key == "kv_bytes" else ""))
+        for name, key in (
+            ("weights", "weights_bytes"), ("KV cache", "kv_bytes"), ("activations", "activations_bytes"),
+            ("reserve", "reserve_bytes"),
+        )
+    ]  # fmt: skip
+    free = max(memory["capacity_bytes"] - sum(part.size for part in parts), 0.0)
+    usable = memory.get("usable_bytes", memory["capacity_bytes"])
+    words = f"{show(memory['capacity_bytes'], 'B')}, {show(free, 'B')} free (engine: up to {show(usable, 'B')})"
+    return Bar(
+        f"{title} (from shapes and formats, no interval)", parts, Part("capacity", memory["capacity_bytes"], words)
+    )
+
+
+def flat_metrics(metrics: Mapping[str, Interval | None]) -> dict[str, float | None]:
+    """Metrics as columns: ``ttft_s``, ``ttft_s_low``, ``ttft_s_high``, ...
+
+    Examples
+    --------
+    >>> flat_metrics({"power_w": Interval(1.0, 2.0, 3.0), "itl_s": None})
+    {'power_w': 2.0, 'power_w_low': 1.0, 'power_w_high': 3.0, 'itl_s': None, 'itl_s_low': None, 'itl_s_high': None}
+    """
+    row: dict[str, float | None] = {}
+    for name, one in metrics.items():
+        ends = (None, None, None) if one is None else (one.value, one.low, one.high)
+        row |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+    return row
+
+
+def workload_words(workload: Mapping[str, Any]) -> str:
+    """Lengths and load in a sentence fragment.
+
+    Examples
+    --------
+    >>> workload_words({"name": "chat", "input_tokens": 1154.7, "output_tokens": 211.13, "request_rate": 4.0})
+    'chat: 1,155 input and 211 output tokens, 4 requests/s'
+    """
+    rate, held = workload.get("request_rate"), workload.get("concurrency")
+    load = (
+        f"{rate:g} requests/s"
+        if rate is not None
+        else f"{held:g} request{'' if held == 1 else 's'} in flight"
+        if held is not None
+        else ""
+    )
+    lengths = f"{workload['input_tokens']:,.0f} input and {workload['output_tokens']:,.0f} output tokens"
+    return f"{workload['name']}: {lengths}, {load}"

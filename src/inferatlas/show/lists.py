@@ -1,0 +1,117 @@
+"""The names of the catalogue with the figures they are known by, as a page and as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from inferatlas.catalogue.accelerator import Accelerator
+from inferatlas.catalogue.memory import main_memory, main_memory_bytes
+from inferatlas.catalogue.model import ModelConfig
+from inferatlas.quantities import show
+from inferatlas.show.facts import Thing, kind_of
+from inferatlas.show.numbers import NONE
+from inferatlas.show.page import Block, Column, Command, Page, Table
+from inferatlas.workload import load_workload, workload_names
+
+Rows = Sequence[dict[str, Any]]
+
+
+def list_rows(things: Iterable[Thing]) -> list[dict[str, Any]]:
+    """One row per thing: what it is called, and the few figures by which it is known."""
+    rows = []
+    for thing in things:
+        row: dict[str, Any] = {
+            "kind": kind_of(thing),
+            "id": thing.id,
+            "name": thing.name,
+            "aliases": ", ".join(thing.aliases),
+        }
+        if isinstance(thing, Accelerator):
+            level, facts = main_memory(thing), thing.facts
+            row |= {"vendor": thing.vendor, "class": thing.architectural_class, "memory": level}
+            row |= {
+                "memory_bytes": main_memory_bytes(thing),
+                "memory_bytes_per_s": facts.number(f"mem.{level}.bandwidth"),
+            }
+            row |= {
+                "peak_flop_per_s": facts.number("peak_bf16") or facts.number("peak_fp16"),
+                "power_w": facts.number("power.tdp"),
+            }
+        elif isinstance(thing, ModelConfig):
+            row |= {"family": thing.family, "architecture": thing.kind, "parameters": _parameters(thing)}
+            row |= {
+                "context_length": thing.context_length,
+                "weights": thing.checkpoint_weights,
+                "modelled": thing.not_modelled is None,
+            }
+        rows.append(row)
+    return rows
+
+
+def workload_rows() -> list[dict[str, Any]]:
+    """One row per named workload."""
+    return [{"kind": "workload", "id": name, **asdict(load_workload(name))} for name in workload_names()]
+
+
+def _parameters(model: ModelConfig) -> float | None:
+    if model.facts is None:
+        return None
+    names = ("parameters.exact", "parameters.computed", "parameters.nominal")
+    return next((value for name in names if (value := model.facts.number(name))), None)
+
+
+def list_page(rows: Sequence[dict[str, Any]], typed: str) -> Page:
+    """Accelerators, models, engines and workloads as one table each."""
+    makers = {"accelerator": _accelerators, "model": _models, "engine": _engines, "workload": _workloads}
+    mine = {kind: [row for row in rows if row["kind"] == kind] for kind in makers}
+    tables: list[Block] = [make(mine[kind]) for kind, make in makers.items() if mine[kind]]
+    return [*tables, Command("Reproduce", typed)]
+
+
+def _accelerators(rows: Rows) -> Table:
+    columns = [Column("accelerator"), Column("vendor"), Column("class"), Column("memory", right=True), Column("kind")]
+    columns += [Column(name, right=True) for name in ("bandwidth", "16-bit peak", "power")]
+    cells = [
+        [
+            row["id"],
+            row["vendor"],
+            row["class"],
+            show(row["memory_bytes"], "B"),
+            row["memory"] or NONE,
+            show(row["memory_bytes_per_s"], "B/s"),
+            show(row["peak_flop_per_s"], "FLOP/s"),
+            show(row["power_w"], "W"),
+        ]
+        for row in rows
+    ]
+    title = f"{len(rows)} accelerators (published facts; `catalogue show NAME` has their sources)"
+    return Table(title, columns, cells)
+
+
+def _models(rows: Rows) -> Table:
+    columns = [Column("model"), Column("architecture"), Column("parameters, billion", right=True)]
+    columns += [Column("context", right=True), Column("weights"), Column("performance model")]
+    cells = [
+        [
+            row["id"],
+            row["architecture"],
+            show(row["parameters"] and row["parameters"] / 1e9, "1"),
+            f"{row['context_length']:,}",
+            row["weights"],
+            "yes" if row["modelled"] else "not yet",
+        ]
+        for row in rows
+    ]
+    return Table(f"{len(rows)} models", columns, cells)
+
+
+def _engines(rows: Rows) -> Table:
+    return Table(f"{len(rows)} engines", [Column("engine"), Column("name")], [[row["id"], row["name"]] for row in rows])
+
+
+def _workloads(rows: Rows) -> Table:
+    columns = [Column("workload"), Column("input tokens", right=True), Column("output tokens", right=True)]
+    cells = [[row["id"], f"{row['input_tokens']:,.0f}", f"{row['output_tokens']:,.0f}", row["source"]] for row in rows]
+    return Table(f"{len(rows)} workloads", [*columns, Column("source", wraps=True)], cells)

@@ -1,0 +1,145 @@
+"""`inferatlas recommend` as a page and as rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inferatlas.decide.recommend import Candidate, Recommendation
+from inferatlas.show.deployment import INTERVALS, flat_metrics, layout_words, memory_bar, workload_words
+from inferatlas.show.numbers import heading, in_words, percent, quantity, with_interval
+from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
+
+AIMS = {
+    "cost": "the cheapest per output token",
+    "energy": "the one with most tokens per joule",
+    "latency": "the one with the shortest latency",
+    "throughput": "the one with most output tokens per second",
+    "carbon": "the one with least carbon per output token",
+}
+SHOWN = (
+    "ttft_s", "itl_s", "output_tokens_per_s", "power_w", "tokens_per_joule", "usd_per_million_tokens",
+    "gco2e_per_million_tokens",
+)  # fmt: skip
+
+
+def recommendation_page(found: Recommendation, typed: str) -> Page:
+    """The whole answer; ``typed`` is the command that gave it."""
+    if not found.candidates:
+        return [
+            Heading(f"No deployment of {found.inputs['model']} was found that meets {_asked(found)}."),
+            Paragraph(_question(found)),
+            *_why_not(found),
+            *_ends(found, typed),
+        ]
+    best = found.candidates[0]
+    launch = best.command or f"none known: {best.accelerator} is served by the stack of its vendor ({best.engine})"
+    return [
+        Heading(_verdict(found, best)),
+        Paragraph(_question(found)),
+        _ranking(found),
+        Paragraph(INTERVALS, quiet=True),
+        Command(f"Start number 1 ({best.engine})", launch),
+        memory_bar(best.memory, f"Memory of each device of number 1 at the expected batch of {best.batch:.0f}"),
+        *([Items("Assumed for number 1", best.fallbacks)] if best.fallbacks else []),
+        *_flips(found),
+        *_why_not(found),
+        *_ends(found, typed),
+    ]
+
+
+def _asked(found: Recommendation) -> str:
+    limits = found.inputs["limits"]
+    asked = list(found.inputs["slo"])
+    if limits.get("usd_per_hour"):
+        asked.append(f"at most {limits['usd_per_hour']:g} USD/h")
+    if limits.get("power_w"):
+        asked.append(f"at most {limits['power_w']:g} W")
+    return " and ".join(asked) or "the limits given"
+
+
+def _question(found: Recommendation) -> str:
+    targets = ", ".join(found.inputs["slo"]) or "none"
+    workload, objective = workload_words(found.inputs["workload"]), found.inputs["objective"]
+    return f"Workload {workload}. Targets: {targets}. Ranked by {objective}."
+
+
+def _verdict(found: Recommendation, best: Candidate) -> str:
+    metrics = best.metrics
+    aim = AIMS.get(found.inputs["objective"], f"first by {found.inputs['objective']}")
+    chance = (
+        f" It meets {_asked(found)} with a probability of {percent(best.p_meets_target)}."
+        if found.inputs["slo"]
+        else ""
+    )
+    expected = ", ".join(
+        f"{heading} {in_words(metrics.get(name), unit)}"
+        for name, heading, unit in (
+            ("ttft_s", "TTFT", "s"),
+            ("itl_s", "ITL", "s"),
+            ("usd_per_million_tokens", "USD per million output tokens", "1"),
+        )
+    )
+    return (
+        f"Use {best.count} x {best.name}, laid out {layout_words(best.layout)}, {best.weights} weights, {best.engine}: "
+        f"{aim} of all that qualify.{chance} Expect {expected} [{best.label}]."
+    )
+
+
+def _ranking(found: Recommendation) -> Table:
+    columns = [Column("#", right=True), Column("deployment\nlayout"), Column("weights\nengine")]
+    columns += [Column(heading(name), right=True) for name in SHOWN]
+    columns += [Column("P(target)", right=True), Column("bound"), Column("label")]
+    rows = [
+        [
+            str(one.rank),
+            f"{one.count} x {one.accelerator}\n{layout_words(one.layout)}",
+            f"{one.weights}\n{one.engine}",
+            *(with_interval(one.metrics.get(name), quantity(name)[1]) for name in SHOWN),
+            percent(one.p_meets_target) if found.inputs["slo"] else "none asked",
+            one.bound.replace("_", "\n", 1), one.label,
+        ]
+        for one in found.candidates
+    ]  # fmt: skip
+    return Table("Ranked: the best layout of each accelerator and precision", columns, rows, keys=2)
+
+
+def _flips(found: Recommendation) -> list[Block]:
+    if not found.flips:
+        return []
+    texts = [
+        f"{flip.change}: {flip.winner}"
+        + ("" if flip.probability is None else f" (already better with a probability of {percent(flip.probability)})")
+        for flip in found.flips
+    ]
+    return [Items("What would change the winner", texts)]
+
+
+def _why_not(found: Recommendation) -> list[Block]:
+    if not found.rejected:
+        return []
+    columns = [Column("accelerator"), Column("reason"), Column("detail", wraps=True)]
+    rows = [[one.accelerator, one.code, one.detail] for one in found.rejected]
+    return [Table("Why not the others", columns, rows)]
+
+
+def _ends(found: Recommendation, typed: str) -> list[Block]:
+    searched = f"{found.searched:,} designs searched in {found.wall_s:.2f} s."
+    return [
+        *([Items("Notes", found.notes)] if found.notes else []),
+        Paragraph(searched, quiet=True),
+        Command("Reproduce", typed),
+    ]
+
+
+def recommendation_rows(found: Recommendation) -> list[dict[str, Any]]:
+    """One flat row per candidate; intervals as ``x``, ``x_low``, ``x_high``."""
+    return [
+        {
+            "rank": one.rank, "accelerator": one.accelerator, "name": one.name, "vendor": one.vendor,
+            "count": one.count, **one.layout, "weights": one.weights, "activations": one.activations,
+            "kv_cache": one.kv_cache, "engine": one.engine, **flat_metrics(one.metrics),
+            "p_meets_target": one.p_meets_target, "bound": one.bound, "batch": one.batch, **one.memory,
+            "usd_per_hour": one.usd_per_hour, "label": one.label, "pareto": one.pareto, "command": one.command,
+        }
+        for one in found.candidates
+    ]  # fmt: skip

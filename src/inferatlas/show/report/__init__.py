@@ -1,0 +1,151 @@
+"""The report: one self-contained HTML page of a recommendation, with no script and nothing to load.
+
+In: a `Recommendation` and the command that gave it. Out: a page that opens offline for ever. ``words`` holds its
+sentences, ``pictures`` chooses its charts and their tables, ``sources`` cites the dated rows behind the figures,
+``metrics`` names the quantities, ``templates`` holds the page and its style. Implements no equation.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from inferatlas import __version__
+from inferatlas.decide.recommend import Candidate, Recommendation
+from inferatlas.errors import BadInput
+from inferatlas.predict.answer import DEFINITIONS
+from inferatlas.show.numbers import percent
+from inferatlas.show.report import words
+from inferatlas.show.report.metrics import METRICS, middle, spread
+from inferatlas.show.report.sources import price_rows, ranked_lower, site_rows
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_report(recommendation: Recommendation, path: Path, *, command: str) -> Path:
+    """Write the page and return where it is.
+
+    Parameters
+    ----------
+    recommendation : what `decide.recommend.recommend` returned; without candidates the page says why there are none.
+    path : the file to write; its directory must exist. An existing file is replaced.
+    command : the command line that gives this page again.
+
+    Raises
+    ------
+    BadInput : the file cannot be written.
+    """
+    page = render(recommendation, command=command)
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"cannot be written: {error.strerror}", field="report", file=path) from None
+    return path
+
+
+def render(recommendation: Recommendation, *, command: str) -> str:
+    """The page as text."""
+    import jinja2
+    from markupsafe import Markup
+
+    from inferatlas.show.charts.style import to_svg
+    from inferatlas.show.report.pictures import pictures
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["address"] = address
+    found = recommendation
+    metric = words.objective_metric(found)
+    # Vega writes the texts of a chart escaped, so its SVG may enter the page as it is (tests/show/test_report.py)
+    drawn = [(picture, Markup(to_svg(picture.chart, picture.description))) for picture in pictures(found)]
+    return environment.get_template("report.html.j2").render(
+        question=words.question(found),
+        answer=words.answer(found),
+        load=words.load_words(found.inputs["workload"]),
+        found=found,
+        best=found.candidates[0] if found.candidates else None,
+        ranking=[_ranked_row(c, metric) for c in found.candidates],
+        objective=METRICS[metric],
+        lower=ranked_lower(found),
+        pictures=drawn,
+        percent=percent,
+        reasons=words.REASONS,
+        prices=price_rows(found),
+        site=site_rows(found),
+        limits=_limits(found),
+        launches=_launches(found.candidates),
+        fallbacks=_fallbacks(found.candidates),
+        definitions=[(METRICS[key], text) for key, text in DEFINITIONS.items()],
+        labels=words.LABELS,
+        command=command,
+        version=__version__,
+        date=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def address(text: str | None) -> str | None:
+    """An address that may stand behind a link: http or https, nothing else.
+
+    >>> address("https://example.org/a"), address("javascript:alert(1)")
+    ('https://example.org/a', None)
+    """
+    return text if text and re.match(r"https?://[^\s]+\Z", text) else None
+
+
+def _ranked_row(candidate: Candidate, metric: str) -> dict[str, object]:
+    columns = list(
+        dict.fromkeys([metric, "usd_per_million_tokens", "ttft_s", "itl_s", "output_tokens_per_s", "power_w"])
+    )
+    return {
+        "candidate": candidate,
+        "name": words.short_name(candidate),
+        "layout": words.layout_words(candidate),
+        "chance": percent(candidate.p_meets_target),
+        "cells": [
+            (METRICS[key], middle(key, candidate.metrics.get(key)), spread(key, candidate.metrics.get(key)))
+            for key in columns
+        ],
+    }
+
+
+def _limits(found: Recommendation) -> list[str]:
+    """The limits that were set, in words."""
+    asked = found.inputs["limits"]
+    sayings = {
+        "accelerators": "only {}",
+        "vendors": "only from {}",
+        "engine": "engine {}",
+        "weights": "weights {}",
+        "kv_cache": "KV cache {}",
+        "usd_per_hour": "at most {} USD per hour",
+        "power_w": "at most {} W",
+    }
+    out = [f"up to {asked['max_count']} accelerators"]
+    for key, saying in sayings.items():
+        if (value := asked.get(key)) is not None:
+            text = words.listed([str(v) for v in value]) if isinstance(value, tuple | list) else value
+            out.append(saying.format(f"{text:g}" if isinstance(text, float) else text))
+    if found.inputs["slo"]:
+        out.append(f"a probability of at least {percent(asked['min_probability'])} of meeting the targets")
+    return out
+
+
+def _launches(candidates: list[Candidate]) -> list[tuple[list[str], str]]:
+    """Every command once, with the candidates that it starts."""
+    held: dict[str, list[str]] = {}
+    for candidate in candidates:
+        words_instead = f"{candidate.engine} has no command line known to us."
+        held.setdefault(candidate.command or words_instead, []).append(words.row_name(candidate))
+    return [(names, text) for text, names in held.items()]
+
+
+def _fallbacks(candidates: list[Candidate]) -> list[tuple[str, list[str]]]:
+    """What each accelerator's answer had to assume, one entry per text, with the ranks it holds for."""
+    held: dict[str, list[str]] = {}
+    for candidate in candidates:
+        for text in candidate.fallbacks:
+            held.setdefault(text, []).append(str(candidate.rank))
+    return list(held.items())

@@ -1,0 +1,128 @@
+"""What is asked of a deployment: how long the requests are and how they come."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from inferatlas.errors import BadInput
+
+Arrival = Literal["closed", "poisson"]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The lengths of a kind of request, with where they were observed.
+
+    Parameters
+    ----------
+    name : as the user names it.
+    input_tokens, output_tokens : means, in tokens of the source's own tokenizer; at least 1.
+    input_cv, output_cv : coefficients of variation (standard deviation over mean); 0 is fixed lengths.
+    concurrency, request_rate : the load that belongs to it, if any; a trace of a service has none, since
+        its rate is that of a fleet and not of the deployment that is asked about.
+    source, address, licence, citation, note : where the numbers come from.
+
+    Raises
+    ------
+    BadInput : a length below one token, a negative variation, NaN, or two loads at once.
+    """
+
+    name: str
+    input_tokens: float
+    output_tokens: float
+    input_cv: float = 0.0
+    output_cv: float = 0.0
+    concurrency: int | None = None
+    request_rate: float | None = None
+    source: str = ""
+    address: str = ""
+    licence: str = ""
+    citation: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        _check_lengths(self)
+        if self.concurrency is not None and self.request_rate is not None:
+            raise _two_loads(self)
+        _check_load(self.concurrency, self.request_rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Lengths and load: a whole question about traffic.
+
+    Parameters
+    ----------
+    name, input_tokens, output_tokens, input_cv, output_cv, source, address, note : as in `Profile`.
+    concurrency : requests in flight, held constant by so many clients (closed loop).
+    request_rate : requests per second over the whole deployment (open loop). Exactly one of the two is set.
+
+    Examples
+    --------
+    >>> Workload("mine", 1024, 256, concurrency=32).total_tokens
+    1280.0
+    """
+
+    name: str
+    input_tokens: float
+    output_tokens: float
+    input_cv: float = 0.0
+    output_cv: float = 0.0
+    concurrency: int | None = None
+    request_rate: float | None = None
+    source: str = ""
+    address: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        _check_lengths(self)
+        if self.concurrency is not None and self.request_rate is not None:
+            raise _two_loads(self)
+        if self.concurrency is None and self.request_rate is None:
+            raise BadInput("no load is given", field="concurrency", allowed="exactly one of concurrency, request_rate")
+        _check_load(self.concurrency, self.request_rate)
+
+    @property
+    def arrival(self) -> Arrival:
+        """How requests come: ``closed`` (the next one when one ends) or ``poisson`` (at random, at a rate)."""
+        return "closed" if self.concurrency is not None else "poisson"
+
+    @property
+    def total_tokens(self) -> float:
+        """Mean input and output tokens of a request."""
+        return float(self.input_tokens + self.output_tokens)
+
+
+def _check_lengths(it: Profile | Workload) -> None:
+    if not it.name:
+        raise BadInput("is empty", field="name")
+    for field in ("input_tokens", "output_tokens"):
+        value = getattr(it, field)
+        if not _is_number(value) or value < 1:
+            raise BadInput(f"{value!r} is not a length", field=field, allowed="a mean of at least 1 token")
+    for field in ("input_cv", "output_cv"):
+        value = getattr(it, field)
+        if not _is_number(value) or value < 0:
+            raise BadInput(f"{value!r} is not a coefficient of variation", field=field, allowed="0 or more")
+
+
+def _check_load(concurrency: int | None, request_rate: float | None) -> None:
+    if concurrency is not None and (not _is_number(concurrency) or concurrency != int(concurrency) or concurrency < 1):
+        raise BadInput(f"{concurrency!r} requests in flight", field="concurrency", allowed="a whole number, 1 or more")
+    if request_rate is not None and (not _is_number(request_rate) or request_rate <= 0):
+        raise BadInput(f"{request_rate!r} requests per second", field="request_rate", allowed="a number above 0")
+
+
+def _two_loads(it: Profile | Workload) -> BadInput:
+    return BadInput(
+        f"concurrency {it.concurrency} and request rate {it.request_rate} contradict each other",
+        field="request_rate",
+        allowed="exactly one of concurrency, request_rate",
+        hint="a closed loop holds a number of requests in flight, an open loop a number per second",
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,31 @@
+"""Run the real command in this process: ``cli("predict", "--model", ...)`` -> exit code, stdout, stderr."""
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from inferatlas.cli.main import run
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> float:
+    raise AssertionError(f"JSON holds {name}")
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    def ran(*words: str) -> Ran:
+        code = run(words)
+        return Ran(code, *capsys.readouterr())
+
+    return ran

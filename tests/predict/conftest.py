@@ -1,0 +1,110 @@
+"""What the tests of the performance model share: machines without losses, and one step by hand."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inferatlas.catalogue.models import load_model
+from inferatlas.predict.hardware.device import Device, MemoryTier
+from inferatlas.predict.hardware.power import Power
+from inferatlas.predict.llm.operators import Operators, operators
+from inferatlas.predict.llm.precision import Precision
+from inferatlas.predict.performance.platform import (
+    EngineSettings,
+    Platform,
+    PlatformTable,
+    make_platform,
+    platform_table,
+)
+from inferatlas.predict.performance.points import make_points
+from inferatlas.predict.performance.predictor import collectives_in_use, shard_of
+from inferatlas.predict.performance.step import Parts, step
+
+Step = Callable[..., Parts]
+
+
+@lru_cache
+def _operators(model: str) -> Operators:
+    return operators(load_model(model))
+
+
+def _device(
+    peak: float = 1e15, bandwidth: float = 3e12, capacity: float = 1e13, link: float = 450e9, **other: Any
+) -> Device:
+    tier = MemoryTier("hbm", capacity, bandwidth)
+    fields: dict[str, Any] = {
+        "id": "synthetic", "name": "synthetic", "vendor": "none", "style": "kernel", "topology": "switch",
+        "architectural_class": "gpu", "engine_devices": 1, "peaks": {"bf16": peak}, "memory": tier, "tiers": (tier,),
+        "link_bytes_per_s": link, "scale_out_bytes_per_s": None, "domain": 64, "node": 8,
+        "power": Power(700.0, 70.0, "chip or module", "power.tdp"), "max_batch": None, "compiled_batches": False,
+        "support": {"vllm": "official"}, "sdk": None,
+    }  # fmt: skip
+    return Device(**(fields | other))
+
+
+def _lossless(device: Device, precision: Precision | None = None, **settings: Any) -> Platform:
+    """Efficiencies 1 and no overhead of any kind: what remains is physics."""
+    precision = precision or Precision("bf16", "bf16", "bf16")
+    engine = EngineSettings("vllm", 1.0, **({"block_tokens": 1, "max_sequences": 10**6} | settings))
+    platform = make_platform(device, engine, precision)
+    zero = dict.fromkeys(
+        ("kernel_s", "prefill_kernel_s", "layer_s", "sequence_s", "step_s", "request_s", "reserve_bytes"), 0.0
+    )
+    one = dict.fromkeys(("compute_efficiency", "memory_efficiency", "attention_efficiency", "memory_fraction"), 1.0)
+    coefficients = replace(platform.coefficients, **zero, **one)
+    network = replace(platform.network, base_s=0.0, step_s=0.0, efficiency=1.0, scale_out_s=0.0)
+    return replace(platform, coefficients=coefficients, network=network)
+
+
+def _run(
+    ops: Operators, table: PlatformTable, *, tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, prefill: float = 0.0,
+    cached: float = 0.0, decode: float = 0.0, context: float = 0.0, sink: Any = None,
+) -> Parts:  # fmt: skip
+    points = make_points(0, tp=tp, pp=pp, ep=ep, dp=dp, concurrency=1, input_tokens=1, output_tokens=1)
+    row = table.rows(points.platform)
+    load = {"prefill": prefill, "cached": cached, "decode": decode, "context": context}
+    return step(
+        ops, row, shard_of(row, points), collectives_in_use(ops, table, points, False), sink=sink,
+        **{name: np.array([float(value)]) for name, value in load.items()},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def ops_of() -> Callable[[str], Operators]:
+    """Operators of a catalogue model."""
+    return _operators
+
+
+@pytest.fixture(scope="session")
+def make_device() -> Callable[..., Device]:
+    """A synthetic device: peak FLOP/s, memory bandwidth, capacity, link, any other field by name."""
+    return _device
+
+
+@pytest.fixture(scope="session")
+def lossless() -> Callable[..., Platform]:
+    return _lossless
+
+
+@pytest.fixture(scope="session")
+def run_step() -> Step:
+    """`step.step` for one point: ``run_step(ops, table, tp=…, prefill=…, cached=…, decode=…, context=…)``."""
+    return _run
+
+
+@pytest.fixture(scope="session")
+def counting() -> PlatformTable:
+    """A platform that takes one second per FLOP and one per byte: a step's ``flop_s`` and ``byte_s`` are counts."""
+    table = platform_table([_lossless(_device())])
+    one = np.ones(1)
+    return replace(table, flop_s=one, flop_s_wide=one, byte_s=one)
+
+
+@pytest.fixture(scope="session")
+def weights_only(counting: PlatformTable) -> PlatformTable:
+    """The same, with activations that weigh nothing: ``byte_s`` is weights and KV cache."""
+    return replace(counting, bytes_a=np.zeros(1))

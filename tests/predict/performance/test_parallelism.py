@@ -1,0 +1,83 @@
+"""Equations (26) and (27): tensor against expert parallelism, and pipelines."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferatlas.predict.performance import parallelism as par
+from inferatlas.predict.performance.parallelism import ExpertLayer, Machine
+
+DEEPSEEK = ExpertLayer(experts=256, top_k=8, weights=3 * 7168 * 2048, hidden=7168, weight_bytes=1.0)
+stages = st.integers(1, 64)
+
+
+def machine(n: int, link: float = 450e9) -> Machine:
+    return Machine(n, 1979e12, 3.35e12, link, 1e-6)
+
+
+@given(st.sampled_from([2, 4, 8, 16, 32, 64]), st.integers(1, 32), st.integers(1, 10**5))
+def test_26_volumes_stand_as_k_to_n(n, top_k, tokens):
+    layer = ExpertLayer(256, top_k, 1, 4096)
+    ratio = par.expert_parallel_bytes(layer, n, tokens) / par.tensor_parallel_bytes(layer, n, tokens)
+    assert ratio == pytest.approx(top_k / n)
+
+
+def test_26_expert_parallelism_wins_beyond_k_devices_and_tensor_parallelism_on_few_tokens():
+    wide, narrow = machine(32), machine(4)
+    assert par.expert_parallel_time(DEEPSEEK, wide, 65536) < par.tensor_parallel_time(DEEPSEEK, wide, 65536)
+    # one token: all devices stream a share of its experts, or one device streams the most of them
+    assert par.tensor_parallel_time(DEEPSEEK, narrow, 1) < par.expert_parallel_time(DEEPSEEK, narrow, 1)
+
+
+@given(st.sampled_from([2, 4, 8, 16]), st.integers(1, 10**5), st.integers(0, 10**5))
+def test_26_costs_grow_with_tokens_and_never_fall_below_their_parts(n, tokens, more):
+    m = machine(n)
+    for cost in (par.tensor_parallel_time, par.expert_parallel_time):
+        assert cost(DEEPSEEK, m, tokens + more) >= cost(DEEPSEEK, m, tokens) > 0
+        assert cost(DEEPSEEK, machine(n, link=1e12), tokens) <= cost(DEEPSEEK, m, tokens)
+    held = DEEPSEEK.experts * DEEPSEEK.weights / n / m.bytes_per_s
+    work = 2 * tokens * DEEPSEEK.top_k * DEEPSEEK.weights / (n * m.flop_per_s)
+    assert par.expert_parallel_time(DEEPSEEK, m, tokens) >= work
+    exchange = 2 * (1e-6 + tokens * 8 * 7168 * 2 / n * (1 - 1 / n) / 450e9)
+    assert par.expert_parallel_time(DEEPSEEK, m, tokens) <= exchange + held + n * work * (1 + 1e-9)
+
+
+def test_26_the_crossover_is_where_the_costs_cross():
+    slow = Machine(16, 1979e12, 3.35e12, 100e9, 0.0)
+    first = par.expert_parallel_from(DEEPSEEK, slow)
+    assert first is not None and first > 1
+    tokens = np.arange(first, first + 2000, dtype=float)
+    assert (par.expert_parallel_time(DEEPSEEK, slow, tokens) < par.tensor_parallel_time(DEEPSEEK, slow, tokens)).all()
+    before = first * 0.98
+    assert par.expert_parallel_time(DEEPSEEK, slow, before) >= par.tensor_parallel_time(DEEPSEEK, slow, before)
+    many = ExpertLayer(8, 8, 3 * 7168 * 2048, 7168)
+    assert par.expert_parallel_from(many, Machine(2, 1e15, 3.35e12, 100e9, 0.0)) is None  # k/n = 4 times the bytes
+
+
+def test_27_bubble_of_four_stages_and_eight_micro_batches():
+    assert par.pipeline_bubble(4, 8) == pytest.approx(0.2727, abs=5e-5)
+
+
+@given(stages, stages, st.floats(1e-6, 1.0))
+def test_27_the_bubble_is_what_a_prefill_wastes(p, m, stage_s):
+    total = float(par.pipeline_prefill(stage_s, p, m))
+    assert total == pytest.approx(m * stage_s / (1 - float(par.pipeline_bubble(p, m))))
+    assert par.pipeline_bubble(1, m) == 0
+
+
+@given(stages, stages, st.integers(1, 4096), st.floats(1e-6, 1.0), st.floats(0, 1e-3))
+def test_27_throughput_is_not_batch_over_latency_unless_hops_are_free(p, m, batch, stage_s, hop):
+    latency = float(par.pipeline_token_time(stage_s, p, m, hop))
+    rate = float(par.pipeline_throughput(batch, stage_s, p, m))
+    assert rate * latency == pytest.approx(batch * (1 + p * hop / (max(p, m) * stage_s)))
+    assert rate == pytest.approx(batch / (max(p, m) * stage_s))
+    assert 0 < par.pipeline_utilisation(p, m) <= 1
+
+
+@given(stages, st.floats(1e9, 1e12))
+def test_27_every_micro_batch_reads_the_weights_of_its_stage_again(p, weights):
+    floor = float(par.stage_floor(weights, p, 3.35e12))
+    # as many micro-batches as stages: one pass of all is one pass over the weights; twice as many, two
+    assert float(par.pipeline_token_time(floor, p, p)) == pytest.approx(weights / 3.35e12)
+    assert float(par.pipeline_token_time(floor, p, 2 * p)) == pytest.approx(2 * weights / 3.35e12)
