@@ -12,9 +12,9 @@ from inferatlas.decide.recommend import Recommendation, recommend
 from inferatlas.errors import BadInput
 from inferatlas.predict.answer import DEFINITIONS
 from inferatlas.show.report import render, words, write_report
-from inferatlas.show.report.metrics import METRICS, number, spread
+from inferatlas.show.report.metrics import METRICS, middle, number, spread
 from inferatlas.show.report.pictures import pictures
-from inferatlas.show.report.sources import price_rows, ranked_lower, site_rows
+from inferatlas.show.report.sources import price_rows, site_rows
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr", "col"}
 COMMAND = 'inferatlas recommend --model llama-3.1-8b --slo "ttft:p95<500ms" --report report.html'
@@ -165,7 +165,7 @@ def test_all_candidates_and_all_rejected_are_there(found: Recommendation, found_
 
 def test_no_accelerator_vanishes(found: Recommendation, found_page: str):
     """Searched = shown + rejected + ranked lower: the list of candidates is cut, the page says so."""
-    lower = ranked_lower(found)
+    lower = found.ranked_lower
     assert lower, "the question is chosen so that some rank below the first three"
     shown = {c.accelerator for c in found.candidates} | {r.accelerator for r in found.rejected}
     assert shown | set(lower) == set(PARTS) and not shown & set(lower)
@@ -206,7 +206,11 @@ def test_every_chart_of_a_question_with_targets_is_drawn(found: Recommendation, 
 
 def test_a_percentile_target_is_not_passed_off_as_a_mean(found: Recommendation):
     latency = next(picture for picture in pictures(found) if picture.key == "latency")
-    assert "p95 of TTFT" in latency.sentence and "beyond the mean" in latency.sentence
+    assert "the p95 of TTFT" in latency.sentence
+    assert latency.table.header[1] == "p95 of TTFT"
+    mean, p95 = found.candidates[0].metrics["ttft_s"], found.candidates[0].targets[0]["value"]
+    assert p95.value > mean.value
+    assert latency.table.rows[0][1] == middle("ttft_s", p95)
 
 
 def test_the_answer_is_one_sentence_with_interval_and_probability(found: Recommendation, closed: Recommendation):

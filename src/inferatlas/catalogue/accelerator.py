@@ -16,6 +16,29 @@ SUPPORT = ("official", "experimental", "none")
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """Accelerators of one kind that somebody has or may buy; what is None keeps the catalogue's figure.
+
+    ``usd_per_hour``: of one accelerator; ``pue`` and ``gco2e_per_kwh`` of the site; ``source`` says where these
+    figures come from. Its network is among the facts of the accelerator that holds it.
+    """
+
+    id: str
+    name: str
+    nodes: int
+    accelerators_per_node: int
+    usd_per_hour: float | None
+    pue: float | None
+    gco2e_per_kwh: float | None
+    source: str
+
+    @property
+    def count(self) -> int:
+        """Accelerators in all."""
+        return self.nodes * self.accelerators_per_node
+
+
+@dataclass(frozen=True, slots=True)
 class Accelerator:
     """One device as sold, with everything known about it.
 
@@ -34,3 +57,4 @@ class Accelerator:
     devices_per_card: int
     facts: FactSheet
     file: str
+    cluster: Cluster | None = None  # where it was read from a cluster's file

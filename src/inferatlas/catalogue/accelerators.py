@@ -26,7 +26,8 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
 
     Parameters
     ----------
-    name_or_path : slug, alias or full name (any case), or the path of a YAML file of the same form.
+    name_or_path : slug, alias or full name (any case), or the path of a YAML file of the same form, or of a
+        cluster's (`cluster.clustered`).
 
     Raises
     ------
@@ -58,6 +59,10 @@ def read_accelerator(file: str | Path) -> Accelerator:
     """Read and check one accelerator file, uncached (see `load_accelerator` for the errors)."""
     document = read_document(file)
     data = document.data
+    if "nodes" in data:
+        from inferatlas.catalogue.cluster import clustered  # which needs this file to find its accelerator
+
+        return clustered(document)
     check_keys(document, (), data, _KEYS, ("aliases",))
     check_keys(document, ("execution",), data["execution"], _EXECUTION_KEYS)
     for path in (("id",), ("name",), ("vendor",), ("execution", "reason")):

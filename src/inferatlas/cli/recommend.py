@@ -16,7 +16,7 @@ def recommend(
     traffic: flags.Traffic = flags.Traffic(),  # noqa: B008 - frozen
     targets: flags.Targets = flags.Targets(),  # noqa: B008
     objective: Annotated[flags.Objective, flag("What to rank by.", TARGET)] = "cost",
-    min_probability: Annotated[float, flag("Least probability of meeting all targets.", TARGET)] = 0.5,
+    min_probability: Annotated[float, flag("Least probability of meeting all targets.", TARGET)] = 0.8,
     accelerator: flags.Accelerators = (),
     vendor: flags.Vendors = (),
     weights: flags.WeightChoices = (),

@@ -61,11 +61,12 @@ def pareto(designs: Designs, keep: NDArray[np.bool_], metrics: tuple[str, ...] =
     columns = np.stack([designs.metrics[m][0] * (-1.0 if m in larger_is_better else 1.0) for m in metrics], axis=1)
     index = np.flatnonzero(keep & np.isfinite(columns).all(axis=1))
     index = index[np.lexsort(columns[index].T[::-1])]
-    front: list[int] = []
-    for i in index:  # sorted by the first metric, so only earlier ones can dominate
-        if (
-            not front
-            or not ((columns[front] <= columns[i]).all(axis=1) & (columns[front] < columns[i]).any(axis=1)).any()
-        ):
-            front.append(int(i))
+    rest, front = columns[index], []
+    while index.size:  # sorted by the first metric, so the first of the rest is never dominated by the rest
+        front.append(int(index[0]))
+        beaten = (rest >= rest[0]).all(axis=1)
+        equal = (rest == rest[0]).all(axis=1)
+        stay = ~beaten | equal
+        stay[0] = False
+        index, rest = index[stay], rest[stay]
     return front

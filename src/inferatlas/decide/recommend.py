@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from inferatlas.catalogue.models import load_model
-from inferatlas.decide.judge import Budget, probability, within
+from inferatlas.decide.judge import Budget, probability, statistic, within
 from inferatlas.decide.launch import command
 from inferatlas.decide.rank import OBJECTIVES, best_of_each, pareto
 from inferatlas.decide.search import Designs, Limits, Rejected, evaluate
@@ -17,12 +17,13 @@ from inferatlas.decide.sensitivity import Flip, flips
 from inferatlas.decide.why_not import explain
 from inferatlas.errors import BadInput, UnknownName
 from inferatlas.predict.answer import DEFINITIONS, Interval, interval
+from inferatlas.predict.cost.economics import Economics
 from inferatlas.predict.llm.precision import FORMATS
 from inferatlas.predict.performance.points import BOUNDS
 from inferatlas.predict.performance.predictor import memory_budget
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.question import check_context, memory_words
-from inferatlas.workload import Workload, make_workload, parse_targets
+from inferatlas.workload import ServiceTarget, Workload, make_workload, parse_targets
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,12 @@ class Candidate:
     engine: str
     metrics: dict[str, Interval | None]
     p_meets_target: float
+    targets: list[dict[str, Any]]  # each target: its text, the interval of its statistic, its own probability
     bound: str
     batch: float
     memory: dict[str, float]
     usd_per_hour: float | None
+    economics: Economics
     label: str
     pareto: bool
     command: str | None
@@ -57,6 +60,7 @@ class Recommendation:
 
     inputs: dict[str, Any]
     candidates: list[Candidate]
+    ranked_lower: list[str]  # accelerators that qualify too, but rank below the candidates shown
     rejected: list[Rejected]
     pareto: list[dict[str, Any]]
     flips: list[Flip]
@@ -131,7 +135,10 @@ def recommend(
             "objective": objective,
             "limits": asdict(limits) | asdict(budget) | {"min_probability": min_probability},
         },
-        candidates=[_candidate(designs, float(likely[i]), i, rank, i in front) for rank, i in enumerate(chosen, 1)],
+        candidates=[
+            _candidate(designs, targets, float(likely[i]), i, rank, i in front) for rank, i in enumerate(chosen, 1)
+        ],
+        ranked_lower=[designs.platform(i).device.id for i in ranked[len(chosen) :]],
         rejected=explain(designs, targets, budget, kept, max_count, min_probability),
         pareto=[_compact(designs, i) for i in front],
         flips=flips(designs, targets, budget, objective, ranked, min_probability),
@@ -167,13 +174,15 @@ def _notes(designs: Designs, ranked: list[int], objective: str) -> list[str]:
     return notes
 
 
-def _candidate(designs: Designs, likely: float, i: int, rank: int, on_front: bool) -> Candidate:
+def _candidate(
+    designs: Designs, targets: tuple[ServiceTarget, ...], likely: float, i: int, rank: int, on_front: bool
+) -> Candidate:
     platform, points = designs.platform(i), designs.points[np.array([i])]
     layout = {name: int(getattr(points, name)[0]) for name in ("tp", "pp", "ep", "dp")}
     row = designs.table.rows(points.platform)
     resident = bool(designs.table.resident[points.platform[0]])
     budget = memory_budget(designs.ops, row, shard_of(row, points), points, resident)
-    price = designs.economics[int(points.platform[0])].usd_per_hour
+    money = designs.economics[int(points.platform[0])]
     count = int(points.accelerators[0])
     return Candidate(
         rank=rank,
@@ -188,15 +197,29 @@ def _candidate(designs: Designs, likely: float, i: int, rank: int, on_front: boo
         engine=platform.engine.name,
         metrics=metrics_of(designs, i),
         p_meets_target=likely,
+        targets=[_judged(designs, target, i) for target in targets],
         bound=BOUNDS[int(designs.predictions.bound[i])],
         batch=float(designs.predictions.batch[i]),
         memory=memory_words(budget, _one(designs, i)),
-        usd_per_hour=None if price is None else price * count,
+        usd_per_hour=None if money.usd_per_hour is None else money.usd_per_hour * count,
+        economics=money,
         label=platform.label,
         pareto=on_front,
         command=command(designs.model, platform, designs.workload, **layout),
         fallbacks=[*platform.notes, *_quality(designs, platform.precision.weights)],
     )
+
+
+def _judged(designs: Designs, target: ServiceTarget, i: int) -> dict[str, Any]:
+    value, sigma = statistic(designs, target)
+    return {
+        "target": target.text(),
+        "metric": target.metric,
+        "statistic": target.statistic,
+        "bound": target.bound,
+        "value": interval(float(value[i]), float(sigma[i])),
+        "probability": float(probability(designs, (target,))[i]),
+    }
 
 
 def _quality(designs: Designs, weights: str) -> list[str]:

@@ -98,7 +98,8 @@ def evaluate(model: ModelConfig, workload: Workload, limits: Limits) -> Designs:
             rejected.append(Rejected(known.id, error.code, str(error)))
             continue
         part = found[0].device
-        shape = layouts.enumerate_layouts(ops, part, limits.max_count)
+        held = known.cluster.count if known.cluster else limits.max_count
+        shape = layouts.enumerate_layouts(ops, part, min(limits.max_count, held))
         if not len(shape):
             rejected.append(Rejected(known.id, "layout", reasons.DETAILS[reasons.HEADS]))
             continue
@@ -110,6 +111,7 @@ def evaluate(model: ModelConfig, workload: Workload, limits: Limits) -> Designs:
             region=limits.region,
             site=limits.site,
             utilisation=limits.utilisation,
+            cluster=known.cluster,
         )
         for platform in found:
             platforms.append(platform)

@@ -21,11 +21,6 @@ SEARCHED = ("fp8", "int8", "nvfp4", "mxfp4", "blockfp8", "int4")
 
 
 @lru_cache(maxsize=256)
-def device_of(accelerator: str) -> Device:
-    """The device of a catalogue name or file."""
-    return device(load_accelerator(accelerator))
-
-
 def settings(engine: Engine, accelerator: Accelerator) -> EngineSettings:
     """The engine's defaults on an accelerator; what an engine does not state keeps the predictor's default."""
     default = EngineSettings(engine.id)
@@ -44,8 +39,9 @@ def settings(engine: Engine, accelerator: Accelerator) -> EngineSettings:
     )
 
 
+@lru_cache(maxsize=256)
 def supported_engines(accelerator: Accelerator) -> dict[str, str]:
-    """Engines that run on an accelerator and how well: ``{"vllm": "official", ...}``, best first."""
+    """Engines that run on an accelerator and how well, best first: ``{"vllm": "official"}``; not to be changed."""
     found = {name: load_engine(name).support(accelerator) for name in (*PREFERENCE, "native", "deepspeed")}
     order = {"official": 0, "experimental": 1}
     usable = {name: level for name, level in found.items() if level in order}

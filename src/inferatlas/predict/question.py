@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.models import load_model
 from inferatlas.errors import BadInput
@@ -52,7 +53,7 @@ def ask(
 
     Parameters
     ----------
-    model, accelerator : catalogue names, or paths (YAML; ``config.json`` for a model).
+    model, accelerator : catalogue names, or paths (YAML of an accelerator or a cluster; ``config.json`` of a model).
     count : accelerators in all; without it the smallest number that the layout needs.
     tp, pp, ep, dp : layout; what is not given is chosen and named in ``fallbacks``.
     engine, weights, activations, kv_cache : names; defaults are documented in `platforms.bind`.
@@ -74,15 +75,23 @@ def ask(
     ops = operators(config)
     load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
     check_context(config, load)
-    platform = bind(accelerator, engine, weights, activations, kv_cache)
+    known = load_accelerator(accelerator)
+    platform = bind(known, engine, weights, activations, kv_cache)
     table = platform_table([platform], is_moe=bool(ops.experts))
     layout, notes = choose_layout(ops, table, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp)
     points = points_of(load, [layout])
     predictions = predict(ops, table, points)
     part = platform.device
     money = economics(
-        part.id, part.architectural_class, part.node, price=price, region=region, site=site, utilisation=utilisation
-    )
+        part.id, part.architectural_class, part.node, price=price, region=region, site=site,
+        utilisation=utilisation, cluster=known.cluster,
+    )  # fmt: skip
+    if known.cluster is not None and layout.count > known.cluster.count:
+        raise BadInput(
+            f"{layout.count} accelerators are more than cluster {known.cluster.id} has",
+            field="count",
+            allowed=f"up to {known.cluster.count}",
+        )
     return _answer(config, ops, table, platform, load, layout, points, predictions, money, notes)
 
 

@@ -14,7 +14,7 @@ from inferatlas.predict.llm.precision import Precision
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.performance.platform import EngineSettings, make_platform, platform_table
 from inferatlas.predict.performance.points import Predictions, make_points
-from inferatlas.predict.performance.predictor import CHUNK, predict
+from inferatlas.predict.performance.predictor import CHUNK_BYTES, predict
 from inferatlas.predict.question import ask, least_count
 from inferatlas.workload import make_workload
 
@@ -143,7 +143,7 @@ def test_a_higher_rate_never_shortens_latency(ops_of, catalogue, rate, factor):
 
 
 def test_order_chunks_and_company_do_not_change_an_answer(ops_of, catalogue):
-    ops, n = ops_of("mixtral-8x7b"), CHUNK + 1000
+    ops, n = ops_of("mixtral-8x7b"), CHUNK_BYTES // 4 + 1000
     points = random_points(n)
     whole = predict(ops, catalogue, points)
     order = np.random.default_rng(0).permutation(n)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
+from inferatlas.catalogue.accelerator import Cluster
 from inferatlas.catalogue.carbon import embodied, grid_intensities, pues
 from inferatlas.catalogue.prices import Price, prices
 from inferatlas.catalogue.rows import Row
@@ -47,7 +48,7 @@ class Economics:
 
 def economics(
     accelerator: str, architectural_class: str, node: int, *, price: float | None = None, region: str = "USA",
-    site: str = "AWS", utilisation: float = 1.0,
+    site: str = "AWS", utilisation: float = 1.0, cluster: Cluster | None = None,
 ) -> Economics:  # fmt: skip
     """Choose the rows for an accelerator, a grid region and a site.
 
@@ -57,6 +58,7 @@ def economics(
     price : own price in USD per accelerator-hour; replaces the rental row.
     region, site : names of rows of the grid and PUE tables.
     utilisation : share of all hours in which the stated load is served, in (0, 1].
+    cluster : its own price, PUE and grid go before the catalogue's rows (and behind ``price``).
 
     Raises
     ------
@@ -70,15 +72,28 @@ def economics(
     grid, intensity = _row("region", region, ((row, (row.region, row.code)) for row in grid_intensities()))
     place, pue = _row("site", site, ((row, (row.site,)) for row in pues()))
     carbon, carbon_source = _embodied_per_hour(architectural_class, node, utilisation)
+    hourly, price_source = (rental.value, _source(rental)) if rental else (None, None)
+    grid_source = f"{grid.region} {grid.year}, {grid.method}, {grid.basis}: {grid.source}"
+    pue_source = f"{place.site}: {place.source}"
+    if cluster is not None:
+        theirs = f"cluster {cluster.id}: {cluster.source}"
+        if cluster.usd_per_hour is not None:
+            hourly, price_source = cluster.usd_per_hour, theirs
+        if cluster.gco2e_per_kwh is not None:
+            intensity, grid_source = cluster.gco2e_per_kwh, theirs
+        if cluster.pue is not None:
+            pue, pue_source = cluster.pue, theirs
+    if price is not None:
+        hourly, price_source = price, "given by the user"
     return Economics(
-        usd_per_hour=price if price is not None else rental.value if rental else None,
-        price_source="given by the user" if price is not None else _source(rental),
+        usd_per_hour=hourly,
+        price_source=price_source,
         usd_per_hour_owned=owned.value if owned else None,
         owned_source=_source(owned),
         gco2e_per_kwh=intensity,
-        grid_source=f"{grid.region} {grid.year}, {grid.method}, {grid.basis}: {grid.source}",
+        grid_source=grid_source,
         pue=pue,
-        pue_source=f"{place.site}: {place.source}",
+        pue_source=pue_source,
         embodied_g_per_hour=carbon,
         embodied_source=carbon_source,
         utilisation=utilisation,

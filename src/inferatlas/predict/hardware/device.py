@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.errors import NotModelled
@@ -59,6 +60,7 @@ class Device:
     sdk: str | None
 
 
+@lru_cache(maxsize=256)
 def device(accelerator: Accelerator) -> Device:
     """Read a device from its facts.
 

@@ -95,6 +95,7 @@ def enumerate_layouts(ops: Operators, device: Device, max_count: int, *, every_c
     else:
         heads = min((row.attention.heads for row in ops.attentions), default=1)
         widest = min(max_count, device.domain)
+        moe = bool(ops.experts)
         tps = [t for t in range(1, widest + 1) if heads % (t * device.engine_devices) == 0]
         pps = [p for p in range(1, min(max_count, ops.layers) + 1) if ops.layers % p == 0 or p & (p - 1) == 0]
         rows = [
@@ -103,7 +104,7 @@ def enumerate_layouts(ops: Operators, device: Device, max_count: int, *, every_c
             for p in pps
             if t * p <= max_count
             for d in _replicas(max_count // (t * p), every_count)
-            for e in _expert_ranks(ops, t * device.engine_devices, d)
+            for e in _expert_ranks(moe, t * device.engine_devices, d)
         ]
     table = np.array(rows, dtype=np.int32).reshape(-1, 4)
     tp, pp, ep, dp = (np.ascontiguousarray(table[:, i]) for i in range(4))
@@ -118,8 +119,8 @@ def _replicas(most: int, every: bool) -> list[int]:
     return [d for d in range(1, most + 1) if d & (d - 1) == 0 or (every and d <= EVERY_REPLICA)]
 
 
-def _expert_ranks(ops: Operators, ranks: int, dp: int) -> list[int]:
-    if not ops.experts:
+def _expert_ranks(moe: bool, ranks: int, dp: int) -> list[int]:
+    if not moe:
         return [1]
     wide = [ranks * d for d in range(2, dp + 1) if dp % d == 0 and d & (d - 1) == 0]
     return sorted({1, ranks, *(e for e in (2, 4, 8, 16, 32, 64) if e < ranks), *wide})

@@ -23,7 +23,7 @@ from inferatlas.predict.performance.serving import Question, closed_loop, open_l
 from inferatlas.predict.performance.shard import Shard, shard_of
 from inferatlas.predict.performance.step import prepare, run
 
-CHUNK = 4096  # points per pass: the live arrays (32 KiB each) stay near the core
+CHUNK_BYTES = 32_768  # of one array in a pass: the live ones stay near the core
 
 
 def predict(
@@ -50,6 +50,7 @@ def predict(
     """
     out = empty_predictions(len(points))
     table = table.astype(dtype)
+    chunk = CHUNK_BYTES // np.dtype(dtype).itemsize
     if not checked:
         _check_layouts(ops, table, points, out)
     resident, open_load = table.resident[points.platform], np.isnan(points.concurrency)
@@ -61,8 +62,8 @@ def predict(
             whole = chosen.size == len(points)
             group = points if whole else points[chosen]
             collectives = collectives_in_use(ops, table, group, on_chip).astype(dtype)
-            for start in range(0, chosen.size, CHUNK):
-                index = slice(start, start + CHUNK) if whole else chosen[start : start + CHUNK]
+            for start in range(0, chosen.size, chunk):
+                index = slice(start, start + chunk) if whole else chosen[start : start + chunk]
                 _chunk(ops, table, points[index], out, index, collectives, on_chip)
     return out
 

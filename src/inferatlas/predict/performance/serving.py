@@ -252,13 +252,15 @@ def _step_sigma(q: Question, parts: Parts) -> Floats:
 
 def _bound(q: Question, load: _Load, average: Parts, admitted: Floats) -> NDArray[np.int8]:
     """What a request waits for most, over prefill and decode; KV capacity where it limits the batch."""
-    most, bound = np.full_like(admitted, -1.0), np.zeros(admitted.shape, dtype=np.int8)
-    for code, name in enumerate(("compute", "memory", "network", "overhead")):
-        spent = getattr(load.mixed, name) * q.chunks
-        spent += q.gaps * getattr(average, name)
-        more = spent > most
-        most[more] = spent[more]
-        bound[more] = code
+    spent = [
+        getattr(load.mixed, name) * q.chunks + q.gaps * getattr(average, name)
+        for name in ("compute", "memory", "network", "overhead")
+    ]
+    bound = (spent[1] > spent[0]).astype(np.int8)
+    most = np.maximum(spent[0], spent[1])
+    for code in (2, 3):
+        np.copyto(bound, np.int8(code), where=spent[code] > most)
+        np.maximum(most, spent[code], out=most)
     full = (admitted >= q.memory_slots) & (q.concurrency > q.memory_slots)  # NaN in an open loop: never
-    bound[full] = BOUNDS.index("memory_capacity")
+    np.copyto(bound, np.int8(BOUNDS.index("memory_capacity")), where=full)
     return bound

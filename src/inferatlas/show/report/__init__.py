@@ -18,7 +18,7 @@ from inferatlas.predict.answer import DEFINITIONS
 from inferatlas.show.numbers import percent
 from inferatlas.show.report import words
 from inferatlas.show.report.metrics import METRICS, middle, spread
-from inferatlas.show.report.sources import price_rows, ranked_lower, site_rows
+from inferatlas.show.report.sources import price_rows, site_rows
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -69,7 +69,7 @@ def render(recommendation: Recommendation, *, command: str) -> str:
         best=found.candidates[0] if found.candidates else None,
         ranking=[_ranked_row(c, metric) for c in found.candidates],
         objective=METRICS[metric],
-        lower=ranked_lower(found),
+        lower=found.ranked_lower,
         pictures=drawn,
         percent=percent,
         reasons=words.REASONS,

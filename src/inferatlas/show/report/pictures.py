@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from inferatlas.decide.recommend import Candidate, Recommendation
@@ -126,32 +126,38 @@ def _chances(found: Recommendation) -> Picture | None:
 
 
 def _latency(found: Recommendation) -> Picture | None:
+    """Latencies as the targets ask for them: a percentile where one is bounded, else the mean."""
     targets = {t.quantity: t for t in words.targets_of(found)}
     keys = ["ttft_s", "itl_s"] + (["latency_s"] if "latency_s" in targets else [])
-    shown = [c for c in found.candidates if all(c.metrics[k] for k in keys)]
+
+    def held(candidate: Candidate, key: str) -> Interval | None:
+        judged = next((t for t in candidate.targets if key in targets and t["target"] == targets[key].text()), None)
+        return judged["value"] if judged else candidate.metrics[key]
+
+    def name(key: str) -> str:
+        statistic = targets[key].statistic if key in targets else "mean"
+        return METRICS[key].name if statistic == "mean" else f"{statistic} of {METRICS[key].name.removeprefix('mean ')}"
+
+    shown = [c for c in found.candidates if all(held(c, k) for k in keys)]
     if not shown:
         return None
     panels = []
     for key in keys:
-        rows = [_estimate(c, held) for c in shown[:ROWS] if (held := c.metrics[key])]
+        rows = [_estimate(c, value) for c in shown[:ROWS] if (value := held(c, key))]
         target = targets.get(key)
-        line = (
-            Target(target.bound, f"target: {target.statistic} {target.sense} {show(target.bound, 's')}")
-            if target
-            else None
-        )
-        panels.append((axis(key), rows, line))
-    header = ("candidate", *(text for key in keys for text in (METRICS[key].name, "80 % interval")))
+        line = Target(target.bound, f"target: {target.sense} {show(target.bound, 's')}") if target else None
+        panels.append((replace(axis(key), name=name(key)), rows, line))
+    header = ("candidate", *(text for key in keys for text in (name(key), "80 % interval")))
     cells = (middle, spread)
     table = [
-        (words.row_name(c), *(cell(key, c.metrics[key]) for key in keys for cell in cells)) for c in found.candidates
+        (words.row_name(c), *(cell(key, held(c, key)) for key in keys for cell in cells)) for c in found.candidates
     ]
     return Picture(
         "latency",
         "How soon does the first token come, and how fast do the next ones follow?",
         _cut(words.latency_sentence(found), min(len(shown), ROWS), len(shown)),
-        f"Mean TTFT and ITL of {min(len(shown), ROWS)} candidates with 80 % intervals and the target lines. "
-        "The numbers are in the table below.",
+        f"{' and '.join(name(key) for key in keys)} of {min(len(shown), ROWS)} candidates with 80 % intervals and the "
+        "target lines. The numbers are in the table below.",
         latency(panels),
         Table(header, table),
     )

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inferatlas.catalogue.accelerators import accelerator_ids, load_accelerator
 from inferatlas.catalogue.carbon import grid_intensities, pues
 from inferatlas.catalogue.prices import prices
 from inferatlas.decide.recommend import Recommendation
-from inferatlas.predict.cost.economics import OWNERSHIP_TERM, RENTAL_TERM, economics
-from inferatlas.predict.platforms import device_of
+from inferatlas.predict.cost.economics import OWNERSHIP_TERM, RENTAL_TERM
 from inferatlas.quantities import show
 
 _TERMS = {"rental": RENTAL_TERM, "ownership": OWNERSHIP_TERM}
@@ -39,10 +37,12 @@ def price_rows(found: Recommendation) -> list[Cited]:
             if row.accelerator == slug and row.per == "accelerator" and row.value is not None
             and row.term == _TERMS.get(row.kind) and not (given is not None and row.kind == "rental")
         ]  # fmt: skip
-        if given is not None:
-            rows.insert(
-                0, Cited(f"{slug}: price", f"{show(given, '1')} USD/h", "—", "given with the question", None, "given")
-            )
+        used = next(c.economics for c in found.candidates if c.accelerator == slug)
+        if used.usd_per_hour is not None and not any(
+            row.value == f"{show(used.usd_per_hour, '1')} USD/h" for row in rows
+        ):
+            own = f"{show(used.usd_per_hour, '1')} USD/h"
+            rows.insert(0, Cited(f"{slug}: price", own, "—", used.price_source or "", None, "given"))
         out += rows or [Cited(f"{slug}: price", "—", "—", "no price with a source is known", None, "unknown")]
     return out
 
@@ -51,11 +51,7 @@ def site_rows(found: Recommendation) -> list[Cited]:
     """Grid, PUE, use, and embodied carbon as used for the first candidate; nothing where there is none."""
     if not found.candidates:
         return []
-    limits = found.inputs["limits"]
-    slug = found.candidates[0].accelerator
-    part = device_of(_name_for(slug, limits["accelerators"]))
-    money = economics(part.id, part.architectural_class, part.node, price=limits["price"], region=limits["region"],
-                      site=limits["site"], utilisation=limits["utilisation"])  # fmt: skip
+    slug, money = found.candidates[0].accelerator, found.candidates[0].economics
     grid = next(
         (r for r in grid_intensities() if money.grid_source.startswith(f"{r.region} {r.year}, {r.method}")), None
     )
@@ -71,23 +67,8 @@ def site_rows(found: Recommendation) -> list[Cited]:
     else:
         value = f"{show(money.embodied_g_per_hour, '1')} gCO2e per accelerator-hour"
         rows.append(Cited(f"embodied carbon of {slug}", value, "—", money.embodied_source or "", None, "derived"))
-    used = limits["utilisation"]
+    used = money.utilisation
     rows.append(
         Cited("utilisation", f"{100 * used:g} %", "—", "share of all hours in which this load is served", None, "given")
     )
     return rows
-
-
-def _name_for(slug: str, asked: tuple[str, ...] | None) -> str:
-    """The name or file that loads an accelerator: a part of one's own is known only by its file."""
-    if slug in accelerator_ids():
-        return slug
-    return next((name for name in asked or () if load_accelerator(name).id == slug), slug)
-
-
-def ranked_lower(found: Recommendation) -> list[str]:
-    """Accelerators that are an answer too, but rank below the candidates that are shown."""
-    limits = found.inputs["limits"]
-    searched = {load_accelerator(name).id for name in limits["accelerators"] or accelerator_ids()}
-    shown = {c.accelerator for c in found.candidates} | {r.accelerator for r in found.rejected}
-    return sorted(searched - shown)

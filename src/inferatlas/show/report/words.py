@@ -183,15 +183,12 @@ def ranking_sentence(found: Recommendation, metric: str) -> str:
 
 
 def latency_sentence(found: Recommendation) -> str:
-    """What the chart of TTFT and ITL shows, and how a percentile target relates to the means in it."""
+    """What the chart of latencies shows: the statistic that each target bounds, else means."""
     text = "Dots are means over requests with their 80 % interval; the dashed line is the target."
     tails = [t for t in targets_of(found) if t.metric in SHORT and t.statistic != "mean"]
     if tails:
         what = listed([f"{t.statistic} of {SHORT[t.metric]}" for t in tails])
-        text += (
-            f" The target on the {what} is stricter than it looks here: the {what} lies beyond the mean that is drawn "
-            "(the probability above counts it)."
-        )
+        text = text.replace("means over requests", f"the {what}, else means over requests,")
     return text
 
 
