@@ -12,7 +12,6 @@ from inferatlas.catalogue.models import load_model
 from inferatlas.decide.search import Designs, Limits, evaluate
 from inferatlas.errors import BadInput
 from inferatlas.predict.performance.points import BOUNDS
-from inferatlas.predict.performance.priors import Z80
 from inferatlas.predict.question import check_context
 from inferatlas.workload import make_workload
 
@@ -80,8 +79,6 @@ def columns(designs: Designs) -> dict[str, Column]:
         "batch": predictions.batch[keep].astype(np.float64),
         "bound": np.array(BOUNDS)[predictions.bound[keep]],
     }
-    for name, (value, sigma) in designs.metrics.items():
-        chosen = value[keep]
-        factor = np.exp(Z80 * np.broadcast_to(sigma, value.shape)[keep])
-        table |= {name: chosen, f"{name}_low": chosen / factor, f"{name}_high": chosen * factor}
+    for name, metric in designs.metrics.items():
+        table |= {name: metric.value[keep], f"{name}_low": metric.low()[keep], f"{name}_high": metric.high()[keep]}
     return table

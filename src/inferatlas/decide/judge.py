@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferatlas.decide.search import Designs
+from inferatlas.predict.answer import Metric
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.performance.tails import percentile_of
 from inferatlas.workload import ServiceTarget
@@ -23,13 +24,13 @@ class Budget:
     power_w: float | None = None
 
 
-def statistic(designs: Designs, target: ServiceTarget) -> tuple[Floats, Floats]:
-    """The value of a target's quantity for every design and the log standard deviation of its error."""
-    value, sigma = designs.metrics[target.quantity]
-    if target.statistic != "mean" and target.metric in ("ttft", "itl", "latency"):
-        cv = getattr(designs.predictions, f"{target.metric}_cv").astype(np.float64)
-        value = percentile_of(value, cv, target.statistic)
-    return value, np.broadcast_to(sigma, value.shape)
+def statistic(designs: Designs, target: ServiceTarget) -> Metric:
+    """The quantity that a target bounds, for every design: a mean, or the percentile asked for."""
+    metric = designs.metrics[target.quantity]
+    if target.statistic == "mean":
+        return metric
+    cv = getattr(designs.predictions, f"{target.metric}_cv").astype(np.float64)
+    return Metric(percentile_of(metric.value, cv, target.statistic), metric.sigma)
 
 
 def meets(
@@ -48,7 +49,8 @@ def probability(designs: Designs, targets: tuple[ServiceTarget, ...]) -> Floats:
     """
     joint = designs.predictions.fits.astype(np.float64)
     for target in targets:
-        value, sigma = statistic(designs, target)
+        judged = statistic(designs, target)
+        value, sigma = judged.value, judged.sigma
         with np.errstate(divide="ignore", invalid="ignore"):
             distance = np.log(target.bound / value) * (1.0 if target.sense.startswith("<") else -1.0)
             z = np.where(sigma > 0, distance / np.maximum(sigma, 1e-12), np.where(distance > 0, np.inf, -np.inf))

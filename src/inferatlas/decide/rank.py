@@ -22,7 +22,7 @@ PARETO_METRICS = ("usd_per_million_tokens", "latency_s", "tokens_per_joule")
 def scores(designs: Designs, objective: str) -> NDArray[np.float64]:
     """Smaller is better; NaN where the metric is unknown."""
     metric, smaller = OBJECTIVES[objective]
-    value = designs.metrics[metric][0]
+    value = designs.metrics[metric].value
     return value if smaller else -value
 
 
@@ -31,7 +31,7 @@ def order(designs: Designs, index: NDArray[np.intp], objective: str) -> NDArray[
     change no answers), energy, simpler layouts.
     """
     p = designs.points
-    energy = -designs.metrics["tokens_per_joule"][0]
+    energy = -designs.metrics["tokens_per_joule"].value
     bits = np.array([FORMATS[x.precision.weights].bits for x in designs.table.platforms])[p.platform]
     keys = (
         p.ep[index],
@@ -58,7 +58,7 @@ def best_of_each(designs: Designs, keep: NDArray[np.bool_], objective: str) -> l
 def pareto(designs: Designs, keep: NDArray[np.bool_], metrics: tuple[str, ...] = PARETO_METRICS) -> list[int]:
     """Designs that no other beats in all of cost, latency and energy; those with an unknown metric are left out."""
     larger_is_better = {"tokens_per_joule", "output_tokens_per_s", "total_tokens_per_s"}
-    columns = np.stack([designs.metrics[m][0] * (-1.0 if m in larger_is_better else 1.0) for m in metrics], axis=1)
+    columns = np.stack([designs.metrics[m].value * (-1.0 if m in larger_is_better else 1.0) for m in metrics], axis=1)
     index = np.flatnonzero(keep & np.isfinite(columns).all(axis=1))
     index = index[np.lexsort(columns[index].T[::-1])]
     rest, front = columns[index], []

@@ -16,7 +16,7 @@ from inferatlas.decide.search import Designs, Limits, Rejected, evaluate
 from inferatlas.decide.sensitivity import Flip, flips
 from inferatlas.decide.why_not import explain
 from inferatlas.errors import BadInput, UnknownName
-from inferatlas.predict.answer import DEFINITIONS, Interval, interval
+from inferatlas.predict.answer import DEFINITIONS, Interval
 from inferatlas.predict.cost.economics import Economics
 from inferatlas.predict.llm.precision import FORMATS
 from inferatlas.predict.performance.points import BOUNDS
@@ -164,7 +164,7 @@ def _check_numbers(count: int, usd: float | None, watts: float | None, likely: f
 
 def _notes(designs: Designs, ranked: list[int], objective: str) -> list[str]:
     notes = ["efficiencies are documented priors, not yet fitted to measurements; intervals are 80 %"]
-    metric = designs.metrics[OBJECTIVES[objective][0]][0]
+    metric = designs.metrics[OBJECTIVES[objective][0]].value
     unknown = sorted({designs.platform(i).device.id for i in ranked if np.isnan(metric[i])})
     if unknown:
         what = "price" if objective == "cost" else "power"
@@ -211,13 +211,12 @@ def _candidate(
 
 
 def _judged(designs: Designs, target: ServiceTarget, i: int) -> dict[str, Any]:
-    value, sigma = statistic(designs, target)
     return {
         "target": target.text(),
         "metric": target.metric,
         "statistic": target.statistic,
         "bound": target.bound,
-        "value": interval(float(value[i]), float(sigma[i])),
+        "value": statistic(designs, target).at(i),
         "probability": float(probability(designs, (target,))[i]),
     }
 
@@ -241,10 +240,7 @@ def _one(designs: Designs, i: int):
 
 def metrics_of(designs: Designs, i: int) -> dict[str, Interval | None]:
     """Every metric of one design with its interval."""
-    return {
-        name: interval(float(value[i]), float(np.broadcast_to(sigma, value.shape)[i]))
-        for name, (value, sigma) in designs.metrics.items()
-    }
+    return {name: metric.at(i) for name, metric in designs.metrics.items()}
 
 
 def _compact(designs: Designs, i: int) -> dict[str, Any]:
@@ -257,7 +253,7 @@ def _compact(designs: Designs, i: int) -> dict[str, Any]:
         "pp": int(p.pp[i]),
         "ep": int(p.ep[i]),
         "dp": int(p.dp[i]),
-        **{name: _plain(value[i]) for name, (value, _) in designs.metrics.items()},
+        **{name: _plain(metric.value[i]) for name, metric in designs.metrics.items()},
     }
 
 

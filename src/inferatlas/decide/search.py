@@ -11,7 +11,7 @@ from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.accelerators import accelerator_ids, load_accelerator
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.errors import InferAtlasError, NoFeasibleAnswer
-from inferatlas.predict.answer import metric_arrays
+from inferatlas.predict.answer import Metric, metric_arrays
 from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Operators, operators
@@ -44,7 +44,7 @@ class Designs:
     points: Points
     predictions: Predictions
     economics: list[Economics]
-    metrics: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    metrics: dict[str, Metric]
     rejected: list[Rejected]
 
     def __len__(self) -> int:
@@ -143,6 +143,7 @@ def evaluate(model: ModelConfig, workload: Workload, limits: Limits) -> Designs:
         points.accelerators,
         workload.total_tokens / workload.output_tokens,
         workload.request_rate is not None,
+        table.rated_w[owner],
     )
     return Designs(model, workload, ops, table, points, predictions, costs, metrics, rejected)
 

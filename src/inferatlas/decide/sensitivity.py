@@ -48,7 +48,7 @@ def flips(
 
 def _rivals(designs: Designs, objective: str, ranked: list[int], most: int = 4) -> list[Flip]:
     metric, smaller = OBJECTIVES[objective]
-    value, sigma = designs.metrics[metric]
+    value, sigma = designs.metrics[metric].value, designs.metrics[metric].sigma
     sigma = np.broadcast_to(sigma, value.shape)
     first = ranked[0]
     seen = {designs.platform(first).device.id}

@@ -73,13 +73,13 @@ def _missed(designs: Designs, mine: np.ndarray, targets: tuple[ServiceTarget, ..
     """The best that each missed target gets on its own; else that they fail together or too likely."""
     words = []
     for target in targets:
-        values, _ = statistic(designs, target)
+        values = statistic(designs, target).value
         best = float(np.nanmin(values[mine]) if target.sense.startswith("<") else np.nanmax(values[mine]))
         if not target.met(best):
             unit = _UNITS[target.metric]
-            words.append(
-                f"{target.metric} {target.statistic} is {show(best, unit)} at best, {show(target.bound, unit)} asked"
-            )
+            digits = next((n for n in (3, 4, 5) if show(best, unit, n) != show(target.bound, unit, n)), 6)
+            reached, asked = show(best, unit, digits), show(target.bound, unit, digits)
+            words.append(f"{target.metric} {target.statistic} is {reached} at best, {asked} asked")
     if words:
         return "; ".join(words)
     likely = float(probability(designs, targets)[mine].max())

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from inferatlas.predict.arrays import Floats, Ints
 from inferatlas.predict.cost.carbon import operational_gco2e_per_million_tokens
 from inferatlas.predict.cost.economics import Economics
 from inferatlas.predict.cost.money import usd_per_million_tokens
@@ -60,17 +61,46 @@ class Answer:
         return asdict(self) | {"definitions": DEFINITIONS, "interval": 0.8}
 
 
-def metric_arrays(
-    predictions: Predictions, economics: list[Economics], owner: NDArray[np.int32], accelerators: ArrayLike,
-    tokens_per_request: ArrayLike, open_loop: ArrayLike,
-) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:  # fmt: skip
-    """Value and log standard deviation of every metric, for all points.
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One quantity for many points: values, log standard deviation of their error, the most they can be.
 
-    ``economics[owner[i]]`` applies to point i, which has ``accelerators[i]``; ``tokens_per_request`` is
-    (input + output)/output. In an open loop the throughput is the offered one and has no error of ours.
+    ``most`` bounds the upper end of the interval where physics does: no device draws more than its rating.
     """
 
-    def column(name: str) -> NDArray[np.float64]:
+    value: Floats
+    sigma: Floats
+    most: Floats | float = math.inf
+
+    def low(self) -> Floats:
+        """Lower ends of the 80 % intervals."""
+        return self.value / np.exp(Z80 * self.sigma)
+
+    def high(self) -> Floats:
+        """Upper ends of the 80 % intervals."""
+        return np.minimum(self.value * np.exp(Z80 * self.sigma), self.most)
+
+    def at(self, i: int = 0) -> Interval | None:
+        """The interval of point i; None if the quantity is unknown there."""
+        one = [np.broadcast_to(x, self.value.shape)[i : i + 1] for x in (self.value, self.sigma, self.most)]
+        if not math.isfinite(one[0][0]):
+            return None
+        metric = Metric(one[0], np.nan_to_num(one[1]), one[2])
+        return Interval(float(metric.low()[0]), float(metric.value[0]), float(metric.high()[0]))
+
+
+def metric_arrays(
+    predictions: Predictions, economics: list[Economics], owner: Ints, accelerators: ArrayLike,
+    tokens_per_request: ArrayLike, open_loop: ArrayLike, rated_w: ArrayLike,
+) -> dict[str, Metric]:  # fmt: skip
+    """Every metric for all points.
+
+    ``economics[owner[i]]`` applies to point i, which has ``accelerators[i]`` rated ``rated_w[i]`` each;
+    ``tokens_per_request`` is (input + output)/output. In an open loop the throughput is the offered one
+    and has no error of ours.
+    """
+
+    def column(name: str) -> Floats:
         values = [np.nan if (v := getattr(e, name)) is None else v for e in economics]
         return np.array(values, dtype=np.float64).take(owner)
 
@@ -88,23 +118,15 @@ def metric_arrays(
         carbon = operational_gco2e_per_million_tokens(p.power_w, column("pue"), column("gco2e_per_kwh"), tokens)
         embodied = column("embodied_g_per_hour") * count * 1e6 / (3600.0 * tokens)
     return {
-        "ttft_s": (p.ttft_s, p.ttft_sigma.astype(np.float64)),
-        "itl_s": (p.itl_s, p.itl_sigma.astype(np.float64)),
-        "latency_s": (p.latency_s, p.latency_sigma.astype(np.float64)),
-        "output_tokens_per_s": (tokens, rate_sigma),
-        "total_tokens_per_s": (tokens * np.asarray(tokens_per_request), rate_sigma),
-        "power_w": (p.power_w, power_sigma),
-        "tokens_per_joule": (per_joule, energy_sigma),
-        "usd_per_million_tokens": (rent, rate_sigma),
-        "usd_per_million_tokens_owned": (owned, rate_sigma),
-        "gco2e_per_million_tokens": (carbon, energy_sigma),
-        "gco2e_embodied_per_million_tokens": (embodied, rate_sigma),
+        "ttft_s": Metric(p.ttft_s, p.ttft_sigma.astype(np.float64)),
+        "itl_s": Metric(p.itl_s, p.itl_sigma.astype(np.float64)),
+        "latency_s": Metric(p.latency_s, p.latency_sigma.astype(np.float64)),
+        "output_tokens_per_s": Metric(tokens, rate_sigma),
+        "total_tokens_per_s": Metric(tokens * np.asarray(tokens_per_request), rate_sigma),
+        "power_w": Metric(p.power_w, power_sigma, np.asarray(rated_w) * count),
+        "tokens_per_joule": Metric(per_joule, energy_sigma),
+        "usd_per_million_tokens": Metric(rent, rate_sigma),
+        "usd_per_million_tokens_owned": Metric(owned, rate_sigma),
+        "gco2e_per_million_tokens": Metric(carbon, energy_sigma),
+        "gco2e_embodied_per_million_tokens": Metric(embodied, rate_sigma),
     }
-
-
-def interval(value: float, sigma: float) -> Interval | None:
-    """80 % interval of a quantity known to a factor ``exp(sigma)``; None if unknown."""
-    if not math.isfinite(value):
-        return None
-    factor = math.exp(Z80 * (sigma if math.isfinite(sigma) else 0.0))
-    return Interval(value / factor, value, value * factor)

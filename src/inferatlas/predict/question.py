@@ -11,7 +11,7 @@ from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.models import load_model
 from inferatlas.errors import BadInput
-from inferatlas.predict.answer import Answer, interval, metric_arrays
+from inferatlas.predict.answer import Answer, metric_arrays
 from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.mapping import layouts, memory, reasons
@@ -246,12 +246,9 @@ def _answer(
         return Answer(inputs, False, why, {}, None, None, held, [], platform.label, [*platform.notes, *notes])
     per_request = load.total_tokens / load.output_tokens
     arrays = metric_arrays(
-        predictions, [money], points.platform, layout.count, per_request, load.request_rate is not None
+        predictions, [money], points.platform, layout.count, per_request, load.request_rate is not None, table.rated_w
     )
-    metrics = {
-        name: interval(float(value[0]), float(np.broadcast_to(sigma, value.shape)[0]))
-        for name, (value, sigma) in arrays.items()
-    }
+    metrics = {name: metric.at() for name, metric in arrays.items()}
     if money.usd_per_hour is None:
         notes = [*notes, f"no price of {platform.device.id} with a source is known: give a price"]
     percentiles = {

@@ -100,7 +100,7 @@ def _ranking(found: Recommendation) -> Table:
         ]
         for one in found.candidates
     ]  # fmt: skip
-    return Table("Ranked: the best layout of each accelerator and precision", columns, rows, keys=2)
+    return Table("Ranked: the best layout and precision of each accelerator", columns, rows, keys=2)
 
 
 def _flips(found: Recommendation) -> list[Block]:
