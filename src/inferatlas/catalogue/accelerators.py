@@ -8,6 +8,7 @@ from typing import Any
 
 from inferatlas.catalogue import names
 from inferatlas.catalogue.accelerator import ARCHITECTURAL_CLASSES, EXECUTION_STYLES, TOPOLOGIES, Accelerator
+from inferatlas.catalogue.cluster import clustered
 from inferatlas.catalogue.documents import Document, read_document
 from inferatlas.catalogue.factfile import bad, check_keys, read_facts
 
@@ -60,9 +61,7 @@ def read_accelerator(file: str | Path) -> Accelerator:
     document = read_document(file)
     data = document.data
     if "nodes" in data:
-        from inferatlas.catalogue.cluster import clustered  # which needs this file to find its accelerator
-
-        return clustered(document)
+        return clustered(document, load_accelerator)
     check_keys(document, (), data, _KEYS, ("aliases",))
     check_keys(document, ("execution",), data["execution"], _EXECUTION_KEYS)
     for path in (("id",), ("name",), ("vendor",), ("execution", "reason")):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from inferatlas.catalogue.accelerator import Accelerator, Cluster
-from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.documents import Document
 from inferatlas.catalogue.factfile import bad, check_keys
 from inferatlas.catalogue.facts import Fact, FactSheet
@@ -18,8 +18,10 @@ _QUANTITIES = {"scale_out": "B/s", "price": "USD/h", "grid": "gCO2e/kWh"}
 _OPTIONAL = ("name", "scale_up_domain", "pue", *_QUANTITIES)
 
 
-def clustered(document: Document) -> Accelerator:
+def clustered(document: Document, load: Callable[[str], Accelerator]) -> Accelerator:
     """The accelerator of a cluster file, with the cluster's figures in front of the catalogue's.
+
+    ``load`` finds the accelerator that the file names.
 
     Values with a unit are texts: ``scale_out: 50 GB/s``, ``price: 2.10 USD/h``, ``grid: 369 gCO2e/kWh``.
 
@@ -34,7 +36,7 @@ def clustered(document: Document) -> Accelerator:
         if not isinstance(data[key], str) or not data[key].strip():
             raise bad(document, "a text is needed here", key)
     try:
-        base = load_accelerator(data["accelerator"])
+        base = load(data["accelerator"])
     except InferAtlasError as error:
         raise bad(document, error.message, "accelerator", allowed=error.allowed, hint=error.hint) from None
     if base.cluster is not None:

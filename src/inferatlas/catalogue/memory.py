@@ -5,7 +5,7 @@ from __future__ import annotations
 from inferatlas.catalogue.accelerator import Accelerator
 
 # Off-chip memory of the device itself first, fastest first; then the on-chip memory of devices that have no other.
-MAIN_LEVELS = ("hbm", "gddr6x", "gddr6", "lpddr5", "lpddr4", "sram")
+MAIN_LEVELS = ("hbm", "gddr7", "gddr6x", "gddr6", "lpddr5x", "lpddr5", "lpddr4", "ddr", "sram")
 
 
 def main_memory(accelerator: Accelerator) -> str | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.search import Designs, Limits, evaluate
-from inferatlas.errors import BadInput
+from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.performance.points import BOUNDS
 from inferatlas.predict.question import check_context
 from inferatlas.workload import make_workload
@@ -48,7 +48,11 @@ def explore(
     for level in concurrency:
         load = make_workload(workload, isl=isl, osl=osl, concurrency=level)
         check_context(config, load)
-        parts.append(columns(evaluate(config, load, limits)))
+        designs = evaluate(config, load, limits)
+        if not len(designs):
+            words = "; ".join(f"{out.accelerator}: {out.detail}" for out in designs.rejected[:5])
+            raise NoFeasibleAnswer(f"nothing can be explored: {words}", code="no_accelerator", field="accelerator")
+        parts.append(columns(designs))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -45,7 +45,8 @@ def probability(designs: Designs, targets: tuple[ServiceTarget, ...]) -> Floats:
     """Probability that each design meets every target, from the intervals; 0 where it does not fit.
 
     Errors are lognormal; those of several targets are taken as independent, which understates the joint
-    probability where they go together (a conservative choice).
+    probability where they go together (a conservative choice). A value that the question fixes, such as the
+    throughput of an open loop, has no error: it meets the target or it does not.
     """
     joint = designs.predictions.fits.astype(np.float64)
     for target in targets:
@@ -53,7 +54,9 @@ def probability(designs: Designs, targets: tuple[ServiceTarget, ...]) -> Floats:
         value, sigma = judged.value, judged.sigma
         with np.errstate(divide="ignore", invalid="ignore"):
             distance = np.log(target.bound / value) * (1.0 if target.sense.startswith("<") else -1.0)
-            z = np.where(sigma > 0, distance / np.maximum(sigma, 1e-12), np.where(distance > 0, np.inf, -np.inf))
+            # sweeps hold seven digits, so "equal" is no closer than that
+            sure = target.met(value) | (("=" in target.sense) & (np.abs(distance) < 1e-6))
+            z = np.where(sigma > 0, distance / np.maximum(sigma, 1e-12), np.where(sure, np.inf, -np.inf))
         joint *= _normal_cdf(np.nan_to_num(z, nan=-np.inf))
     return joint
 

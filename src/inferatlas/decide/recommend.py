@@ -111,12 +111,14 @@ def recommend(
     started = time.perf_counter()
     if objective not in OBJECTIVES:
         raise UnknownName("objective", objective, OBJECTIVES)
-    _check_numbers(max_count, max_usd_per_hour, max_power_w, min_probability, top)
+    _check_numbers(max_usd_per_hour, max_power_w, min_probability, top)
+    limits = Limits(accelerators, vendors, engine, weights, kv_cache, max_count, price, region, site, utilisation)
     targets = parse_targets(slo)
     config = load_model(model)
     load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
     check_context(config, load)
-    limits = Limits(accelerators, vendors, engine, weights, kv_cache, max_count, price, region, site, utilisation)
+    if load.output_tokens <= 1 and any(target.metric == "itl" for target in targets):
+        raise BadInput("with one output token there is no inter-token latency", field="slo", allowed="ttft or latency")
     designs = evaluate(config, load, limits)
     budget = Budget(max_usd_per_hour, max_power_w)
     inside = within(designs, budget)
@@ -139,7 +141,7 @@ def recommend(
             _candidate(designs, targets, float(likely[i]), i, rank, i in front) for rank, i in enumerate(chosen, 1)
         ],
         ranked_lower=[designs.platform(i).device.id for i in ranked[len(chosen) :]],
-        rejected=explain(designs, targets, budget, kept, max_count, min_probability),
+        rejected=explain(designs, targets, budget, kept, min_probability),
         pareto=[_compact(designs, i) for i in front],
         flips=flips(designs, targets, budget, objective, ranked, min_probability),
         searched=len(designs),
@@ -148,9 +150,7 @@ def recommend(
     )
 
 
-def _check_numbers(count: int, usd: float | None, watts: float | None, likely: float, top: int) -> None:
-    if not 1 <= count <= 1024:
-        raise BadInput(f"{count} accelerators", field="max_count", allowed="1 to 1024")
+def _check_numbers(usd: float | None, watts: float | None, likely: float, top: int) -> None:
     for name, value in (("max_usd_per_hour", usd), ("max_power_w", watts)):
         if value is not None and not 0 < value < float("inf"):
             raise BadInput(f"{value!r} is not a budget", field=name, allowed="a number above 0")

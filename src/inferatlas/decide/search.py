@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferatlas.catalogue.accelerator import Accelerator
-from inferatlas.catalogue.accelerators import accelerator_ids, load_accelerator
+from inferatlas.catalogue.accelerators import accelerator_ids, accelerators, load_accelerator
+from inferatlas.catalogue.engines import load_engine
 from inferatlas.catalogue.model import ModelConfig
-from inferatlas.errors import InferAtlasError, NoFeasibleAnswer
+from inferatlas.errors import BadInput, InferAtlasError, NoFeasibleAnswer, UnknownName
 from inferatlas.predict.answer import Metric, metric_arrays
+from inferatlas.predict.arrays import Ints
 from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Operators, operators
@@ -20,6 +22,7 @@ from inferatlas.predict.performance.platform import Platform, PlatformTable, pla
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind, supported_engines, weight_choices
+from inferatlas.predict.replicas import MOST_ACCELERATORS
 from inferatlas.workload import Workload
 
 
@@ -35,7 +38,10 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Designs:
-    """Everything evaluated: points, predictions and metrics as arrays; what never became a point in ``rejected``."""
+    """Everything evaluated: points, predictions and metrics as arrays; what never became a point in ``rejected``.
+
+    ``most``: how many of each accelerator the search could use, by name.
+    """
 
     model: ModelConfig
     workload: Workload
@@ -46,6 +52,7 @@ class Designs:
     economics: list[Economics]
     metrics: dict[str, Metric]
     rejected: list[Rejected]
+    most: dict[str, int]
 
     def __len__(self) -> int:
         return len(self.points)
@@ -62,7 +69,12 @@ class Designs:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the search may use. ``accelerators``: names or files (None: the whole catalogue)."""
+    """What the search may use. ``accelerators``: names or files (None: the whole catalogue).
+
+    Raises
+    ------
+    BadInput : ``max_count`` is not a whole number from 1 to 1,024.
+    """
 
     accelerators: tuple[str, ...] | None = None
     vendors: tuple[str, ...] | None = None
@@ -75,21 +87,27 @@ class Limits:
     site: str = "AWS"
     utilisation: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_count <= MOST_ACCELERATORS or self.max_count != int(self.max_count):
+            raise BadInput(f"{self.max_count} accelerators", field="max_count", allowed=f"1 to {MOST_ACCELERATORS}")
+
 
 def evaluate(model: ModelConfig, workload: Workload, limits: Limits) -> Designs:
-    """Predict every legal design within the limits.
+    """Predict every legal design within the limits; there may be none, and then every accelerator is rejected.
 
     Raises
     ------
-    NotModelled : the model has no performance model yet. NoFeasibleAnswer : nothing can be asked at all.
-    UnknownName : an accelerator, engine, region or site.
+    NotModelled : the model has no performance model yet.
+    UnknownName : an accelerator, vendor, engine, region or site. BadInput : one accelerator with two prices.
     """
     ops = operators(model)
     platforms, costs, rejected = [], [], []
     shapes: list[layouts.Layouts] = []
-    for name in limits.accelerators or accelerator_ids():
-        known = load_accelerator(name)
-        if limits.vendors and known.vendor.lower() not in {v.lower() for v in limits.vendors}:
+    most: dict[str, int] = {}
+    asked = _accelerators(limits)
+    vendors = {vendor.lower() for vendor in limits.vendors or ()}
+    for known in asked:
+        if vendors and known.vendor.lower() not in vendors:
             rejected.append(Rejected(known.id, "vendor", f"{known.vendor} is not among the vendors asked for"))
             continue
         try:
@@ -98,8 +116,8 @@ def evaluate(model: ModelConfig, workload: Workload, limits: Limits) -> Designs:
             rejected.append(Rejected(known.id, error.code, str(error)))
             continue
         part = found[0].device
-        held = known.cluster.count if known.cluster else limits.max_count
-        shape = layouts.enumerate_layouts(ops, part, min(limits.max_count, held))
+        most[part.id] = min(limits.max_count, known.cluster.count if known.cluster else limits.max_count)
+        shape = layouts.enumerate_layouts(ops, part, most[part.id])
         if not len(shape):
             rejected.append(Rejected(known.id, "layout", reasons.DETAILS[reasons.HEADS]))
             continue
@@ -117,17 +135,14 @@ def evaluate(model: ModelConfig, workload: Workload, limits: Limits) -> Designs:
             platforms.append(platform)
             costs.append(money)
             shapes.append(shape)
-    if not platforms:
-        words = "; ".join(f"{r.accelerator}: {r.detail}" for r in rejected[:5])
-        raise NoFeasibleAnswer(f"no accelerator can be asked: {words}", code="no_accelerator", field="accelerator")
     table = platform_table(platforms, is_moe=bool(ops.experts))
     owner = np.repeat(np.arange(len(platforms), dtype=np.int32), [len(s) for s in shapes])
     points = make_points(
         owner,
-        tp=np.concatenate([s.tp for s in shapes]),
-        pp=np.concatenate([s.pp for s in shapes]),
-        ep=np.concatenate([s.ep for s in shapes]),
-        dp=np.concatenate([s.dp for s in shapes]),
+        tp=_joined([s.tp for s in shapes]),
+        pp=_joined([s.pp for s in shapes]),
+        ep=_joined([s.ep for s in shapes]),
+        dp=_joined([s.dp for s in shapes]),
         concurrency=np.nan if workload.concurrency is None else workload.concurrency,
         request_rate=np.nan if workload.request_rate is None else workload.request_rate,
         input_tokens=workload.input_tokens,
@@ -145,13 +160,40 @@ def evaluate(model: ModelConfig, workload: Workload, limits: Limits) -> Designs:
         workload.request_rate is not None,
         table.rated_w[owner],
     )
-    return Designs(model, workload, ops, table, points, predictions, costs, metrics, rejected)
+    return Designs(model, workload, ops, table, points, predictions, costs, metrics, rejected, most)
+
+
+def _joined(parts: list[Ints]) -> Ints:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
+
+
+def _accelerators(limits: Limits) -> list[Accelerator]:
+    """The accelerators to search, each once.
+
+    Answers go by an accelerator's name, so a cluster cannot stand beside the same part at other conditions.
+    """
+    found: dict[str, Accelerator] = {}
+    for name in limits.accelerators or accelerator_ids():
+        known = load_accelerator(name)
+        if found.setdefault(known.id, known).file != known.file:
+            raise BadInput(
+                f"{known.id} is named twice, as '{found[known.id].name}' and as '{known.name}'",
+                field="accelerator",
+                allowed="each accelerator once; ask about them one after the other",
+            )
+    here = {known.vendor.lower() for known in found.values()}
+    for vendor in limits.vendors or ():
+        if vendor.lower() not in here and vendor.lower() not in (
+            everywhere := here | {known.vendor.lower() for known in accelerators()}
+        ):
+            raise UnknownName("vendor", vendor, everywhere)
+    return list(found.values())
 
 
 def _platforms(known: Accelerator, model: ModelConfig, limits: Limits) -> list[Platform]:
     """All platforms of one accelerator within the limits; raises the last reason if there is none."""
     part = device(known)
-    if limits.engine and limits.engine not in supported_engines(known):
+    if limits.engine and load_engine(limits.engine).id not in supported_engines(known):
         # bind() words the refusal with what would be allowed
         return [bind(known, limits.engine)]
     found: list[Platform] = []

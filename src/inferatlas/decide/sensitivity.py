@@ -33,7 +33,9 @@ def flips(
     """Rivals within reach, and targets halved or doubled."""
     if not ranked:
         return []
-    found = _rivals(designs, objective, ranked)
+    # the throughput of an open loop is the offered one, whatever the accelerator: there is nothing to overtake
+    given = objective == "throughput" and designs.workload.request_rate is not None
+    found = [] if given else _rivals(designs, objective, ranked)
     winner = designs.platform(ranked[0]).device.id
     inside = within(designs, budget)
     for i, target in enumerate(targets):
@@ -63,7 +65,8 @@ def _rivals(designs: Designs, objective: str, ranked: list[int], most: int = 4) 
         spread = math.hypot(float(sigma[i]), float(sigma[first]))
         better = 0.5 * (1.0 - math.erf(math.log(ratio) / (spread * math.sqrt(2)))) if spread > 0 else None
         word = "price" if objective == "cost" else metric
-        found.append(Flip(f"{word} of {name} {'down' if smaller else 'up'} by a factor of {ratio:.2f}", name, better))
+        enough = math.floor(ratio * 100.0 + 1.0) / 100.0  # rounded up: the factor as printed does flip the winner
+        found.append(Flip(f"{word} of {name} {'down' if smaller else 'up'} by a factor of {enough:.2f}", name, better))
         if len(found) == most:
             break
     return found

@@ -8,7 +8,7 @@ from inferatlas.decide.judge import Budget, hourly_usd, probability, statistic, 
 from inferatlas.decide.search import Designs, Rejected
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.performance.platform import platform_table
-from inferatlas.predict.question import least_count
+from inferatlas.predict.replicas import least_count
 from inferatlas.quantities import show
 from inferatlas.workload import ServiceTarget
 
@@ -16,7 +16,7 @@ _UNITS = {"ttft": "s", "itl": "s", "latency": "s", "output_tokens_per_s": "1/s",
 
 
 def explain(
-    designs: Designs, targets: tuple[ServiceTarget, ...], budget: Budget, kept: set[str], max_count: int, least: float
+    designs: Designs, targets: tuple[ServiceTarget, ...], budget: Budget, kept: set[str], least: float
 ) -> list[Rejected]:
     """One reason for every accelerator that was searched and has no candidate, beside those never searched."""
     out = list(designs.rejected)
@@ -28,7 +28,7 @@ def explain(
         mine = owner == k
         fits = mine & designs.predictions.fits
         if not fits.any():
-            out.append(_infeasible(designs, np.flatnonzero(mine), name, max_count))
+            out.append(_infeasible(designs, np.flatnonzero(mine), name))
         elif not (fits & inside).any():
             out.append(Rejected(name, "budget", _over_budget(designs, np.flatnonzero(fits), budget)))
         else:
@@ -36,7 +36,7 @@ def explain(
     return out
 
 
-def _infeasible(designs: Designs, mine: np.ndarray, name: str, max_count: int) -> Rejected:
+def _infeasible(designs: Designs, mine: np.ndarray, name: str) -> Rejected:
     codes = designs.predictions.reason[mine]
     # a rate beyond capacity means memory was enough: the reason nearest to success
     code = reasons.RATE if (codes == reasons.RATE).any() else int(np.bincount(codes).argmax())
@@ -48,25 +48,33 @@ def _infeasible(designs: Designs, mine: np.ndarray, name: str, max_count: int) -
             key=lambda p: designs.table.bytes_w[designs.table.platforms.index(p)],
         )
         least = least_count(designs.ops, platform_table([narrow], is_moe=bool(designs.ops.experts)), designs.workload)
-        detail = f"does not fit on up to {max_count} accelerators" + (
-            f"; {narrow.precision.weights} weights need {least}" if least else ""
-        )
+        detail = f"does not fit on up to {designs.most[name]} accelerators"
+        if least and least <= designs.most[name]:
+            detail += f", except on {least} with {narrow.precision.weights} weights in uneven pipeline stages"
+        elif least:
+            detail += f"; {narrow.precision.weights} weights need {least}"
     elif code == reasons.RATE:
-        detail = f"the rate exceeds what {max_count} accelerators can serve"
+        detail = f"the rate exceeds what {designs.most[name]} accelerators can serve"
     return Rejected(name, reasons.CODES[code], detail, least)
 
 
 def _over_budget(designs: Designs, fits: np.ndarray, budget: Budget) -> str:
+    """Each bound that no design keeps; else that none keeps them together."""
     words = []
     if budget.usd_per_hour is not None:
         price = hourly_usd(designs)[fits]
-        least = "its price is unknown" if np.isnan(price).all() else f"it needs at least {np.nanmin(price):.2f} USD/h"
-        words.append(f"{least} (budget {budget.usd_per_hour:g})")
+        if np.isnan(price).all():
+            words.append(f"its price is unknown (budget {budget.usd_per_hour:g} USD/h)")
+        elif np.nanmin(price) > budget.usd_per_hour:
+            words.append(f"it needs at least {np.nanmin(price):.2f} USD/h (budget {budget.usd_per_hour:g})")
     if budget.power_w is not None:
         power = designs.predictions.power_w[fits]
-        least = "its power is unknown" if np.isnan(power).all() else f"it draws at least {show(np.nanmin(power), 'W')}"
-        words.append(f"{least} (budget {show(budget.power_w, 'W')})")
-    return "; ".join(words)
+        asked = show(budget.power_w, "W")
+        if np.isnan(power).all():
+            words.append(f"its power is unknown (budget {asked})")
+        elif np.nanmin(power) > budget.power_w:
+            words.append(f"it draws at least {show(np.nanmin(power), 'W')} (budget {asked})")
+    return "; ".join(words) or "no design is inside both budgets at once"
 
 
 def _missed(designs: Designs, mine: np.ndarray, targets: tuple[ServiceTarget, ...], least: float) -> str:

@@ -2,8 +2,9 @@
 
 Five rooms in a row, each importing only those before it: ``llm`` (a model as operators), ``hardware`` (a
 device as rates), ``mapping`` (layouts and memory), ``performance`` (times, throughput, power, intervals),
-``cost`` (money and carbon). On top, ``platforms`` binds names of the catalogue into platforms and
-``question`` answers one question in words. Arrays in, arrays out; equations (1) to (54).
+``cost`` (money and carbon). On top, ``platforms`` binds names of the catalogue into platforms, ``replicas``
+chooses the layout that was left open and ``question`` answers one question in words. Arrays in, arrays out;
+equations (1) to (54).
 """
 
 from __future__ import annotations

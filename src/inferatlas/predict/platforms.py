@@ -10,7 +10,7 @@ from inferatlas.catalogue.engines import Engine, load_engine
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.errors import NoFeasibleAnswer
 from inferatlas.predict.hardware.device import Device, device
-from inferatlas.predict.llm.precision import FORMATS, Precision, default_activations, sixteen_bit
+from inferatlas.predict.llm.precision import FORMATS, SIXTEEN_BIT, Precision, default_activations, sixteen_bit
 from inferatlas.predict.performance.platform import EngineSettings, Platform, make_platform
 
 # The engine asked when the user names none: the first that the device supports officially, else the
@@ -106,6 +106,14 @@ def bind(
         activations or default_activations(weights, part.peaks),
         kv_cache or (weights if weights in ("bf16", "fp16") else wide or "bf16"),
     )
+    if part.style != "kernel" and weights not in SIXTEEN_BIT and FORMATS[weights].rate not in part.peaks:
+        # kernels widen weights on the way to the multiplier; compiled machines take what they multiply
+        raise NoFeasibleAnswer(
+            f"{known.id} does not multiply {weights}",
+            code="precision",
+            field="weights",
+            allowed=", ".join(part.peaks),
+        )
     platform = make_platform(part, settings(load_engine(name), known), precision)
     notes = list(platform.notes)
     if usable[name] == "experimental":

@@ -15,7 +15,8 @@ from inferatlas.predict.mapping import reasons
 from inferatlas.predict.performance.platform import EngineSettings, make_platform, platform_table
 from inferatlas.predict.performance.points import Predictions, make_points
 from inferatlas.predict.performance.predictor import CHUNK_BYTES, predict
-from inferatlas.predict.question import ask, least_count
+from inferatlas.predict.question import ask
+from inferatlas.predict.replicas import least_count
 from inferatlas.workload import make_workload
 
 PARTS = (

@@ -6,16 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from inferatlas.catalogue.accelerator import Accelerator
+from inferatlas.catalogue.memory import main_memory
 from inferatlas.errors import NotModelled
 from inferatlas.predict.hardware.power import Power, power_of
 
-# where weights and KV cache live, best first, by execution style
-_MAIN_MEMORY = {
-    "kernel": ("hbm", "gddr7", "gddr6x", "gddr6", "lpddr5x", "lpddr5", "lpddr4", "ddr"),
-    "dataflow": ("hbm", "ddr"),
-    "static_pipeline": ("sram",),
-    "wafer": ("sram",),
-}
 _PEAKS = ("fp32", "bf16", "fp16", "fp8", "int8", "fp6", "fp4", "int4", "blockfp8")
 
 
@@ -71,7 +65,7 @@ def device(accelerator: Accelerator) -> Device:
     facts = accelerator.facts
     peaks = {name: rate for name in _PEAKS if (rate := facts.number(f"peak_{name}"))}
     tiers = _tiers(accelerator)
-    main = next((tiers[name] for name in _MAIN_MEMORY[accelerator.execution] if name in tiers), None)
+    main = tiers.get(main_memory(accelerator) or "")
     if main is None or not main.bytes_per_s or not peaks:
         missing = "memory capacity and bandwidth" if main is None else "memory bandwidth" if peaks else "dense peak"
         raise NotModelled(f"{accelerator.id}: no {missing} in the catalogue", field="accelerator")

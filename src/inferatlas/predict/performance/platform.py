@@ -70,6 +70,10 @@ def make_platform(device: Device, engine: EngineSettings, precision: Precision) 
     net, notes = network(device)
     if note:
         notes.append(note)
+    if FORMATS[precision.weights].bits < FORMATS[compute].bits:
+        notes.append(
+            f"{precision.weights} weights are expanded and multiplied in {compute}: they save memory, not compute"
+        )
     if device.power.rated_w is None:
         notes.append(f"{device.id} publishes no rated power: power, energy and carbon are unknown")
     elif device.power.idle_w is None:
@@ -126,6 +130,7 @@ class PlatformTable:
     sigma_memory: Floats
     sigma_overhead: Floats
     sigma_request: Floats
+    sigma_unseen: Floats
     resident: NDArray[np.bool_]
     wafer: NDArray[np.bool_]
 
@@ -198,6 +203,7 @@ def platform_table(platforms: list[Platform] | tuple[Platform, ...], *, is_moe: 
         sigma_memory=c("sigma_memory"),
         sigma_overhead=c("sigma_overhead"),
         sigma_request=c("sigma_request"),
+        sigma_unseen=c("sigma_unseen"),
         resident=np.array([p.device.style in ("static_pipeline", "wafer") for p in platforms], dtype=bool),
         wafer=np.array([p.device.style == "wafer" for p in platforms], dtype=bool),
     )

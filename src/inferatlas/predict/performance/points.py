@@ -123,8 +123,8 @@ class Predictions:
 
 
 def empty_predictions(n: int) -> Predictions:
-    """All NaN, reason 0."""
+    """Room for n answers; only ``reason`` is set (to 0), everything else is written by the predictor."""
     kinds = {"ttft_s": "f8", "itl_s": "f8", "latency_s": "f8", "output_tokens_per_s": "f8", "power_w": "f8"}
-    columns = {f.name: np.full(n, np.nan, dtype=kinds.get(f.name, "f4")) for f in fields(Predictions)}
-    columns |= {"bound": np.zeros(n, dtype=np.int8), "reason": np.zeros(n, dtype=np.int8)}
+    columns = {f.name: np.empty(n, dtype=kinds.get(f.name, "f4")) for f in fields(Predictions)}
+    columns |= {"bound": np.empty(n, dtype=np.int8), "reason": np.zeros(n, dtype=np.int8)}
     return Predictions(**columns)

@@ -37,6 +37,7 @@ class Coefficients:
     sigma_memory: float
     sigma_overhead: float
     sigma_request: float
+    sigma_unseen: float
     level: str  # which level answered: part, style
     checked: bool  # a published check covers accelerator, engine and weights
 
@@ -75,17 +76,19 @@ def coefficients(device: Device, engine: str, weights: str, memory_fraction: flo
     if memory_fraction is not None and device.style == "kernel":
         values["memory_fraction"] = memory_fraction
     overheads = [entries[name] for name in ("kernel_s", "layer_s", "step_s") if entries[name]["value"] > 0]
+    checked = any(
+        (row["accelerator"], row["engine"], row["weights"]) == (device.id, engine, weights) for row in data["evidence"]
+    )
+    unseen = 0.0 if checked else spread("unseen_gpu" if device.architectural_class == "gpu_simt" else "unseen_class")
     return Coefficients(
         **values,
         sigma_compute=sigma(entries["compute_efficiency"]),
         sigma_memory=sigma(entries["memory_efficiency"]),
         sigma_overhead=max((sigma(entry) for entry in overheads), default=0.0),
         sigma_request=sigma(entries["request_s"]),
+        sigma_unseen=unseen,
         level="part" if part else "style",
-        checked=any(
-            (row["accelerator"], row["engine"], row["weights"]) == (device.id, engine, weights)
-            for row in data["evidence"]
-        ),
+        checked=checked,
     )
 
 

@@ -50,6 +50,7 @@ class Question:
     output_cv: Floats
     sigmas: tuple[Floats, Floats, Floats]  # compute, memory, overhead
     sigma_request: Floats
+    sigma_unseen: Floats
     experts: bool
 
     @staticmethod
@@ -76,6 +77,7 @@ class Question:
             output_cv=points.output_cv.astype(kind),
             sigmas=(row.sigma_compute, row.sigma_memory, row.sigma_overhead),
             sigma_request=row.sigma_request,
+            sigma_unseen=row.sigma_unseen,
             experts=bool(ops.experts),
         )
 
@@ -247,7 +249,9 @@ def _step_sigma(q: Question, parts: Parts) -> Floats:
         + (parts.network / total * spread("network")) ** 2
         + (parts.overhead / total * overhead) ** 2
     )
-    return np.sqrt(shares + spread("scheduler") ** 2 + (spread("experts") ** 2 if q.experts else 0.0))
+    return np.sqrt(
+        shares + q.sigma_unseen**2 + spread("scheduler") ** 2 + (spread("experts") ** 2 if q.experts else 0.0)
+    )
 
 
 def _bound(q: Question, load: _Load, average: Parts, admitted: Floats) -> NDArray[np.int8]:

@@ -1,0 +1,152 @@
+"""Which layout answers where the user left it open: the smallest replica that fits, and as many as asked for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from inferatlas.errors import BadInput
+from inferatlas.predict.hardware.device import Device
+from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.mapping import layouts
+from inferatlas.predict.performance.platform import PlatformTable
+from inferatlas.predict.performance.points import Points, make_points
+from inferatlas.predict.performance.predictor import predict
+from inferatlas.workload import Workload
+
+MOST_ACCELERATORS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """tp x pp accelerators per replica, dp replicas, experts over ep ranks."""
+
+    tp: int
+    pp: int
+    ep: int
+    dp: int
+
+    @property
+    def count(self) -> int:
+        return self.tp * self.pp * self.dp
+
+
+def points_of(load: Workload, chosen: list[Layout], platform: int = 0) -> Points:
+    """Design points of a workload in several layouts on one platform."""
+    return make_points(
+        platform,
+        tp=[x.tp for x in chosen],
+        pp=[x.pp for x in chosen],
+        ep=[x.ep for x in chosen],
+        dp=[x.dp for x in chosen],
+        concurrency=np.nan if load.concurrency is None else load.concurrency,
+        request_rate=np.nan if load.request_rate is None else load.request_rate,
+        input_tokens=load.input_tokens,
+        output_tokens=load.output_tokens,
+        input_cv=load.input_cv,
+        output_cv=load.output_cv,
+    )
+
+
+def choose_layout(
+    ops: Operators, table: PlatformTable, load: Workload, *, count: int | None, tp: int | None, pp: int | None,
+    ep: int | None, dp: int | None,
+) -> tuple[Layout, list[str]]:  # fmt: skip
+    """Fill in what the user left open: the smallest replica that fits, then replicas up to ``count``.
+
+    More replicas than requests in flight would idle, so with few requests the replicas are larger.
+
+    Raises
+    ------
+    BadInput : a number that is not whole, below 1 or above 1,024, or tp*pp*dp that is not ``count``.
+    """
+    given = {"tp": tp, "pp": pp, "ep": ep, "dp": dp}
+    _check_counts(count, given)
+    if tp is not None and pp is not None:
+        return Layout(tp, pp, ep or 1, dp or (count // (tp * pp) if count else 1)), []
+    rows = _replicas(ops, table.platforms[0].device, count, given)
+    if not rows:  # nothing legal: let the prediction say why
+        rest = count // math.prod(value or 1 for value in (tp, pp, dp)) if count else 1
+        one = {"dp": dp or rest} if dp is None else {"pp": rest} if pp is None else {"tp": rest}
+        return replace(Layout(tp or 1, pp or 1, ep or 1, dp or 1), **one), []
+    # on-chip memory is so scarce that chips follow from the requests in flight, not from one of them
+    flying = load.concurrency or 1 if table.resident[0] else 1
+    light = replace(load, concurrency=flying, request_rate=None)
+    batch = np.nan_to_num(predict(ops, table, points_of(light, rows), checked=True).batch)
+    wanted = min(flying, int(table.max_sequences[0]), ops.layers, batch.max())
+    fits = [row for row, held in zip(rows, batch, strict=True) if held > 0 and held >= wanted]
+    filled = [row for row in fits if count is None or count // row.count <= (load.concurrency or count)]
+    best = (filled or fits or rows[-1:])[0]
+    chosen = replace(best, dp=dp or (count // best.count if count else 1))
+    if chosen.count > MOST_ACCELERATORS:
+        raise BadInput(
+            f"{chosen.dp} replicas need {best.count} accelerators each, {chosen.count} in all",
+            field="dp",
+            allowed=f"{MOST_ACCELERATORS} accelerators in all",
+        )
+    words = ", ".join(f"{name} {value}" for name, value in asdict(chosen).items() if given[name] is None)
+    return chosen, [f"layout not given in full: {words} chosen, the smallest replica that fits"]
+
+
+def _check_counts(count: int | None, given: dict[str, int | None]) -> None:
+    for name, value in {"count": count, **given}.items():
+        if value is not None and (not 1 <= value <= MOST_ACCELERATORS or value != int(value)):
+            raise BadInput(f"{value} is out of range", field=name, allowed=f"whole numbers, 1 to {MOST_ACCELERATORS}")
+    parts = {name: value for name, value in given.items() if name != "ep" and value is not None}
+    product = math.prod(parts.values())
+    if product > MOST_ACCELERATORS:
+        raise BadInput(
+            f"{' x '.join(parts)} is {product} accelerators", field="count", allowed=f"1 to {MOST_ACCELERATORS}"
+        )
+    if count is not None and len(parts) == 3 and product != count:
+        raise BadInput(f"tp x pp x dp is {product}, not {count}", field="count", allowed=str(product))
+    if count is not None and count % product:
+        words = " x ".join(parts)
+        raise BadInput(
+            f"{count} accelerators cannot be divided into {words} = {product}",
+            field="count",
+            allowed=f"multiples of {product}",
+        )
+
+
+def _replicas(ops: Operators, part: Device, count: int | None, given: dict[str, int | None]) -> list[Layout]:
+    """Single replicas that leave what is given as it is and divide ``count``, smallest first.
+
+    Stages that do not divide the layers are there where ``pp`` or ``count`` asks for them.
+    """
+    wanted = {"tp": given["tp"], "pp": given["pp"], "ep": given["ep"] or 1}
+    uneven = count is not None or given["pp"] is not None
+    rows = [
+        row
+        for row in _single_replicas(ops, part, count or MOST_ACCELERATORS, uneven=uneven)
+        if all(value in (None, getattr(row, name)) for name, value in wanted.items())
+    ]
+    if count is not None:
+        dp = given["dp"]
+        rows = [row for row in rows if (count % row.count == 0 if dp is None else row.count * dp == count)]
+    return sorted(rows, key=lambda row: (row.count, row.pp))
+
+
+def _single_replicas(ops: Operators, part: Device, most: int, *, uneven: bool) -> list[Layout]:
+    """Legal layouts of one replica; ``uneven``: with every number of pipeline stages, as engines allow."""
+    if layouts.is_resident(part):
+        return [Layout(1, chips, 1, 1) for chips in range(1, most + 1)]
+    found = layouts.enumerate_layouts(ops, part, most, every_count=False)
+    one = found.dp == 1
+    shapes = set(zip(found.tp[one].tolist(), found.pp[one].tolist(), found.ep[one].tolist(), strict=True))
+    if uneven:
+        flat = [(tp, ep) for tp, pp, ep in shapes if pp == 1]
+        shapes = {(tp, pp, ep) for tp, ep in flat for pp in range(1, min(ops.layers, most // tp) + 1)}
+    return [Layout(tp, pp, ep, 1) for tp, pp, ep in sorted(shapes)]
+
+
+def least_count(ops: Operators, table: PlatformTable, load: Workload) -> int | None:
+    """The smallest number of accelerators on which one request of this workload fits in any legal layout."""
+    light = replace(load, concurrency=1, request_rate=None)
+    rows = _single_replicas(ops, table.platforms[0].device, MOST_ACCELERATORS, uneven=True)
+    if not rows:
+        return None
+    fits = predict(ops, table, points_of(light, rows), checked=True).fits
+    return min((row.count for row, ok in zip(rows, fits, strict=True) if ok), default=None)
