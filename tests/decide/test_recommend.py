@@ -124,6 +124,27 @@ def test_the_front_holds_the_best_known_of_each_kind_and_marks_its_candidates(as
         assert one.pareto == (mine in front)
 
 
+def test_the_front_keeps_targets_and_budgets_too(asked: Asked):
+    question, found = asked
+    assert found.pareto
+    for row in found.pareto:
+        for target in map(parse_target, question["slo"]):
+            if target.statistic == "mean":
+                assert target.met(row[target.quantity]), row
+        assert row["power_w"] <= question.get("max_power_w", np.inf)
+        hourly = row["usd_per_million_tokens"] * row["output_tokens_per_s"] * 3600 / 1e6
+        assert hourly <= question.get("max_usd_per_hour", np.inf) * (1 + 1e-5)
+        assert row["count"] == row["tp"] * row["pp"] * row["dp"] <= question["max_count"]
+
+
+def test_with_no_probability_asked_for_what_does_not_fit_is_still_out():
+    load = SMALL | {"max_count": 1, "min_probability": 0.0, "weights": ("bf16",)}
+    found = recommend("llama-3.3-70b", **load, accelerators=("h100", "mi300x"), slo=["ttft<1us"])
+    assert [one.accelerator for one in found.candidates] == ["amd-mi300x"]
+    assert found.candidates[0].p_meets_target < 0.01
+    assert [(out.accelerator, out.code) for out in found.rejected] == [("nvidia-h100-sxm", "memory")]
+
+
 def test_intervals_are_ordered_and_defined(asked: Asked):
     for one in asked[1].candidates:
         assert one.metrics.keys() == DEFINITIONS.keys()

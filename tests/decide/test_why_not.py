@@ -7,12 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inferatlas.catalogue.accelerators import accelerator_ids
+from inferatlas.catalogue.accelerators import accelerator_ids, load_accelerator
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.judge import Budget, hourly_usd
 from inferatlas.decide.recommend import recommend
 from inferatlas.decide.search import Designs, Limits, Rejected, evaluate
 from inferatlas.decide.why_not import explain
+from inferatlas.predict.hardware.device import device
+from inferatlas.predict.llm.precision import FORMATS
+from inferatlas.predict.platforms import weight_choices
 from inferatlas.predict.question import ask
 from inferatlas.quantities import parse
 from inferatlas.workload import make_workload
@@ -58,6 +61,8 @@ def test_the_least_count_fits_and_one_less_does_not_on_every_accelerator():
             assert not ask("llama-3.1-405b", out.accelerator, **LOAD, count=1024).fits
             continue
         assert match is not None and int(match[2]) == out.least_count > 1
+        choices = weight_choices(load_model("llama-3.1-405b"), device(load_accelerator(out.accelerator)))
+        assert match[1] == min(choices, key=lambda name: FORMATS[name].bytes)  # nothing narrower would need fewer
         asked = LENGTHS | {"concurrency": 1, "weights": match[1]}
         assert ask("llama-3.1-405b", out.accelerator, **asked, count=out.least_count).fits, out
         assert not ask("llama-3.1-405b", out.accelerator, **asked, count=out.least_count - 1).fits, out
@@ -90,6 +95,11 @@ def test_a_rate_beyond_capacity():
     out = why("llama-3.1-8b", "h100", **asked, request_rate=1000.0)
     assert (out.code, out.detail) == ("rate_beyond_capacity", "the rate exceeds what 2 accelerators can serve")
     assert qualifies("llama-3.1-8b", "h100", **asked, request_rate=5.0)
+
+
+def test_a_rate_is_the_reason_where_some_layouts_hold_the_model_and_others_do_not():
+    out = why("llama-3.3-70b", "h100", weights=("bf16",), concurrency=None, request_rate=1000.0, max_count=2)
+    assert out.code == "rate_beyond_capacity"
 
 
 def test_the_price_that_decided_is_the_least_there_is():

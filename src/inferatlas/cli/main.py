@@ -38,9 +38,9 @@ for _name, _path, _help in (
     ("predict", "predict:predict", "Latency, throughput, power and cost of one deployment."),
     ("explore", "explore:explore", "Every feasible design over a range of loads, as a table."),
     ("catalogue", "catalogue:app", "Accelerators, models and engines with every fact and its source."),
+    ("--install-completion", "completion:install", "Install completion for your shell."),
 ):
     app.command(f"inferatlas.cli.{_path}", name=_name, help=_help)
-app.register_install_completion_command(help="Install completion for your shell.")
 
 
 def run(argv: Sequence[str] | None = None) -> int:
