@@ -22,6 +22,8 @@ LENGTHS = {"isl": 1024, "osl": 256}
 every_model = pytest.mark.parametrize("model", MODELS)
 every_part = pytest.mark.parametrize("part", accelerator_ids())
 
+PROMPTS = (128, 1024, 2048, 2049, 3000, 8192, 8193, 9000)  # on both sides of the engines' step budgets
+
 
 @lru_cache(maxsize=512)
 def asked(model: str, part: str, **question: Any) -> Answer:
@@ -87,7 +89,7 @@ def test_more_requests_in_flight_never_lower_throughput_nor_shorten_latency(mode
 @every_model
 def test_longer_prompts_are_never_answered_sooner(model: str, part: str):
     for users in USERS:
-        ttft = [value(laid_out(model, part, concurrency=users, isl=isl), "ttft_s") for isl in (128, 1024, 8192)]
+        ttft = [value(laid_out(model, part, concurrency=users, isl=isl), "ttft_s") for isl in PROMPTS]
         assert rises(ttft), (users, ttft)
 
 

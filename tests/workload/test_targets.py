@@ -106,3 +106,9 @@ def test_a_target_built_by_hand_is_checked_as_well():
     for arguments in (("speed", "mean", 1.0, "<"), ("ttft", "p42", 1.0, "<"), ("ttft", "mean", float("nan"), "<")):
         with pytest.raises(BadInput):
             ServiceTarget(*arguments)
+
+
+def test_milliseconds_print_as_they_are_typed():
+    assert [parse_target(f"itl<{ms}ms").text() for ms in (18, 50, 0.3)] == [
+        "itl:mean<18ms", "itl:mean<50ms", "itl:mean<0.3ms"
+    ]  # fmt: skip

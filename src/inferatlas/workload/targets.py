@@ -84,7 +84,7 @@ class ServiceTarget:
         if self.metric in THROUGHPUTS:
             return f"{self.metric}{self.sense}{_shortest(self.bound)}"
         head = f"{self.metric}:{self.statistic}{self.sense}"
-        in_ms = f"{_shortest(self.bound * 1e3)}ms"
+        in_ms = f"{self.bound * 1e3:.12g}ms"  # 18, not 18.000000000000004: what reads back to the same bound
         if self.bound < 1 and parse(in_ms, "s") == self.bound:
             return head + in_ms
         return f"{head}{_shortest(self.bound)}s"

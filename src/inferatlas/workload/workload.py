@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 from inferatlas.errors import BadInput
 
 Arrival = Literal["closed", "poisson"]
+
+
+_HUGE = 1e15  # tokens, requests or requests per second that nobody has
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,4 +127,5 @@ def _two_loads(it: Profile | Workload) -> BadInput:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # bounds rather than isfinite: an integer may be larger than any float
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_HUGE < value < _HUGE

@@ -46,7 +46,7 @@ def breakdown(ops: Operators, table: PlatformTable, points: Points, predictions:
     stages = 1.0 if resident else points.pp.astype(np.float64)
     batch = np.maximum(predictions.batch.astype(np.float64) / stages, 1.0)
     zero = np.zeros(1)
-    chunk = tokens if resident else tokens / np.ceil(tokens / row.step_tokens)
+    chunk = tokens if resident else tokens / np.maximum(tokens / row.step_tokens, 1.0)
     loads = {
         "prefill": {"prefill": chunk, "cached": zero, "decode": zero, "context": zero},
         "decode": {"prefill": None, "cached": None, "decode": batch, "context": tokens + 0.5 * points.output_tokens},

@@ -59,7 +59,8 @@ class Question:
     ) -> Question:
         kind = row.dies.dtype
         tokens, replicas = points.input_tokens.astype(kind), points.dp.astype(kind)
-        chunks = np.ceil(tokens / row.step_tokens) if not resident else np.ones_like(tokens)
+        # a fraction where the last chunk is short: a jump at whole chunks would make longer prompts faster
+        chunks = np.maximum(tokens / row.step_tokens, 1.0) if not resident else np.ones_like(tokens)
         return Question(
             concurrency=points.concurrency.astype(kind) / replicas,
             rate=points.request_rate.astype(kind) / replicas,
