@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.performance.platform import PlatformTable
+from inferatlas.predict.performance.priors import sigma as range_sigma
 from inferatlas.predict.performance.priors import spread, table
 from inferatlas.predict.performance.serving import Served
 from inferatlas.predict.performance.step import TINY
@@ -77,5 +78,5 @@ def draw(row: PlatformTable, accelerators: ArrayLike, served: Served) -> tuple[F
     idle = np.minimum(idle, row.rated_w)
     busy = np.maximum(active_power(row.rated_w, memory_use, compute_use, floor), idle)
     watts = idle + served.duty * (busy - idle)
-    sigma = np.where(row.wafer, 0.5, 1.0) * spread("power")
+    sigma = np.where(row.wafer, range_sigma(constants["system_floor"]), spread("power")).astype(kind)
     return watts * np.asarray(accelerators).astype(kind), np.broadcast_to(sigma, watts.shape)

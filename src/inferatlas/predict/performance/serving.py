@@ -228,8 +228,8 @@ def _served(
     ttft_part = ttft / latency
     # errors of the two phases come from the same constants: they add, they do not cancel
     latency_sigma = ttft_part * ttft_sigma + (1.0 - ttft_part) * itl_sigma
-    # spread over requests: prompt length moves prefill, waiting is nearly exponential
-    ttft_cv = np.sqrt((prefill_share * q.input_cv) ** 2 + wait_share**2 * 1.2)
+    # spread over requests: prompt length moves prefill, waiting is nearly exponential (its spread is its mean)
+    ttft_cv = np.sqrt((prefill_share * q.input_cv) ** 2 + wait_share**2)
     # chunks met while decoding are counted like Poisson arrivals over the gaps (45)
     extra = np.maximum(load.mixed.total - load.decode.total, 0.0) / np.maximum(load.itl_s, TINY)
     itl_cv = extra * np.sqrt(load.carried / np.maximum(q.gaps, 1.0))
