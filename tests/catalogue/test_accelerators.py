@@ -16,8 +16,8 @@ TABLE = Path(__file__).parents[2] / ".." / "shared" / "facts" / "accelerators.cs
 
 
 def test_every_accelerator_and_fact_is_there():
-    assert len(accelerator_ids()) == len(accelerators()) == 38
-    assert sum(1 for one in accelerators() for _ in one.facts) >= 1548
+    assert len(accelerator_ids()) == len(accelerators()) == 60
+    assert sum(1 for one in accelerators() for _ in one.facts) >= 2100
 
 
 @pytest.mark.skipif(not TABLE.exists(), reason="the fact table the catalogue was made from is not at hand")
@@ -57,6 +57,19 @@ def test_no_row_of_the_fact_table_is_lost():
         ("cerebras-wse-2", "interconnect.scale_up.per_direction", 150e9, "B/s"),  # 1.2 Tb/s of system I/O
         ("cerebras-wse-3", "interconnect.scale_up.per_direction", 150e9, "B/s"),
         ("google-tpu-v6e", "interconnect.scale_out", 12.5e9, "B/s"),
+        ("nvidia-h100-pcie", "peak_fp8", 1513e12, "FLOP/s"),
+        ("nvidia-h100-nvl", "peak_bf16", 835.5e12, "FLOP/s"),  # half of the sparse 1,671
+        ("nvidia-h20", "peak_bf16", 148e12, "FLOP/s"),
+        ("nvidia-h20", "power.tdp", 400, "W"),
+        ("nvidia-h800", "interconnect.scale_up.per_direction", 200e9, "B/s"),  # the one thing cut
+        ("nvidia-a100-80gb-pcie", "mem.hbm.bandwidth", 1.935e12, "B/s"),
+        ("nvidia-gb300", "interconnect.scale_up.max_domain", 72, "1"),
+        ("nvidia-v100-sxm", "peak_fp16", 125e12, "FLOP/s"),
+        ("nvidia-a10g", "peak_fp16", 70e12, "FLOP/s"),  # not the 125 of an A10
+        ("amd-mi350x", "power.tdp", 1000, "W"),
+        ("amd-mi210", "peak_fp16", 181e12, "FLOP/s"),  # 104 CU x 1,024 FLOP x 1.7 GHz
+        ("tenstorrent-blackhole-p100", "mem.gddr6.bandwidth", 448e9, "B/s"),
+        ("aws-trainium-3", "peak_fp8", 2517e12, "FLOP/s"),
     ],
 )
 def test_known_numbers_in_si(name: str, field: str, value: float, unit: str):
@@ -153,8 +166,8 @@ def test_our_classification_of_each_execution_style():
     assert {name for name in style if style[name] == "wafer"} == {"cerebras-wse-2", "cerebras-wse-3"}
     pipelines = {"groq-lpu-v1", "graphcore-gc200", "graphcore-bow"}
     assert {name for name in style if style[name] == "static_pipeline"} == pipelines
-    assert {name for name in style if style[name] == "dataflow"} == {"sambanova-sn40l"}
-    two = {"amd-mi250", "intel-max-1550", "tenstorrent-wormhole-n300"}
+    assert {name for name in style if style[name] == "dataflow"} == {"sambanova-sn30", "sambanova-sn40l"}
+    two = {"amd-mi250", "intel-max-1550", "tenstorrent-blackhole-p300", "tenstorrent-wormhole-n300"}
     assert {one.id for one in accelerators() if one.devices_per_card == 2} == two
 
 
@@ -185,3 +198,24 @@ def test_a_users_own_file(tmp_path: Path):
     assert load_accelerator(str(own)).facts.number("power.tdp") == 700
     with pytest.raises(BadInput, match=r"no such file|cannot be read"):
         load_accelerator(tmp_path / "absent.yaml")
+
+
+def test_a_card_of_two_chips_counts_as_one_and_a_chip_on_its_own_is_half_of_it():
+    n300, chip = load_accelerator("n300"), load_accelerator("tenstorrent-wormhole")
+    assert (n300.devices_per_card, chip.devices_per_card) == (2, 1)
+    for field in ("peak_fp8", "peak_fp16", "peak_blockfp8", "mem.gddr6.capacity", "mem.gddr6.bandwidth", "power.board"):
+        whole, half = n300.facts.number(field), chip.facts.number(field)
+        assert whole == 2 * (half or 0), field
+    p150, p300 = load_accelerator("p150"), load_accelerator("p300")
+    for field in ("peak_blockfp8", "peak_fp16", "mem.gddr6.capacity", "mem.gddr6.bandwidth"):
+        assert p300.facts.number(field) == 2 * (p150.facts.number(field) or 0), field
+    mi250 = load_accelerator("mi250").facts.chosen("mem.hbm.bandwidth")
+    assert mi250 is not None
+    assert "per OAM" in mi250.condition
+
+
+def test_a_link_between_two_bridged_cards_is_not_the_link_of_a_node():
+    for name in ("nvidia-a100-80gb-pcie", "nvidia-h100-pcie", "nvidia-h100-nvl", "nvidia-a40", "nvidia-a6000"):
+        slot, bridge = load_accelerator(name).facts.all("interconnect.scale_up.per_direction")
+        assert (slot.used, bridge.used) == (True, False), name
+        assert "two" in bridge.condition

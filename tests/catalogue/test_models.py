@@ -8,13 +8,14 @@ import pytest
 from inferatlas.catalogue.models import load_file, load_model, model_ids, model_names, models
 from inferatlas.catalogue.names import DATA, slug
 from inferatlas.errors import BadInput, UnknownName
+from inferatlas.predict.llm.parameters import count
 
 FILES = sorted((DATA / "models").glob("*.yaml"))
 LLAMA = (DATA / "models" / "llama-3.1-8b.yaml").read_text(encoding="utf-8")
 
 
-def test_there_are_37_models_and_each_file_is_named_after_its_slug() -> None:
-    assert len(model_ids()) == len(models()) == 37
+def test_there_are_75_models_and_each_file_is_named_after_its_slug() -> None:
+    assert len(model_ids()) == len(models()) == 75
     assert all(models()[file.stem].id == file.stem for file in FILES)
 
 
@@ -182,7 +183,13 @@ def test_windows_are_in_the_layers() -> None:
     assert windows("gpt-oss-120b") == {128: 18, None: 18}
     assert windows("gemma-2-27b") == {4096: 23, None: 23}
     assert windows("gemma-3-27b") == {1024: 52, None: 10}
+    assert windows("gemma-2-9b") == {4096: 21, None: 21}
+    assert windows("gemma-3-4b") == {1024: 29, None: 5}
+    assert windows("gemma-3-12b") == {1024: 40, None: 8}
     assert windows("llama-4-scout") == {8192: 36, None: 12}
+    assert windows("mistral-7b-v0.1") == {4096: 32}
+    assert windows("mistral-7b") == {None: 32}
+    assert windows("phi-3-mini") == {2047: 32}
     assert windows("ministral-8b") == {32768: 36}
     assert windows("llama-3.1-8b") == {None: 32}
 
@@ -195,3 +202,71 @@ def test_leading_dense_layers_and_shared_experts_are_in_the_layers() -> None:
     assert (sparse.ffn.experts, sparse.ffn.top_k, sparse.ffn.shared_experts) == (256, 8, 1)
     assert sparse.attention is not None
     assert sparse.attention.is_mla
+
+
+def test_in_maverick_every_second_layer_has_experts_and_every_global_layer_is_one_of_them() -> None:
+    maverick = load_model("llama-4-maverick").layers
+    groups = [(g.count, g.attention and g.attention.window, g.ffn and g.ffn.experts) for g in maverick]
+    assert groups == [(24, 8192, 0), (12, 8192, 128), (12, None, 128)]
+
+
+@pytest.mark.parametrize(
+    ("name", "exact"),  # what the checkpoint holds, vision parts included: published counts, not our own
+    [
+        ("llama-3-8b", 8_030_261_248),
+        ("llama-3-70b", 70_553_706_496),
+        ("llama-3.2-1b", 1_235_814_400),
+        ("llama-3.2-3b", 3_212_749_824),
+        ("llama-4-maverick", 401_583_781_376),
+        ("mistral-7b", 7_248_023_552),
+        ("mistral-7b-v0.1", 7_241_732_096),
+        ("mistral-nemo", 12_247_782_400),
+        ("mistral-large", 122_610_069_504),
+        ("qwen2-1.5b", 1_543_714_304),
+        ("qwen2-7b", 7_615_616_512),
+        ("qwen2-72b", 72_706_203_648),
+        ("qwen2.5-7b", 7_615_616_512),
+        ("qwen2.5-14b", 14_770_033_664),
+        ("qwen2.5-32b", 32_763_876_352),
+        ("qwen3-0.6b", 596_049_920),
+        ("qwen3-1.7b", 1_720_574_976),
+        ("qwen3-4b", 4_022_468_096),
+        ("qwen3-coder-30b-a3b", 30_532_122_624),
+        ("qwen3-coder-480b-a35b", 480_154_875_392),
+        ("gemma-2b", 2_506_172_416),
+        ("gemma-7b", 8_537_680_896),
+        ("gemma-2-9b", 9_241_705_984),
+        ("gemma-3-4b", 4_300_079_472),
+        ("gemma-3-12b", 12_187_325_040),
+        ("phi-3-mini", 3_821_079_552),
+        ("phi-3-medium", 13_960_238_080),
+        ("phi-4", 14_659_507_200),
+        ("deepseek-v2", 235_741_434_880),
+        ("deepseek-v2-lite", 15_706_484_224),
+    ],
+)
+def test_shapes_count_to_the_published_number_of_parameters(name: str, exact: int) -> None:
+    model = load_model(name)
+    assert model.facts is not None
+    assert count(model).total == model.facts.number("parameters.exact") == exact
+
+
+def test_names_of_one_shape_are_one_model_and_of_another_shape_another() -> None:
+    same = {
+        "llama-3.1-70b": "llama-3.3-70b",
+        "llama-3.1-nemotron-70b": "llama-3.3-70b",
+        "deepseek-v3": "deepseek-r1",
+        "qwen3-vl-30b-a3b": "qwen3-coder-30b-a3b",
+        "mistral-7b-v0.2": "mistral-7b",
+        "kimi-k2-thinking": "kimi-k2.5",
+    }
+    assert {name: load_model(name).id for name in same} == same
+    assert load_model("llama-3-8b").context_length == 8192
+    assert load_model("llama-3-8b").layers == load_model("llama-3.1-8b").layers
+    assert load_model("mistral-7b-instruct-v0.1").layers != load_model("mistral-7b").layers
+    assert load_model("kimi-k2.5").layers == load_model("kimi-k2").layers
+
+
+def test_glm_4_5_norms_queries_and_keys_and_its_air_release_does_not() -> None:
+    assert [g.attention and g.attention.qk_norm for g in load_model("glm-4.5").layers] == [True, True]
+    assert [g.attention and g.attention.qk_norm for g in load_model("glm-4.5-air").layers] == [False, False]
