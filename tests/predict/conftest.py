@@ -13,6 +13,7 @@ from inferatlas.predict.hardware.device import Device, MemoryTier
 from inferatlas.predict.hardware.power import Power
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.precision import Precision
+from inferatlas.predict.performance.calibrated import NOTHING
 from inferatlas.predict.performance.platform import (
     EngineSettings,
     Platform,
@@ -50,11 +51,20 @@ def _lossless(device: Device, precision: Precision | None = None, **settings: An
     """Efficiencies 1 and no overhead of any kind: what remains is physics."""
     precision = precision or Precision("bf16", "bf16", "bf16")
     engine = EngineSettings("vllm", 1.0, **({"block_tokens": 1, "max_sequences": 10**6} | settings))
-    platform = make_platform(device, engine, precision)
+    platform = make_platform(device, engine, precision, calibration=NOTHING)
     zero = dict.fromkeys(
-        ("kernel_s", "prefill_kernel_s", "layer_s", "sequence_s", "step_s", "request_s", "reserve_bytes"), 0.0
-    )
-    one = dict.fromkeys(("compute_efficiency", "memory_efficiency", "attention_efficiency", "memory_fraction"), 1.0)
+        (
+            "kernel_s", "prefill_kernel_s", "layer_s", "routing_s", "sequence_s", "step_s", "request_s",
+            "prompt_token_s", "grouping", "straggling", "reserve_bytes",
+        ), 0.0
+    )  # fmt: skip
+    one = dict.fromkeys(
+        (
+            "compute_efficiency", "memory_efficiency", "cache_efficiency", "expert_efficiency",
+            "attention_efficiency", "imbalance", "interference", "accepted", "network_scale", "network_byte_scale",
+            "memory_fraction",
+        ), 1.0
+    )  # fmt: skip
     coefficients = replace(platform.coefficients, **zero, **one)
     network = replace(platform.network, base_s=0.0, step_s=0.0, efficiency=1.0, scale_out_s=0.0)
     return replace(platform, coefficients=coefficients, network=network)
@@ -101,7 +111,7 @@ def counting() -> PlatformTable:
     """A platform that takes one second per FLOP and one per byte: a step's ``flop_s`` and ``byte_s`` are counts."""
     table = platform_table([_lossless(_device())])
     one = np.ones(1)
-    return replace(table, flop_s=one, flop_s_wide=one, byte_s=one)
+    return replace(table, flop_s=one, flop_s_wide=one, byte_s=one, cache_byte_s=one, expert_byte_s=one)
 
 
 @pytest.fixture(scope="session")

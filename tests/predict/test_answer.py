@@ -27,6 +27,7 @@ def predictions() -> Predictions:
     values = {
         "ttft_s": [0.1, 0.2], "itl_s": [0.01, 0.02], "latency_s": [1.0, 2.0], "output_tokens_per_s": [1000.0, 500.0],
         "power_w": [800.0, np.nan], "ttft_sigma": [0.4, 0.3], "itl_sigma": [0.2, 0.2], "latency_sigma": [0.3, 0.25],
+        "rate_sigma": [0.25, 0.25],
         "power_sigma": [0.2, 0.2],
     }  # fmt: skip
     return replace(empty_predictions(2), **{name: np.array(value) for name, value in values.items()})
@@ -68,7 +69,7 @@ def test_in_an_open_loop_the_rate_is_given_and_only_our_own_figures_have_errors(
     energy, power = found["tokens_per_joule"], found["power_w"]
     assert energy.sigma[0] == pytest.approx(power.sigma[0])
     closed = metrics(predictions)
-    assert closed["tokens_per_joule"].sigma[0] == pytest.approx(np.hypot(0.3, 0.2))
+    assert closed["tokens_per_joule"].sigma[0] == pytest.approx(np.hypot(0.25, 0.2))
 
 
 def test_power_ends_at_the_rating(predictions):

@@ -243,7 +243,8 @@ def test_one_output_token_has_a_latency_and_no_gap(part: str):
 def test_a_huge_crowd_waits_but_is_served_at_capacity(part: str):
     crowd = [laid_out("llama-3.1-8b", part, concurrency=users) for users in (10_000, 10**6, 10**12)]
     rates = [value(answer, "output_tokens_per_s") for answer in crowd]
-    assert rates == pytest.approx([rates[0]] * 3, rel=1e-6)
+    assert rates == pytest.approx([rates[2]] * 3, rel=1e-5)  # of ten thousand, a share still finds its slot taken
+    assert rates[1] == pytest.approx(rates[2], rel=1e-6)
     ttft = [value(answer, "ttft_s") for answer in crowd]
     assert ttft[0] < ttft[1] < ttft[2]
     # Little's law: a million in flight at this rate wait a million's time
@@ -289,7 +290,7 @@ def test_every_other_model_of_the_catalogue_is_answered(model: str):
     assert answer.fits and value(answer, "itl_s") > 0
 
 
-def test_a_config_of_hugging_face_is_the_model_it_describes(tmp_path):
+def test_a_config_of_hugging_face_is_the_model_it_describes(tmp_path, monkeypatch):
     config = {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32,
         "vocab_size": 128256, "max_position_embeddings": 131072, "num_attention_heads": 32, "num_key_value_heads": 8,
@@ -299,8 +300,14 @@ def test_a_config_of_hugging_face_is_the_model_it_describes(tmp_path):
     file.write_text(json.dumps(config), encoding="utf-8")
     for path in (file, tmp_path):
         mine, theirs = ask(str(path), "h100", concurrency=8, **LENGTHS), asked("llama-3.1-8b", "h100", concurrency=8)
-        assert mine.metrics == theirs.metrics
         assert mine.memory == theirs.memory
+    # what was measured of a model belongs to its name; without that the same shape has the same answer
+    nothing = {"format": 1, "version": "none", "date": "", "effects": {}, "points": {}, "width": {}, "sources": {}}
+    (tmp_path / "coefficients.json").write_text(json.dumps(nothing), encoding="utf-8")
+    monkeypatch.setenv("INFERATLAS_COEFFICIENTS", str(tmp_path))
+    for path in (file, tmp_path):
+        mine, theirs = (ask(model, "h100", concurrency=8, **LENGTHS) for model in (str(path), "llama-3.1-8b"))
+        assert mine.metrics == theirs.metrics
 
 
 @pytest.mark.parametrize(

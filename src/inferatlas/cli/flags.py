@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter, Token
@@ -11,10 +12,10 @@ from cyclopts import Group, Parameter, Token
 Objective = Literal["cost", "energy", "latency", "throughput", "carbon"]
 Format = Literal["table", "json", "jsonl", "csv", "parquet", "md"]
 
-SUBJECT, WORKLOAD, TARGET, DEPLOYMENT, LIMITS, COST, OUTPUT = (
+SUBJECT, WORKLOAD, TARGET, DEPLOYMENT, LIMITS, COST, EVIDENCE, OUTPUT = (
     Group(name, sort_key=place)
     for place, name in enumerate(
-        ("Subject", "Workload", "Targets", "Deployment", "Limits", "Cost and carbon", "Output")
+        ("Subject", "Workload", "Targets", "Deployment", "Limits", "Cost and carbon", "Evidence", "Output")
     )
 )
 
@@ -95,6 +96,15 @@ Levels = Annotated[
         n_tokens=1,
     ),
 ]
+
+By = Annotated[tuple[str, ...], several("Slice by accelerator, engine, model, load, ...", EVIDENCE)]
+InSample = Annotated[bool, flag("Score rows of the fit as fitted, not with their group left out.", EVIDENCE)]
+CoefficientFolder = Annotated[Path | None, flag("Folder of `calibrate`, instead of the package's.", EVIDENCE)]
+CoefficientOutput = Annotated[Path, flag("Folder to write the coefficients to.", OUTPUT, "--output", "-o")]
+ResultFormat = Annotated[Format | None, flag("Default: a table.", OUTPUT)]
+Quiet = Annotated[bool, flag("No progress, no remarks.", OUTPUT, "--quiet", "-q")]
+Rows = Annotated[str | None, flag("File for a row per figure (.parquet or .csv).", OUTPUT)]
+Reports = Annotated[tuple[str, ...], flag("File for the scoreboard (.md or .html); repeat for both.", OUTPUT)]
 
 
 @Parameter(name="*")

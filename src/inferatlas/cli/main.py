@@ -38,6 +38,9 @@ for _name, _path, _help in (
     ("predict", "predict:predict", "Latency, throughput, power and cost of one deployment."),
     ("explore", "explore:explore", "Every feasible design over a range of loads, as a table."),
     ("catalogue", "catalogue:app", "Accelerators, models and engines with every fact and its source."),
+    ("calibrate", "calibrate:calibrate", "Fit the predictor to measured points, and write coefficients."),
+    ("validate", "validate:validate", "How far predictions are from a table of measurements, and the scoreboard."),
+    ("evidence", "evidence:app", "Measured points: read public formats, find those nearest to a question."),
     ("--install-completion", "completion:install", "Install completion for your shell."),
 ):
     app.command(f"inferatlas.cli.{_path}", name=_name, help=_help)

@@ -42,7 +42,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one question. ``metrics`` holds None where a figure is unknown; infeasible has none at all."""
+    """The answer to one question. ``metrics`` holds None where a figure is unknown; infeasible has none at all.
+
+    ``evidence``: the closest level of measured points behind the coefficients, their number and the calibration.
+    """
 
     inputs: dict[str, Any]
     fits: bool
@@ -55,6 +58,7 @@ class Answer:
     label: str
     fallbacks: list[str]
     percentiles: dict[str, dict[str, float]] = field(default_factory=dict)
+    evidence: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON of ``inferatlas predict --format json``."""
@@ -106,7 +110,7 @@ def metric_arrays(
 
     p = predictions
     count = np.asarray(accelerators, dtype=np.float64)
-    rate_sigma = np.where(open_loop, 0.0, p.latency_sigma.astype(np.float64))
+    rate_sigma = np.where(open_loop, 0.0, p.rate_sigma.astype(np.float64))
     tokens = p.output_tokens_per_s
     power_sigma = p.power_sigma.astype(np.float64)
     energy_sigma = np.hypot(rate_sigma, power_sigma)

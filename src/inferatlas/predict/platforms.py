@@ -11,6 +11,8 @@ from inferatlas.catalogue.model import ModelConfig
 from inferatlas.errors import NoFeasibleAnswer
 from inferatlas.predict.hardware.device import Device, device
 from inferatlas.predict.llm.precision import FORMATS, SIXTEEN_BIT, Precision, default_activations, sixteen_bit
+from inferatlas.predict.performance.calibrated import Calibration
+from inferatlas.predict.performance.coefficients import PRESENT
 from inferatlas.predict.performance.platform import EngineSettings, Platform, make_platform
 
 # The engine asked when the user names none: the first that the device supports officially, else the
@@ -63,12 +65,16 @@ def default_engine(accelerator: Accelerator) -> str:
 
 def bind(
     accelerator: str | Accelerator, engine: str | None = None, weights: str | None = None,
-    activations: str | None = None, kv_cache: str | None = None,
+    activations: str | None = None, kv_cache: str | None = None, *, model: str | None = None,
+    era: str = PRESENT, version: str | None = None, source: str | None = None, drafted: bool = False,
+    proven: bool = False, calibration: Calibration | None = None,
 ) -> Platform:  # fmt: skip
     """A platform from names; what is not named gets the documented default and is visible in the result.
 
     ``weights`` default to the 16-bit format of the device, ``activations`` to what engines use with these
-    weights (`default_activations`), ``kv_cache`` to 16 bit.
+    weights (`default_activations`), ``kv_cache`` to what the engine takes (`default_cache`). ``model`` and, of a
+    measurement, ``era``, ``version``, ``source`` and ``drafted`` (it may have used speculative decoding) choose among
+    calibrated coefficients; ``proven``: it ran there, so support is not asked.
 
     Raises
     ------
@@ -78,7 +84,7 @@ def bind(
     part = device(known)
     name = load_engine(engine).id if engine else default_engine(known)
     usable = supported_engines(known)
-    if name not in usable:
+    if name not in usable and not proven:
         raise NoFeasibleAnswer(
             f"{name} is not supported on {known.id}",
             code="engine",
@@ -104,7 +110,7 @@ def bind(
     precision = Precision(
         weights,
         activations or default_activations(weights, part.peaks),
-        kv_cache or (weights if weights in ("bf16", "fp16") else wide or "bf16"),
+        kv_cache or default_cache(name, weights, wide),
     )
     if part.style != "kernel" and weights not in SIXTEEN_BIT and FORMATS[weights].rate not in part.peaks:
         # kernels widen weights on the way to the multiplier; compiled machines take what they multiply
@@ -114,9 +120,19 @@ def bind(
             field="weights",
             allowed=", ".join(part.peaks),
         )
-    platform = make_platform(part, settings(load_engine(name), known), precision)
+    platform = make_platform(
+        part,
+        settings(load_engine(name), known),
+        precision,
+        model=model,
+        era=era,
+        version=version,
+        source=source,
+        drafted=drafted,
+        calibration=calibration,
+    )
     notes = list(platform.notes)
-    if usable[name] == "experimental":
+    if usable.get(name) == "experimental":
         notes.append(f"{name} on {known.id} is experimental")
     if part.engine_devices > 1:
         notes.append(
@@ -126,6 +142,17 @@ def bind(
     from dataclasses import replace
 
     return replace(platform, notes=tuple(notes))
+
+
+def default_cache(engine: str, weights: str, wide: str | None) -> str:
+    """The format of the KV cache unless it is named: 16 bit, and FP8 where the checkpoint says so.
+
+    TensorRT-LLM takes the cache's format from the checkpoint, and NVIDIA's FP8 and NVFP4 checkpoints carry an FP8
+    cache (``kv_cache_quant_algo`` in their ``hf_quant_config.json``).
+    """
+    if engine == "tensorrt-llm" and weights in ("fp8", "nvfp4"):
+        return "fp8"
+    return weights if weights in SIXTEEN_BIT else wide or "bf16"
 
 
 def weight_choices(model: ModelConfig, part: Device) -> list[str]:

@@ -62,7 +62,7 @@ def ask(
     load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
     check_context(config, load)
     known = load_accelerator(accelerator)
-    platform = bind(known, engine, weights, activations, kv_cache)
+    platform = bind(known, engine, weights, activations, kv_cache, model=config.id)
     table = platform_table([platform], is_moe=bool(ops.experts))
     layout, notes = choose_layout(ops, table, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp)
     if known.cluster is not None and layout.count > known.cluster.count:
@@ -141,7 +141,10 @@ def _answer(
     held = memory_words(budget, predictions)
     if not fits:
         why = reason_of(int(predictions.reason[0]), ops, table, load, count=layout.count)
-        return Answer(inputs, False, why, {}, None, None, held, [], platform.label, [*platform.notes, *notes])
+        return Answer(
+            inputs, False, why, {}, None, None, held, [], platform.label, [*platform.notes, *notes],
+            evidence=evidence_of(platform),
+        )  # fmt: skip
     per_request = load.total_tokens / load.output_tokens
     arrays = metric_arrays(
         predictions, [money], points.platform, layout.count, per_request, load.request_rate is not None, table.rated_w
@@ -169,7 +172,14 @@ def _answer(
         platform.label,
         [*platform.notes, *notes],
         percentiles,
+        evidence_of(platform),
     )
+
+
+def evidence_of(platform: Platform) -> dict[str, Any]:
+    """Which level of measured points answered, how many there are, and the calibration they are in."""
+    c, learned = platform.coefficients, platform.calibration
+    return {"level": c.level, "points": c.points, "calibration": learned.version, "date": learned.date}
 
 
 def memory_words(budget: memory.Budget, predictions: Predictions, i: int = 0) -> dict[str, float]:

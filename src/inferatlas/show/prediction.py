@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from inferatlas.predict.answer import DEFINITIONS, Answer
@@ -45,9 +46,23 @@ def prediction_page(answer: Answer, typed: str) -> Page:
         *_percentiles(answer),
         memory_bar(answer.memory, f"Memory of each device at the expected batch of {answer.batch or 0:.0f}"),
         *_breakdown(answer),
+        Paragraph(evidence_words(answer.evidence), quiet=True),
         *_notes(answer),
         Command("Reproduce", typed),
     ]
+
+
+def evidence_words(evidence: Mapping[str, Any]) -> str:
+    """What measured points stand behind an answer, in a sentence.
+
+    >>> evidence_words({"level": "prior", "points": 0, "calibration": "2026-11-22/1a", "date": "2026-11-22"})
+    'Evidence: none for this class of machine; coefficients are priors.'
+    """
+    level, points = evidence.get("level", "prior"), evidence.get("points", 0)
+    if level == "prior":
+        return "Evidence: none for this class of machine; coefficients are priors."
+    met = level.replace("+", " + ")
+    return f"Evidence: {points:,} measured rows of this {met}; calibration {evidence['calibration']}."
 
 
 def _inputs(answer: Answer) -> Table:

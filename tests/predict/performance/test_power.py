@@ -61,11 +61,12 @@ def test_38_energy_counts_flops_and_bits():
     assert energy == pytest.approx(100 + 60 + 32)
 
 
-@given(st.floats(1, 2e4), shares, shares, shares)
-def test_l_active_power_is_a_share_of_the_rating(rated, memory, compute, floor):
-    watts = float(active_power(rated, memory, compute, floor))
+@given(st.floats(1, 2e4), shares, shares, shares, shares, shares)
+def test_l_active_power_is_a_share_of_the_rating(rated, memory, compute, floor, per_memory, per_compute):
+    constants = (floor, per_memory, per_compute)
+    watts = float(active_power(rated, memory, compute, *constants))
     assert floor * rated * (1 - 1e-12) <= watts <= rated
-    assert watts <= float(active_power(rated, min(memory + 0.1, 1), min(compute + 0.1, 1), floor))
+    assert watts <= float(active_power(rated, min(memory + 0.1, 1), min(compute + 0.1, 1), *constants))
 
 
 def test_l_no_catalogue_device_ever_draws_more_than_its_rating(ops_of):

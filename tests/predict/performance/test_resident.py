@@ -9,6 +9,7 @@ from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.precision import Precision
 from inferatlas.predict.mapping import reasons
+from inferatlas.predict.performance.calibrated import NOTHING
 from inferatlas.predict.performance.platform import EngineSettings, make_platform, platform_table
 from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.predictor import predict
@@ -19,7 +20,9 @@ TAU_GROQ, TAU_WSE3 = 41.67e-6, 17.36e-6
 
 def table(accelerator: str, weights: str):
     precision = Precision(weights, weights, "fp16")
-    return platform_table([make_platform(device(load_accelerator(accelerator)), EngineSettings("native"), precision)])
+    # with priors alone: published rates and equations are checked before anything is learned from measured points
+    part, engine = device(load_accelerator(accelerator)), EngineSettings("native")
+    return platform_table([make_platform(part, engine, precision, calibration=NOTHING)])
 
 
 def one_user(ops, platforms, chips):

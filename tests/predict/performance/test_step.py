@@ -55,7 +55,10 @@ def test_15_16_the_busiest_expert_rank_has_at_least_its_share_and_at_most_everyt
         return terms["experts"]
 
     none = np.zeros(1)
-    for name, which in {"flops": {"byte_s": none}, "bytes": {"flop_s": none, "bytes_a": none}}.items():
+    for name, which in {
+        "flops": {"byte_s": none, "expert_byte_s": none},
+        "bytes": {"flop_s": none, "bytes_a": none},
+    }.items():
         whole, rank = collect(which, tp=ep), collect(which, tp=ep, ep=ep)
         # tensor parallelism divides every expert evenly, expert parallelism by what the routing gives
         assert rank >= whole * (1 - 1e-9), name

@@ -9,7 +9,7 @@ import numpy as np
 
 from inferatlas.predict.arrays import Floats, Ints
 from inferatlas.predict.llm.operators import Operators
-from inferatlas.predict.performance.platform import GroupCosts
+from inferatlas.predict.performance.platform import GroupCosts, PlatformTable
 from inferatlas.predict.performance.shard import Shard
 
 BYTES = 2.0  # hidden states and logits are exchanged in 16 bit
@@ -71,7 +71,7 @@ class Exchange:
         return total
 
 
-def prepare_exchange(ops: Operators, shard: Shard, collectives: Collectives) -> Exchange:
+def prepare_exchange(ops: Operators, row: PlatformTable, shard: Shard, collectives: Collectives) -> Exchange:
     """Gather the group costs of the points.
 
     Inside a replica each attention and feed-forward block ends with an all-reduce of the hidden states
@@ -89,11 +89,12 @@ def prepare_exchange(ops: Operators, shard: Shard, collectives: Collectives) -> 
             else (ops.reductions - ops.expert_reductions * wide).astype(shard.ep_f.dtype)
         )
         laws.append(
-            _law("all_reduce", ops.reductions, times, collectives.all_reduce, index, ranks, hidden, curved=True)
+            _law(row, "all_reduce", ops.reductions, times, collectives.all_reduce, index, ranks, hidden, curved=True)
         )
     if collectives.all_gather is not None:
         laws.append(
             _law(
+                row,
                 "logits all_gather",
                 1,
                 1.0,
@@ -110,6 +111,7 @@ def prepare_exchange(ops: Operators, shard: Shard, collectives: Collectives) -> 
         count = 2 * ops.expert_reductions
         laws.append(
             _law(
+                row,
                 "expert all_to_all",
                 count,
                 float(count),
@@ -123,6 +125,7 @@ def prepare_exchange(ops: Operators, shard: Shard, collectives: Collectives) -> 
     if collectives.send is not None:
         laws.append(
             _law(
+                row,
                 "stage to stage",
                 1,
                 shard.stages_f,
@@ -136,6 +139,7 @@ def prepare_exchange(ops: Operators, shard: Shard, collectives: Collectives) -> 
 
 
 def _law(
+    row: PlatformTable,
     name: str,
     count: int,
     times: Floats | float,
@@ -149,18 +153,18 @@ def _law(
 ) -> _Law:
     """``curved`` keeps the exponent of equation (21); messages of which there are few per step take q = 1."""
     at = index.astype(np.intp) * costs.q.shape[1] + group  # one flat gather instead of three in two dimensions
-    per_byte = costs.per_byte.ravel().take(at, mode="clip")
+    per_byte = costs.per_byte.ravel().take(at, mode="clip") * row.network_byte_scale
     if curved and (costs.q != 1.0).any():
         q = costs.q.ravel().take(at, mode="clip")
         return _Law(
             name,
             count,
             times,
-            costs.latency_q.ravel().take(at, mode="clip"),
+            costs.latency_q.ravel().take(at, mode="clip") * row.network_scale**q,
             per_byte * per_unit,
             q,
             1.0 / q,
             per_output,
         )
-    latency = costs.latency.ravel().take(at, mode="clip")
+    latency = costs.latency.ravel().take(at, mode="clip") * row.network_scale
     return _Law(name, count, times, latency, per_byte * per_unit, None, None, per_output)

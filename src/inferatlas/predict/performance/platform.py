@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -11,8 +12,11 @@ from inferatlas.errors import NoFeasibleAnswer
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.hardware.device import Device
 from inferatlas.predict.llm.precision import FORMATS, Precision, compute_format, sixteen_bit
+from inferatlas.predict.performance.calibrated import NOTHING, WIDTHS, Calibration, current
+from inferatlas.predict.performance.coefficients import PRESENT, Coefficients, coefficients
 from inferatlas.predict.performance.collectives import Network, group_cost
-from inferatlas.predict.performance.priors import Coefficients, coefficients, network
+from inferatlas.predict.performance.priors import network
+from inferatlas.predict.performance.widths import LOADS, elasticities, surplus, width_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +50,22 @@ class Platform:
     network: Network
     compute: str  # format in which products are formed
     notes: tuple[str, ...] = field(default=())
+    era: str = PRESENT  # generation of the engine
+    version: str | None = None  # of the engine, where a measurement states it
+    calibration: Calibration = NOTHING
+    drafted: bool = False  # measured by a source that may have used speculative decoding
 
     @property
     def label(self) -> str:
-        return "predicted" if self.coefficients.checked else "extrapolated"
+        return "predicted" if self.coefficients.covered else "extrapolated"
 
 
-def make_platform(device: Device, engine: EngineSettings, precision: Precision) -> Platform:
-    """Bind a device, an engine and a precision.
+def make_platform(
+    device: Device, engine: EngineSettings, precision: Precision, *, model: str | None = None, era: str = PRESENT,
+    version: str | None = None, source: str | None = None, drafted: bool = False,
+    calibration: Calibration | None = None,
+) -> Platform:  # fmt: skip
+    """Bind a device, an engine and a precision; ``model``, ``era`` and ``source`` choose calibrated coefficients.
 
     Raises
     ------
@@ -68,6 +80,7 @@ def make_platform(device: Device, engine: EngineSettings, precision: Precision) 
             allowed="native rates: " + ", ".join(device.peaks),
         )
     net, notes = network(device)
+    learned = current() if calibration is None else calibration
     if note:
         notes.append(note)
     if FORMATS[precision.weights].bits < FORMATS[compute].bits:
@@ -82,11 +95,30 @@ def make_platform(device: Device, engine: EngineSettings, precision: Precision) 
         device,
         engine,
         precision,
-        coefficients(device, engine.name, precision.weights, engine.memory_fraction),
+        coefficients(
+            device,
+            engine.name,
+            precision,
+            compute,
+            memory_fraction=engine.memory_fraction,
+            model=model,
+            era=era,
+            version=version,
+            source=source,
+            drafted=drafted,
+            calibration=calibration,
+        ),
         net,
         compute,
         tuple(notes),
+        era,
+        version,
+        learned,
+        drafted,
     )
+
+
+WHOLE = ("width", "elasticity", "surplus")  # columns that are not one value per platform
 
 
 @dataclass(frozen=True)
@@ -94,7 +126,8 @@ class PlatformTable:
     """Platforms as a struct of arrays, one entry per platform; rates are per engine device (die).
 
     ``flop_s`` and ``flop_s_wide``: seconds per FLOP of quantised and of 16-bit products, efficiency
-    included; ``byte_s``: seconds per byte of main memory, efficiency included.
+    included; ``byte_s``, ``cache_byte_s``, ``expert_byte_s``: seconds per byte of main memory when streaming
+    weights, the KV cache and experts, efficiency included.
     """
 
     platforms: tuple[Platform, ...]
@@ -102,6 +135,8 @@ class PlatformTable:
     flop_s: Floats
     flop_s_wide: Floats
     byte_s: Floats
+    cache_byte_s: Floats
+    expert_byte_s: Floats
     attention_efficiency: Floats
     bytes_w: Floats
     bytes_dense: Floats
@@ -111,9 +146,18 @@ class PlatformTable:
     kernel_s: Floats
     prefill_kernel_s: Floats
     layer_s: Floats
+    routing_s: Floats
+    imbalance: Floats
     sequence_s: Floats
     step_s: Floats
     request_s: Floats
+    prompt_token_s: Floats
+    interference: Floats
+    grouping: Floats
+    straggling: Floats
+    accepted: Floats
+    network_scale: Floats
+    network_byte_scale: Floats
     capacity: Floats
     fraction: Floats
     of_free: Floats
@@ -130,15 +174,22 @@ class PlatformTable:
     sigma_memory: Floats
     sigma_overhead: Floats
     sigma_request: Floats
-    sigma_unseen: Floats
+    power_floor: Floats
+    power_memory: Floats
+    power_compute: Floats
     resident: NDArray[np.bool_]
     wafer: NDArray[np.bool_]
+    width: Floats  # of intervals [load, platform, metric], see `widths`
+    elasticity: Floats  # [metric]
+    surplus: Floats  # of the vendor [platform, metric]
 
     def astype(self, dtype: type[np.floating]) -> PlatformTable:
         """The same table with its floats in another precision."""
-        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "platforms"}
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("platforms", *WHOLE)}
         return PlatformTable(
-            self.platforms, **{k: v if v.dtype == bool else v.astype(dtype, copy=False) for k, v in columns.items()}
+            self.platforms,
+            **{k: v if v.dtype == bool else v.astype(dtype, copy=False) for k, v in columns.items()},
+            **{name: getattr(self, name) for name in WHOLE},
         )
 
     def rows(self, index: NDArray[np.int32]) -> PlatformTable:
@@ -148,12 +199,22 @@ class PlatformTable:
         """
         return PlatformTable(
             self.platforms,
-            **{f.name: getattr(self, f.name).take(index, mode="clip") for f in fields(self) if f.name != "platforms"},
+            **{
+                f.name: getattr(self, f.name).take(index, mode="clip")
+                for f in fields(self)
+                if f.name not in ("platforms", *WHOLE)
+            },
+            **{name: getattr(self, name) for name in WHOLE},
         )
 
 
-def platform_table(platforms: list[Platform] | tuple[Platform, ...], *, is_moe: bool = False) -> PlatformTable:
-    """Lay platforms out as arrays. ``is_moe``: MXFP4 checkpoints then quantise the experts only."""
+def platform_table(
+    platforms: list[Platform] | tuple[Platform, ...], *, is_moe: bool = False, tuned: Mapping[str, Floats] | None = None
+) -> PlatformTable:
+    """Lay platforms out as arrays. ``is_moe``: MXFP4 checkpoints then quantise the experts only.
+
+    ``tuned``: coefficients that replace those of the platforms, one value per platform.
+    """
 
     def column(value) -> Floats:
         return np.array([np.nan if (v := value(p)) is None else v for p in platforms], dtype=np.float64)
@@ -167,14 +228,21 @@ def platform_table(platforms: list[Platform] | tuple[Platform, ...], *, is_moe: 
     def dense(p: Platform) -> str:
         return wide(p) if is_moe and p.precision.weights == "mxfp4" else p.precision.weights
 
-    c = lambda name: column(lambda p: getattr(p.coefficients, name))  # noqa: E731
+    def c(name: str) -> Floats:
+        if tuned is not None and name in tuned:
+            return np.asarray(tuned[name], dtype=np.float64)
+        return column(lambda p: getattr(p.coefficients, name))
+
     dies = column(lambda p: p.device.engine_devices)
+    peak_byte_s = dies / column(lambda p: p.device.memory.bytes_per_s)
     return PlatformTable(
         platforms=tuple(platforms),
         dies=dies,
         flop_s=dies / (column(lambda p: p.device.peaks[FORMATS[p.compute].rate]) * c("compute_efficiency")),
         flop_s_wide=dies / (column(lambda p: p.device.peaks[FORMATS[wide(p)].rate]) * c("compute_efficiency")),
-        byte_s=dies / (column(lambda p: p.device.memory.bytes_per_s) * c("memory_efficiency")),
+        byte_s=peak_byte_s / c("memory_efficiency"),
+        cache_byte_s=peak_byte_s / c("cache_efficiency"),
+        expert_byte_s=peak_byte_s / c("expert_efficiency"),
         attention_efficiency=c("attention_efficiency"),
         bytes_w=column(lambda p: bytes_of(p.precision.weights)),
         bytes_dense=column(lambda p: bytes_of(dense(p))),
@@ -184,9 +252,18 @@ def platform_table(platforms: list[Platform] | tuple[Platform, ...], *, is_moe: 
         kernel_s=c("kernel_s"),
         prefill_kernel_s=c("prefill_kernel_s"),
         layer_s=c("layer_s"),
+        routing_s=c("routing_s"),
+        imbalance=c("imbalance"),
         sequence_s=c("sequence_s"),
         step_s=c("step_s"),
         request_s=c("request_s"),
+        prompt_token_s=c("prompt_token_s"),
+        interference=c("interference"),
+        grouping=c("grouping"),
+        straggling=c("straggling"),
+        accepted=c("accepted"),
+        network_scale=c("network_scale"),
+        network_byte_scale=c("network_byte_scale"),
         capacity=column(lambda p: p.device.memory.bytes) / dies,
         fraction=c("memory_fraction"),
         of_free=column(lambda p: float(p.engine.of_free)),
@@ -203,9 +280,18 @@ def platform_table(platforms: list[Platform] | tuple[Platform, ...], *, is_moe: 
         sigma_memory=c("sigma_memory"),
         sigma_overhead=c("sigma_overhead"),
         sigma_request=c("sigma_request"),
-        sigma_unseen=c("sigma_unseen"),
+        power_floor=c("power_floor"),
+        power_memory=c("power_memory"),
+        power_compute=c("power_compute"),
         resident=np.array([p.device.style in ("static_pipeline", "wafer") for p in platforms], dtype=bool),
         wafer=np.array([p.device.style == "wafer" for p in platforms], dtype=bool),
+        width=np.array([width_table(p.calibration.width, p.coefficients.level, is_moe=is_moe) for p in platforms])
+        .reshape(-1, len(LOADS), len(WIDTHS))
+        .swapaxes(0, 1),
+        elasticity=elasticities(platforms[0].calibration.width if platforms else {}),
+        surplus=np.array(
+            [surplus(p.calibration.width, p.device.vendor, p.coefficients.level) for p in platforms]
+        ).reshape(-1, len(WIDTHS)),
     )
 
 

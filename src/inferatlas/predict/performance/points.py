@@ -20,7 +20,8 @@ class Points:
 
     ``platform`` indexes the platform table. Exactly one of ``concurrency`` (requests in flight over the
     deployment, closed loop) and ``request_rate`` (1/s over the deployment, Poisson) is a number, the
-    other NaN. Lengths in tokens; ``input_cv`` and ``output_cv`` their coefficients of variation.
+    other NaN. ``together``: the requests of a closed loop start and end as one static batch. Lengths in
+    tokens; ``input_cv`` and ``output_cv`` their coefficients of variation.
     """
 
     platform: NDArray[np.int32]
@@ -34,6 +35,7 @@ class Points:
     output_tokens: NDArray[np.float32]
     input_cv: NDArray[np.float32]
     output_cv: NDArray[np.float32]
+    together: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.platform)
@@ -49,7 +51,7 @@ class Points:
 def make_points(
     platform: ArrayLike, *, tp: ArrayLike = 1, pp: ArrayLike = 1, ep: ArrayLike = 1, dp: ArrayLike = 1,
     concurrency: ArrayLike = np.nan, request_rate: ArrayLike = np.nan, input_tokens: ArrayLike,
-    output_tokens: ArrayLike, input_cv: ArrayLike = 0.0, output_cv: ArrayLike = 0.0,
+    output_tokens: ArrayLike, input_cv: ArrayLike = 0.0, output_cv: ArrayLike = 0.0, together: ArrayLike = False,
 ) -> Points:  # fmt: skip
     """Broadcast to points and refuse what cannot be a question.
 
@@ -57,31 +59,22 @@ def make_points(
     ------
     BadInput : a count below 1, a length below 1 or not finite, both or neither of concurrency and rate.
     """
-    names = (
-        "platform",
-        "tp",
-        "pp",
-        "ep",
-        "dp",
-        "concurrency",
-        "request_rate",
-        "input_tokens",
-        "output_tokens",
-        "input_cv",
-        "output_cv",
-    )
-    given = (platform, tp, pp, ep, dp, concurrency, request_rate, input_tokens, output_tokens, input_cv, output_cv)
-    types = {"concurrency": np.float64, "request_rate": np.float64}
+    given = {
+        "platform": platform, "tp": tp, "pp": pp, "ep": ep, "dp": dp, "concurrency": concurrency,
+        "request_rate": request_rate, "input_tokens": input_tokens, "output_tokens": output_tokens,
+        "input_cv": input_cv, "output_cv": output_cv, "together": together,
+    }  # fmt: skip
+    types = {"concurrency": np.float64, "request_rate": np.float64, "together": np.bool_}
     types |= dict.fromkeys(("platform", "tp", "pp", "ep", "dp"), np.int32)
-    arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(value)) for value in given))
+    arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(value)) for value in given.values()))
     columns: dict[str, Any] = {
-        n: np.ascontiguousarray(a, dtype=types.get(n, np.float32)) for n, a in zip(names, arrays, strict=True)
+        n: np.ascontiguousarray(a, dtype=types.get(n, np.float32)) for n, a in zip(given, arrays, strict=True)
     }
     for name in ("tp", "pp", "ep", "dp", "input_tokens", "output_tokens"):
         if not (columns[name] >= 1).all() or not np.isfinite(columns[name]).all():
             raise BadInput("must be a finite number of at least 1", field=name, allowed=">= 1")
     load = columns["concurrency"], columns["request_rate"]
-    if (np.isnan(load[0]) == np.isnan(load[1])).any():
+    if (np.isnan(load[0]) == np.isnan(load[1])).any() or (columns["together"] & np.isnan(load[0])).any():
         raise BadInput("give exactly one of concurrency and request_rate", field="concurrency")
     for name, column in zip(("concurrency", "request_rate"), load, strict=True):
         if not (np.isnan(column) | ((column > 0) & np.isfinite(column))).all():
@@ -106,6 +99,7 @@ class Predictions:
     ttft_sigma: NDArray[np.float32]
     itl_sigma: NDArray[np.float32]
     latency_sigma: NDArray[np.float32]
+    rate_sigma: NDArray[np.float32]
     power_sigma: NDArray[np.float32]
     ttft_cv: NDArray[np.float32]
     itl_cv: NDArray[np.float32]

@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike
 
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.performance.platform import PlatformTable
-from inferatlas.predict.performance.priors import sigma as range_sigma
-from inferatlas.predict.performance.priors import spread, table
+from inferatlas.predict.performance.priors import table
 from inferatlas.predict.performance.serving import Served
 from inferatlas.predict.performance.step import TINY
 
@@ -28,13 +27,13 @@ def utilisation_power(idle_w: ArrayLike, busy_w: ArrayLike, utilisation: ArrayLi
     return idle + (np.asarray(busy_w) - idle) * (2.0 * u - u**r)
 
 
-def active_power(rated_w: ArrayLike, memory_use: ArrayLike, compute_use: ArrayLike, floor: ArrayLike) -> Floats:
+def active_power(
+    rated_w: ArrayLike, memory_use: ArrayLike, compute_use: ArrayLike, floor: ArrayLike, memory: ArrayLike,
+    compute: ArrayLike,
+) -> Floats:  # fmt: skip
     """Power while kernels run; ``memory_use`` and ``compute_use`` are shares of the peaks."""
-    constants = table()["power"]
     share = (
-        np.asarray(floor)
-        + constants["memory"]["value"] * np.asarray(memory_use)
-        + constants["compute"]["value"] * np.asarray(compute_use)
+        np.asarray(floor) + np.asarray(memory) * np.asarray(memory_use) + np.asarray(compute) * np.asarray(compute_use)
     )
     return np.asarray(rated_w) * np.minimum(share, 1.0)
 
@@ -66,17 +65,14 @@ def step_energy(
     return np.minimum(energy, np.asarray(cap_w) * t)
 
 
-def draw(row: PlatformTable, accelerators: ArrayLike, served: Served) -> tuple[Floats, Floats]:
-    """Average power of all accelerators in W and its log standard deviation; NaN where no rating is known."""
-    constants = table()["power"]
+def draw(row: PlatformTable, accelerators: ArrayLike, served: Served) -> Floats:
+    """Average power of all accelerators in W; NaN where no rating is known."""
     total = np.maximum(served.average.total, TINY)
     memory_use = np.minimum(served.average.byte_s * row.memory_efficiency / total, 1.0)
     compute_use = np.minimum(served.average.flop_s * row.compute_efficiency / total, 1.0)
     kind = row.rated_w.dtype
-    floor = np.where(row.wafer, constants["system_floor"]["value"], constants["floor"]["value"]).astype(kind)
-    idle = np.where(np.isnan(row.idle_w), constants["idle_share"]["value"] * row.rated_w, row.idle_w)
+    idle = np.where(np.isnan(row.idle_w), table()["power"]["idle_share"]["value"] * row.rated_w, row.idle_w)
     idle = np.minimum(idle, row.rated_w)
-    busy = np.maximum(active_power(row.rated_w, memory_use, compute_use, floor), idle)
-    watts = idle + served.duty * (busy - idle)
-    sigma = np.where(row.wafer, range_sigma(constants["system_floor"]), spread("power")).astype(kind)
-    return watts * np.asarray(accelerators).astype(kind), np.broadcast_to(sigma, watts.shape)
+    active = active_power(row.rated_w, memory_use, compute_use, row.power_floor, row.power_memory, row.power_compute)
+    watts = idle + served.duty * (np.maximum(active, idle) - idle)
+    return watts * np.asarray(accelerators).astype(kind)

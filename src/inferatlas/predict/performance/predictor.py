@@ -6,12 +6,14 @@ constant and a million points cost a thousand times a thousand points.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import fields, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.mapping import layouts, memory, reasons
 from inferatlas.predict.performance.exchange import Collectives
@@ -19,9 +21,10 @@ from inferatlas.predict.performance.platform import PlatformTable, group_costs
 from inferatlas.predict.performance.points import Points, Predictions, empty_predictions
 from inferatlas.predict.performance.power import draw
 from inferatlas.predict.performance.resident import resident_step
-from inferatlas.predict.performance.serving import Question, closed_loop, open_loop
+from inferatlas.predict.performance.serving import Question, Served, closed_loop, open_loop, static_batch
 from inferatlas.predict.performance.shard import Shard, shard_of
 from inferatlas.predict.performance.step import prepare, run
+from inferatlas.predict.performance.widths import beyond
 
 CHUNK_BYTES = 32_768  # of one array in a pass: the live ones stay near the core
 
@@ -32,6 +35,7 @@ def predict(
     points: Points,
     *,
     checked: bool = False,
+    proven: bool = False,
     dtype: type[np.floating] = np.float64,
 ) -> Predictions:
     """Predict every point.
@@ -42,6 +46,7 @@ def predict(
     table : platforms, indexed by ``points.platform``.
     points : the questions.
     checked : the layouts are known to be legal (they come from `enumerate_layouts`).
+    proven : the points were measured: where our account of layout or memory says no, it is the account that errs.
     dtype : ``np.float32`` for sweeps: the same formulas with half the memory traffic, equal to five digits.
 
     Returns
@@ -51,12 +56,13 @@ def predict(
     out = empty_predictions(len(points))
     table = table.astype(dtype)
     chunk = CHUNK_BYTES // np.dtype(dtype).itemsize
-    if not checked:
+    if not (checked or proven):
         _check_layouts(ops, table, points, out)
-    resident, open_load = table.resident[points.platform], np.isnan(points.concurrency)
+    resident = table.resident[points.platform]
+    load = np.where(np.isnan(points.concurrency), 1, np.where(points.together, 2, 0)).astype(np.int8)
     for on_chip in (False, True):
-        for arriving in (False, True):
-            chosen = np.flatnonzero((resident == on_chip) & (open_load == arriving))
+        for kind, serve in enumerate(SERVED):
+            chosen = np.flatnonzero((resident == on_chip) & (load == kind))
             if not chosen.size:
                 continue
             whole = chosen.size == len(points)
@@ -64,7 +70,7 @@ def predict(
             collectives = collectives_in_use(ops, table, group, on_chip).astype(dtype)
             for start in range(0, chosen.size, chunk):
                 index = slice(start, start + chunk) if whole else chosen[start : start + chunk]
-                _chunk(ops, table, points[index], out, index, collectives, on_chip)
+                _chunk(ops, table, points[index], out, index, collectives, on_chip, serve, proven)
     return out
 
 
@@ -141,23 +147,26 @@ def memory_budget(ops: Operators, row: PlatformTable, shard: Shard, points: Poin
 
 def _chunk(
     ops: Operators, table: PlatformTable, points: Points, out: Predictions, index: slice | NDArray[np.intp],
-    collectives: Collectives, resident: bool,
+    collectives: Collectives, resident: bool, serve: Callable[..., Served], proven: bool,
 ) -> None:  # fmt: skip
     row = table.rows(points.platform)
     shard = shard_of(row, points)
     budget = memory_budget(ops, row, shard, points, resident)
     reason = out.reason[index]
-    reason = np.where(reason, reason, _memory_reason(budget))
-    too_long = points.input_tokens + points.output_tokens > ops.model.context_length
-    reason = np.where((reason == 0) & too_long, np.int8(reasons.CONTEXT), reason)
+    if proven:
+        budget = replace(budget, sequences=np.where(budget.sequences < 1, np.inf, budget.sequences))
+    else:
+        reason = np.where(reason, reason, _memory_reason(budget))
+        too_long = points.input_tokens + points.output_tokens > ops.model.context_length
+        reason = np.where((reason == 0) & too_long, np.int8(reasons.CONTEXT), reason)
     if resident:
         one_step = partial(resident_step, ops, row, shard, collectives)
     else:
         one_step = partial(run, prepare(ops, row, shard, collectives))
     question = Question.of(points, row, shard, budget, ops, resident)
-    served = (open_loop if np.isnan(points.concurrency[0]) else closed_loop)(one_step, question)
+    served = serve(one_step, question)
     reason = np.where((reason == 0) & served.saturated, np.int8(reasons.RATE), reason)
-    power, power_sigma = draw(row, points.accelerators, served)
+    power = draw(row, points.accelerators, served)
     ok = reason == 0
     all_ok = bool(ok.all())
     values = {
@@ -166,14 +175,32 @@ def _chunk(
         "latency_s": served.latency_s,
         "output_tokens_per_s": served.requests_per_s * points.dp.astype(row.dies.dtype) * points.output_tokens,
         "power_w": power,
-        "power_sigma": power_sigma,
         "batch": served.batch,
-        **{f.name: getattr(served, f.name) for f in fields(served) if f.name.endswith(("_sigma", "_cv"))},
+        **{f.name: getattr(served, f.name) for f in fields(served) if f.name.endswith("_cv")},
+        **_sigmas(table, points, served, serve),
     }
     for name, value in values.items():
         getattr(out, name)[index] = value if all_ok else np.where(ok, value, np.nan)
     out.bound[index] = served.bound
     out.reason[index] = reason
+
+
+SERVED = (closed_loop, open_loop, static_batch)  # in the order of `widths.LOADS`
+
+
+def _sigmas(table: PlatformTable, points: Points, served: Served, serve: Callable[..., Served]) -> dict[str, Floats]:
+    """Log standard deviations of the error of every metric; see `widths`."""
+    width = table.width[SERVED.index(serve)].take(points.platform, axis=0, mode="clip")
+    extra = table.surplus.take(points.platform, axis=0, mode="clip")
+    learned = table.platforms[0].calibration.width
+    far = beyond(learned, served.batch, points.input_tokens + points.output_tokens)
+    own = (served.ttft_sigma, served.itl_sigma, served.latency_sigma, served.latency_sigma, None)
+    names = ("ttft_sigma", "itl_sigma", "latency_sigma", "rate_sigma", "power_sigma")
+    out = {}
+    for i, (name, sigma) in enumerate(zip(names, own, strict=True)):
+        scaled = width[:, i] if sigma is None else width[:, i] * sigma ** table.elasticity[i]
+        out[name] = np.hypot(scaled, extra[:, i]) * (1.0 if sigma is None else far)
+    return out
 
 
 def _memory_reason(budget: memory.Budget) -> NDArray[np.int8]:

@@ -1,10 +1,9 @@
-"""Coefficients with range and origin, read from ``priors.json`` beside this file."""
+"""Starting values of the coefficients with range and origin, read from ``priors.json`` beside this file."""
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -13,33 +12,6 @@ from inferatlas.predict.hardware.device import Device
 from inferatlas.predict.performance.collectives import Network
 
 Z80 = 1.2815515655446004  # 90th percentile of the standard normal: ends of an 80 % interval
-
-
-@dataclass(frozen=True, slots=True)
-class Coefficients:
-    """What turns work into time on one kind of machine under one engine; all SI.
-
-    ``sigma_*`` are standard deviations of the logarithm, from the stated ranges.
-    """
-
-    compute_efficiency: float
-    memory_efficiency: float
-    attention_efficiency: float
-    kernel_s: float
-    prefill_kernel_s: float
-    layer_s: float
-    sequence_s: float
-    step_s: float
-    request_s: float
-    memory_fraction: float
-    reserve_bytes: float
-    sigma_compute: float
-    sigma_memory: float
-    sigma_overhead: float
-    sigma_request: float
-    sigma_unseen: float
-    level: str  # which level answered: part, style
-    checked: bool  # a published check covers accelerator, engine and weights
 
 
 @lru_cache(maxsize=1)
@@ -57,39 +29,13 @@ def sigma(entry: dict[str, Any]) -> float:
 
 
 def constant(group: str, name: str) -> float:
-    """One constant of a group that holds for every machine (``serving``, ``power``, ``spread``)."""
+    """One constant of a group that holds for every machine (``power``, ``spread``)."""
     return float(table()[group][name]["value"])
 
 
 def spread(name: str) -> float:
     """Log standard deviation of something no range of a coefficient covers."""
     return constant("spread", name)
-
-
-def coefficients(device: Device, engine: str, weights: str, memory_fraction: float | None = None) -> Coefficients:
-    """The coefficients for a device under an engine; the most specific level answers for each constant."""
-    data = table()
-    entries: dict[str, Any] = dict(data["styles"][device.style])
-    part = data["parts"].get(device.id, {})
-    entries.update(part)
-    values = {name: float(entry["value"]) for name, entry in entries.items()}
-    if memory_fraction is not None and device.style == "kernel":
-        values["memory_fraction"] = memory_fraction
-    overheads = [entries[name] for name in ("kernel_s", "layer_s", "step_s") if entries[name]["value"] > 0]
-    checked = any(
-        (row["accelerator"], row["engine"], row["weights"]) == (device.id, engine, weights) for row in data["evidence"]
-    )
-    unseen = 0.0 if checked else spread("unseen_gpu" if device.architectural_class == "gpu_simt" else "unseen_class")
-    return Coefficients(
-        **values,
-        sigma_compute=sigma(entries["compute_efficiency"]),
-        sigma_memory=sigma(entries["memory_efficiency"]),
-        sigma_overhead=max((sigma(entry) for entry in overheads), default=0.0),
-        sigma_request=sigma(entries["request_s"]),
-        sigma_unseen=unseen,
-        level="part" if part else "style",
-        checked=checked,
-    )
 
 
 def network(device: Device) -> tuple[Network, list[str]]:

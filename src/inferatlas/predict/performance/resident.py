@@ -55,7 +55,8 @@ def best_mesh_side(weight_bytes: float, core_bytes_per_s: float, hop_s: float) -
 
 def resident_step(
     ops: Operators, row: PlatformTable, shard: Shard, collectives: Collectives, *,
-    prefill: Floats | None, cached: Floats | None, decode: Floats, context: Floats, sink: Sink | None = None,
+    prefill: Floats | None, cached: Floats | None, decode: Floats, context: Floats, prompts: Floats | float = 1.0,
+    sink: Sink | None = None,
 ) -> Parts:  # fmt: skip
     """The same step as `step.step`, on a row of ``pp`` chips that holds the model.
 
@@ -85,7 +86,7 @@ def resident_step(
     active = np.minimum(decode, 1.0)  # one token at a time per stage
     tm = active * layers * (weights + cache) * row.byte_s / chips
     tc = active * layers * (2.0 * macs + flops_decode) * row.flop_s / chips
-    stream = (prefill * 2.0 * macs + flops_prefill / row.attention_efficiency) * row.flop_s / chips
+    stream = prompts * (prefill * 2.0 * macs + flops_prefill / row.attention_efficiency) * row.flop_s / chips
     tm_prefill = np.minimum(prefill, 1.0) * weights * row.byte_s / chips
     compute, memory = zero.copy(), zero.copy()
     for c, m in ((tc, tm), (stream, tm_prefill)):
@@ -99,7 +100,7 @@ def resident_step(
         # hops between chips are part of τ, between wafers they are not
         systems = np.where(row.wafer, shard.stages_f - 1.0, 0.0).astype(decode.dtype)
         at = (shard.index, np.where(systems > 0, 2, 1))
-        size = (prefill + active) * 2.0 * ops.model.hidden
+        size = (prompts * prefill + active) * 2.0 * ops.model.hidden
         one = collectives.send.latency[at] + size * collectives.send.per_byte[at]
         hop = one * systems
     if sink is not None:

@@ -17,7 +17,7 @@ from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.mapping.memory import Budget
 from inferatlas.predict.performance.platform import PlatformTable
 from inferatlas.predict.performance.points import BOUNDS, Points
-from inferatlas.predict.performance.priors import constant, spread
+from inferatlas.predict.performance.priors import spread
 from inferatlas.predict.performance.shard import Shard
 from inferatlas.predict.performance.step import TINY, Parts
 
@@ -31,7 +31,8 @@ class Question:
 
     ``gaps``: inter-token gaps of a request (output tokens - 1). ``chunks``: steps a prompt takes,
     ``chunk`` its tokens in each, ``fill`` the steps' token budgets it takes (short prompts share a step).
-    ``slots``: sequences that can run at once.
+    ``accepted``: tokens a sequence yields per step. ``slots``: sequences that can run at once. ``prompts`` that
+    one step of a static batch can hold.
     """
 
     concurrency: Floats
@@ -46,11 +47,15 @@ class Question:
     memory_slots: Floats
     compiled: NDArray[np.bool_]
     request_s: Floats
+    prompts: Floats
+    interference: Floats
+    grouping: Floats
+    straggling: Floats
+    accepted: Floats
     input_cv: Floats
     output_cv: Floats
     sigmas: tuple[Floats, Floats, Floats]  # compute, memory, overhead
     sigma_request: Floats
-    sigma_unseen: Floats
     experts: bool
 
     @staticmethod
@@ -73,12 +78,16 @@ class Question:
             slots=np.maximum(np.minimum(budget.sequences, row.max_sequences), 1.0),
             memory_slots=np.maximum(budget.sequences, 1.0),
             compiled=row.compiled > 0,
-            request_s=row.request_s,
+            request_s=row.request_s + tokens * row.prompt_token_s,
+            prompts=np.maximum(row.step_tokens / tokens, 1.0) if not resident else np.full_like(tokens, np.inf),
+            interference=row.interference,
+            grouping=row.grouping,
+            straggling=row.straggling,
+            accepted=row.accepted,
             input_cv=points.input_cv.astype(kind),
             output_cv=points.output_cv.astype(kind),
             sigmas=(row.sigma_compute, row.sigma_memory, row.sigma_overhead),
             sigma_request=row.sigma_request,
-            sigma_unseen=row.sigma_unseen,
             experts=bool(ops.experts),
         )
 
@@ -132,14 +141,14 @@ def _load(one_step: OneStep, q: Question, running: Floats) -> _Load:
     others = batch * np.clip(batch - 1.0, 0.0, 1.0) * decodes
     mixed = one_step(prefill=q.chunk, cached=0.5 * q.chunk * (q.chunks - 1.0), decode=others, context=q.context)
     t_decode, t_mixed = decode.total * decodes, mixed.total
-    added = np.maximum(t_mixed - t_decode, 0.0)
+    added = np.maximum(t_mixed - t_decode, 0.0) * q.interference
     prompt_s = q.chunks * added
     with np.errstate(divide="ignore", invalid="ignore"):  # no gaps, or prompts that cost nothing extra
-        carried = np.maximum(running - 1.0, 0.0) * q.chunks / (q.gaps * q.stages)
+        carried = np.maximum(running - 1.0, 0.0) * q.chunks * q.accepted / (q.gaps * q.stages)
         carried = np.where(q.gaps > 0, np.minimum(carried, q.chunks / q.fill), 0.0)  # within the token budget
         fastest = q.stages / (prompt_s + q.fill * t_decode)
     own = t_mixed * (q.chunks + q.stages - 1.0) / q.stages
-    return _Load(own, prompt_s / q.stages, fastest, t_decode + carried * added, decode, mixed, carried)
+    return _Load(own, prompt_s / q.stages, fastest, (t_decode + carried * added) / q.accepted, decode, mixed, carried)
 
 
 def closed_loop(one_step: OneStep, q: Question) -> Served:
@@ -157,8 +166,10 @@ def closed_loop(one_step: OneStep, q: Question) -> Served:
     busy = np.minimum(admitted / cycle / load.fastest, 0.95)
     # prompts ahead of one's own: independent arrivals (M/D/1), or the group that ended together with one's
     # own; lengths as variable as an exponential dissolve the groups
-    grouped = constant("serving", "grouping") * np.maximum(1.0 - q.output_cv, 0.0)
+    grouped = q.grouping * np.maximum(1.0 - q.output_cv, 0.0)
     wait = np.maximum(np.minimum(0.5 * busy / (1.0 - busy), 0.5 * others), 0.5 * others * grouped) * load.prompt_s
+    # of each round of n requests, some find their predecessor's slot still taken and wait for the next to end
+    wait += q.straggling * np.minimum(others, 1.0) / np.maximum(q.concurrency, 1.0) * q.gaps * load.itl_s
     light = load.prefill_s + boundary + wait + q.request_s
     rate = np.minimum(admitted / (light + q.gaps * load.itl_s), load.fastest)
     ttft = np.maximum(light, admitted / rate - q.gaps * load.itl_s)
@@ -169,10 +180,39 @@ def closed_loop(one_step: OneStep, q: Question) -> Served:
     )
 
 
+def static_batch(one_step: OneStep, q: Question) -> Served:
+    """All requests start together and none joins: all prompts, then decode steps of the whole batch.
+
+    TTFT is the time until every request of the batch has its first token, as such batches are measured. More
+    requests than fit run in waves that overlap (continuous batching leaves no step idle).
+    """
+    running = np.minimum(q.concurrency, q.slots)
+    batch = np.maximum(running / q.stages, 1.0)
+    if q.compiled.any():
+        batch = np.where(q.compiled, np.exp2(np.ceil(np.log2(batch))), batch)
+    decode = one_step(prefill=None, cached=None, decode=batch, context=q.context)
+    prompts = np.minimum(q.prompts, batch)  # in one step
+    mixed = one_step(
+        prefill=q.chunk, cached=0.5 * q.chunk * (q.chunks - 1.0), decode=np.zeros_like(batch), context=q.context,
+        prompts=prompts,
+    )  # fmt: skip
+    # micro-batches follow one another through the stages of a pipeline
+    steps, groups = q.chunks * batch / prompts, np.minimum(running, q.stages)
+    waves = np.maximum(q.concurrency / q.slots, 1.0)
+    prefill = mixed.total * (steps * groups + q.stages - 1.0) / q.stages
+    first = prefill * waves + q.request_s
+    itl = decode.total / q.accepted * waves
+    latency = first + q.gaps * itl
+    load = _Load(prefill, mixed.total, np.full_like(first, np.inf), itl, decode, mixed, steps / np.maximum(q.gaps, 1.0))
+    return _served(
+        q, load, first, latency, q.concurrency / latency, running, np.ones_like(first), np.zeros_like(first), running
+    )
+
+
 def _fed(q: Question) -> Floats:
     """Sequences that prompts, within the token budget of the steps, can keep decoding."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(q.gaps > 0, np.maximum(q.stages * q.gaps / q.fill, 1.0), 1.0)
+        return np.where(q.gaps > 0, np.maximum(q.stages * q.gaps / (q.fill * q.accepted), 1.0), 1.0)
 
 
 def open_loop(one_step: OneStep, q: Question, rounds: int = 5) -> Served:
@@ -250,9 +290,7 @@ def _step_sigma(q: Question, parts: Parts) -> Floats:
         + (parts.network / total * spread("network")) ** 2
         + (parts.overhead / total * overhead) ** 2
     )
-    return np.sqrt(
-        shares + q.sigma_unseen**2 + spread("scheduler") ** 2 + (spread("experts") ** 2 if q.experts else 0.0)
-    )
+    return np.sqrt(shares + spread("scheduler") ** 2 + (spread("experts") ** 2 if q.experts else 0.0))
 
 
 def _bound(q: Question, load: _Load, average: Parts, admitted: Floats) -> NDArray[np.int8]:

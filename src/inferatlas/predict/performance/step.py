@@ -124,7 +124,7 @@ def prepare(ops: Operators, row: PlatformTable, shard: Shard, collectives: Colle
     moved = tuple((op, op.io_whole * io_whole + op.io_split * io_split) for op in ops.rows if isinstance(op, Vector))
     return Prepared(
         ops, row, shard, tuple(products), tuple(_routed(op, row, shard) for op in ops.experts), moved,
-        row.flop_s_wide / ranks, io_split, prepare_exchange(ops, shard, collectives),
+        row.flop_s_wide / ranks, io_split, prepare_exchange(ops, row, shard, collectives),
     )  # fmt: skip
 
 
@@ -134,21 +134,22 @@ def _routed(op: Experts, row: PlatformTable, shard: Shard) -> _Routed:
     return _Routed(
         op,
         group=np.maximum(ep / ranks, 1.0),
-        uneven=imbalance_slope(op.experts, op.top_k, shard.ep).astype(ep.dtype),
+        uneven=imbalance_slope(op.experts, op.top_k, shard.ep).astype(ep.dtype) * row.imbalance,
         visits=op.top_k / ep,
         compute=2.0 * op.weights / split * row.flop_s,
         io=(2.0 * op.hidden + 3.0 * op.width / split) * row.byte_s * row.bytes_a,
-        stream=op.weights / split * (row.bytes_w * row.byte_s),
+        stream=op.weights / split * (row.bytes_w * row.expert_byte_s),
     )
 
 
 def step(
     ops: Operators, row: PlatformTable, shard: Shard, collectives: Collectives, *,
-    prefill: Floats | None, cached: Floats | None, decode: Floats, context: Floats, sink: Sink | None = None,
+    prefill: Floats | None, cached: Floats | None, decode: Floats, context: Floats, prompts: Floats | float = 1.0,
+    sink: Sink | None = None,
 ) -> Parts:  # fmt: skip
     """One pass through all layers and the head: `prepare` and `run` in one call."""
     prepared = prepare(ops, row, shard, collectives)
-    return run(prepared, prefill=prefill, cached=cached, decode=decode, context=context, sink=sink)
+    return run(prepared, prefill=prefill, cached=cached, decode=decode, context=context, prompts=prompts, sink=sink)
 
 
 def run(
@@ -158,20 +159,22 @@ def run(
     cached: Floats | None,
     decode: Floats,
     context: Floats,
+    prompts: Floats | float = 1.0,
     sink: Sink | None = None,
 ) -> Parts:
     """One pass through all layers and the head.
 
     Parameters (arrays, per replica and micro-batch)
     ----------
-    prefill : new prompt tokens of one sequence in this step (None: a pure decode step for all points).
+    prefill : new prompt tokens of each prompt in this step (None: a pure decode step for all points).
     cached : tokens of that sequence already in the cache (None: no prompt).
     decode : sequences that produce one token each (may be fractional: an average).
     context : their mean cached length.
+    prompts : prompts that share the step, each with ``prefill`` tokens.
     sink : called per operator with the seconds it adds, for the breakdown.
     """
-    tokens = decode if prefill is None else prefill + decode
-    outputs = decode if prefill is None else decode + np.minimum(prefill, 1.0)
+    tokens = decode if prefill is None else prompts * prefill + decode
+    outputs = decode if prefill is None else decode + prompts * np.minimum(prefill, 1.0)
     compute, memory = np.zeros_like(tokens), np.zeros_like(tokens)
     flop_s, byte_s = np.zeros_like(tokens), np.zeros_like(tokens)
 
@@ -198,7 +201,7 @@ def run(
         tm += x.weights
         add(x.op.name, x.op.count, rows * x.per_row, tm)
     for op in p.ops.attentions:
-        add(op.name, op.count, *_attention(op, p, prefill, cached, decode, context, tokens))
+        add(op.name, op.count, *_attention(op, p, prefill, cached, decode, context, tokens, prompts))
     for y in p.routed:
         add(y.op.name, y.op.count, *_experts(y, p.shard, tokens))
     for op, per_row in p.moved:
@@ -208,11 +211,13 @@ def run(
         byte_s += seconds
         if sink is not None:
             sink(op.name, op.count, memory=seconds)
-    network = p.exchange.spend(tokens, outputs, sink)
     row = p.row
+    network = p.exchange.spend(tokens, outputs, sink)
     launches = row.kernel_s if prefill is None else np.where(prefill > 0, row.prefill_kernel_s, row.kernel_s)
     launches = launches * p.ops.kernels
     launches += p.ops.layers * row.layer_s
+    if p.routed:
+        launches += p.ops.expert_reductions * row.routing_s
     host = outputs * row.sequence_s + row.step_s  # equation (10): B h_seq + t_host
     if sink is not None:
         sink("kernel launches", p.ops.kernels, overhead=launches.copy())
@@ -223,7 +228,7 @@ def run(
 
 def _attention(
     op: AttentionCore, p: Prepared, prefill: Floats | None, cached: Floats | None, decode: Floats, context: Floats,
-    tokens: Floats,
+    tokens: Floats, prompts: Floats | float,
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Fused attention, equations (5) and (6), one pass over K and V (h_L2 = 1)."""
     att, row = op.attention, p.row
@@ -231,12 +236,12 @@ def _attention(
     flops = seen * flops_per_pair(att, decode=True)
     if prefill is not None and cached is not None:
         prompt = pairs(prefill, cached, att.window)
-        prompt *= flops_per_pair(att, decode=False)
+        prompt *= flops_per_pair(att, decode=False) * prompts
         prompt /= row.attention_efficiency
         flops += prompt
-        seen += kept(cached + prefill, att.window) * np.minimum(prefill, 1.0)
+        seen += kept(cached + prefill, att.window) * (prompts * np.minimum(prefill, 1.0))
     flops *= p.per_flop
-    seen *= kv_values_per_rank(att, p.shard.ranks_f) * (row.bytes_kv * row.byte_s)
+    seen *= kv_values_per_rank(att, p.shard.ranks_f) * (row.bytes_kv * row.cache_byte_s)
     value = att.v_dim if att.is_mla else att.head_dim
     seen += tokens * p.io_split * (att.heads * (att.head_dim + att.rope_dim + value))
     return flops, seen

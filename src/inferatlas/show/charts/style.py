@@ -47,7 +47,7 @@ def place(accelerator: str) -> int:
 def colour(accelerator: str) -> str:
     """The colour of an accelerator, the same in every chart.
 
-    >>> colour("amd-mi250") == PALETTE[0]
+    >>> colour(accelerator_ids()[0]) == PALETTE[0]
     True
     """
     return PALETTE[place(accelerator) % len(PALETTE)]

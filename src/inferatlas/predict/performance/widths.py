@@ -1,0 +1,69 @@
+"""How wide intervals are: the predictor's own account of its error, scaled to what left-out measurements showed.
+
+An interval reaches ``exp(z sqrt((width a^elasticity)² + surplus²) beyond)`` either way: ``a`` is the log standard
+deviation from the ranges of the constants (equation (54)), ``width`` per metric, load and level of evidence,
+``surplus`` of the vendor, ``beyond`` for batches and contexts larger than any that was measured. All but the first
+come from calibration (`evidence.intervals`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from inferatlas.predict.arrays import Floats
+from inferatlas.predict.performance.calibrated import WIDTHS
+
+UNSEEN = ("class+engine", "class", "prior")  # levels of accelerators that were never measured
+LOADS = ("closed", "open", "static")
+UNCALIBRATED = 1.5  # without any calibration the ranges of the priors are all there is: half as wide again
+
+
+def width_table(width: Mapping[str, Any], level: str, *, is_moe: bool) -> Floats:
+    """Widths [load, metric] of a platform whose closest evidence is ``level``."""
+    if not width:
+        return np.full((len(LOADS), len(WIDTHS)), UNCALIBRATED)
+    return np.array(
+        [
+            [
+                width["base"][metric][load]
+                * width["level"][metric][level]
+                * (width["experts"][metric] if is_moe else 1.0)
+                for metric in WIDTHS
+            ]
+            for load in LOADS
+        ]
+    )
+
+
+def surplus(width: Mapping[str, Any], vendor: str, level: str) -> Floats:
+    """What the vendor's software adds to the error [metric], as a log standard deviation, in squares.
+
+    A new part of a vendor that was measured on another one lies midway (in logs) to a vendor never measured.
+    """
+    if not width:
+        return np.zeros(len(WIDTHS))
+    found = []
+    for metric in WIDTHS:
+        vendors = width["vendor"][metric]
+        own, other = vendors.get(vendor, vendors["other"]), vendors["other"]
+        found.append((own * other) ** 0.5 if level in UNSEEN else own)
+    return np.array(found)
+
+
+def elasticities(width: Mapping[str, Any]) -> Floats:
+    """Exponent of the predictor's own sigma, per metric; 0 for power, whose spread is not modelled."""
+    return np.array([width["elasticity"][metric] if width else float(metric != "power_w") for metric in WIDTHS])
+
+
+def beyond(width: Mapping[str, Any], batch: Floats, context: Floats) -> Floats | float:
+    """Factor for batches and contexts beyond the largest that were measured."""
+    if not width:
+        return 1.0
+    out: Floats | float = 1.0
+    for name, value in (("batch", batch), ("context", context)):
+        seen, per_doubling = width["beyond"][name]["seen"], width["beyond"][name]["per_doubling"]
+        out = out * np.exp(per_doubling * np.maximum(np.log2(np.maximum(value, 1.0) / seen), 0.0))
+    return out

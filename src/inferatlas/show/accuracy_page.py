@@ -1,0 +1,205 @@
+"""The scoreboard as one page: Markdown (`docs/accuracy.md`), or HTML that loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from inferatlas import __version__
+from inferatlas.errors import BadInput
+from inferatlas.evidence.baselines import ONE_EFFICIENCY, ROOFLINE
+from inferatlas.evidence.scoreboard import DEFINITIONS
+from inferatlas.show import accuracy_pictures as pictures
+from inferatlas.show.accuracy import IN_SAMPLE, Accuracy, Scores, counts, headline
+from inferatlas.show.numbers import NONE, figure, percent, quantity
+from inferatlas.show.page import Block, Column, Items, Paragraph, Table
+from inferatlas.show.scores import bias_words, share, skipped_items
+
+LEVELS = (
+    "Intervals are to hold 80 % of the measurements. The level says what the coefficients rest on: the fewer "
+    "measured points stand behind a question, the wider its interval has to be."
+)
+REASONS = (
+    "The rows with the largest ratio between predicted and measured value, each by its worst figure, with what the "
+    "table itself says about them. A reason is an observation, not a proof."
+)
+OTHERS = (
+    "As published by their authors (claimed), as a user reported them, or as this project found when it ran the tool "
+    "on its own test set (run). No two rows were measured on the same points, so they are no ranking."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of the page: what it shows, a chart that HTML draws, and blocks of text and tables."""
+
+    key: str
+    title: str
+    blocks: Sequence[Block]
+    chart: Callable[[], Any] | None = None
+    description: str = ""
+
+
+def sections(scores: Accuracy) -> list[Section]:
+    """The parts of the page in reading order."""
+    parts = [
+        Section(
+            "overall", "All figures", [_score_table(scores.overall)],
+            lambda: pictures.predictors(scores), "Bars of the median error of four predictors, one panel a metric.",
+        ),
+        Section(
+            "agreement", "Predicted against measured", [Paragraph(pictures.AGREEMENT)],
+            lambda: pictures.points(scores), "Scatter of predicted against measured values, one panel a metric.",
+        ),
+    ]  # fmt: skip
+    for family, rows in scores.families.items():
+        words = family.replace("_", " ")
+        parts.append(
+            Section(
+                f"by-{family}", f"By {words}", [_score_table(rows)], _family_chart(scores, family),
+                f"Bars of the median error by {words}, one panel a metric.",
+            )
+        )  # fmt: skip
+    parts += [
+        Section("coverage", "Interval coverage by level", [Paragraph(LEVELS), _score_table(scores.levels)]),
+        Section("worst", f"The {len(scores.worst)} worst rows", [Paragraph(REASONS), _worst_table(scores.worst)]),
+        Section("others", "Errors of other tools", [Paragraph(OTHERS), _published_table()]),
+        Section("definitions", "How to read this", _reading(scores)),
+    ]
+    return parts
+
+
+def _family_chart(scores: Accuracy, family: str) -> Callable[[], Any]:
+    return lambda: pictures.family(scores.families[family])
+
+
+def _score_table(rows: Scores) -> Table:
+    named = any(one["by"] for one in rows)
+    family = next((name for one in rows for name in one["by"]), "")
+    cells = [
+        [
+            *one["by"].values(), quantity(one["metric"])[0], f"{one['n']:,}", share(one["median_ape"]),
+            share(one["mean_ape"]), share(one["p90_ape"]), bias_words(one["bias"]), percent(one["coverage"]),
+            share(one[IN_SAMPLE]), share(one[ROOFLINE]), share(one[ONE_EFFICIENCY]),
+        ]
+        for one in rows
+    ]  # fmt: skip
+    first = [Column(family.replace("_", " "))] if named else []
+    names = ("n", "median", "mean", "p90", "bias", "coverage", "in-sample", "roofline", "one efficiency")
+    return Table("", [*first, Column("metric"), *(Column(name, right=True) for name in names)], cells, keys=1 + named)
+
+
+def _worst_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    cells = []
+    for row in rows:
+        heading, unit = quantity(row["metric"])
+        cells.append(
+            [
+                row["row_id"],
+                f"{row['model']} on {_whole(row['accelerators'])} x {row['accelerator']}, {row['engine'] or NONE}",
+                f"{row['load'] or NONE}, {_whole(row['concurrency'])} in flight, {_whole(row['input_tokens'])} in, "
+                f"{_whole(row['output_tokens'])} out",
+                heading, figure(row["measured"], unit), figure(row["value"], unit), f"{row['ratio']:.2g}x",
+                row["reason"],
+            ]
+        )  # fmt: skip
+    columns = [
+        Column("row"), Column("deployment", wraps=True), Column("load", wraps=True), Column("metric"),
+        *(Column(name, right=True) for name in ("measured", "predicted", "ratio")), Column("reason", wraps=True),
+    ]  # fmt: skip
+    return Table("", columns, cells)
+
+
+def _whole(value: float | None) -> str:
+    return NONE if value is None else f"{value:,.10g}"
+
+
+@lru_cache(maxsize=1)
+def published_errors() -> list[dict[str, str]]:
+    """Errors of other tools with their addresses (``published_errors.yaml`` beside this file)."""
+    import yaml
+
+    text = resources.files("inferatlas.show").joinpath("published_errors.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)
+
+
+def _published_table() -> Table:
+    keys = ("tool", "metric", "error", "how", "set", "address")
+    names = ("tool", "metric", "error", "how known", "test set", "address")
+    rows = [[one[key] for key in keys] for one in published_errors()]
+    return Table("", [Column(name, wraps=name in ("error", "test set")) for name in names], rows)
+
+
+def _reading(scores: Accuracy) -> list[Block]:
+    words = dict(DEFINITIONS)
+    words["bias"] = "median of ln(predicted / measured), printed as percent above (+) or below (-) the measurement"
+    words["in-sample"] = "median error of rows that the coefficients were fitted to, predicted by these coefficients"
+    words["roofline"] = "median error of the bare roofline: every unit at its published peak, no overhead; rated power"
+    words["one efficiency"] = (
+        "median error of the bare roofline at one share of peak speed for every machine, the median over all other "
+        "groups of accelerator, engine and model"
+    )
+    blocks: list[Block] = [Items("", [f"{name}: {text}" for name, text in words.items()])]
+    return [*blocks, skipped_items(scores.found.skipped)] if scores.found.skipped else blocks
+
+
+def markdown(scores: Accuracy, command: str) -> str:
+    """The page as Markdown, without charts."""
+    from inferatlas.show.tables import to_markdown
+
+    parts = ["# How accurate are the predictions?\n", f"{headline(scores)} {counts(scores)}.\n"]
+    for part in sections(scores):
+        shown = [block for block in part.blocks if part.key != "agreement"]
+        if shown:
+            parts += [f"## {part.title}\n", to_markdown(shown).replace("****\n\n", "")]
+    parts.append(f"This page again:\n\n```console\n{command}\n```\n")
+    return "\n".join(parts)
+
+
+def html(scores: Accuracy, command: str) -> str:
+    """The page as HTML with its charts inside; it loads nothing."""
+    import jinja2
+    from markupsafe import Markup
+
+    from inferatlas.show.charts.style import to_svg
+    from inferatlas.show.report import TEMPLATES, address
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["address"] = address
+    environment.tests["table"] = lambda block: isinstance(block, Table)
+    environment.tests["items"] = lambda block: isinstance(block, Items)
+    # Vega writes the texts of a chart escaped, so its SVG may enter the page as it is (tests/show/test_report.py)
+    drawn = [(part, _drawn(part, lambda chart, text: Markup(to_svg(chart, text)))) for part in sections(scores)]
+    return environment.get_template("accuracy.html.j2").render(
+        headline=headline(scores), counts=counts(scores), parts=drawn, command=command, version=__version__,
+        date=datetime.now(UTC).date().isoformat(),
+    )  # fmt: skip
+
+
+def _drawn(part: Section, draw: Callable[[Any, str], str]) -> str | None:
+    chart = part.chart() if part.chart else None
+    return None if chart is None else draw(chart, part.description)
+
+
+def write_accuracy(scores: Accuracy, path: Path, *, command: str) -> Path:
+    """Write the page, as Markdown or HTML by its extension.
+
+    Raises
+    ------
+    BadInput : another extension, or a file that cannot be written.
+    """
+    from inferatlas.show.output import write_file
+
+    makers = {".md": markdown, ".html": html}
+    if path.suffix.lower() not in makers:
+        raise BadInput(f"'{path.suffix}' is no page", field="report", allowed=", ".join(makers), file=path)
+    write_file(makers[path.suffix.lower()](scores, command), path)
+    return path
