@@ -1,6 +1,6 @@
 """How wide an 80 % interval must be: from residuals of groups that were left out, per level of evidence.
 
-The width of a figure, as a logarithm, is ``exp(base[load] + level + experts) a^elasticity`` with ``a`` the predictor's
+The width of a figure, as a logarithm, is ``exp(base[load] + level + experts[level]) a^elasticity`` with ``a`` the predictor's
 own log standard deviation (`predict.performance.widths`). The exponents are a quantile regression on the absolute log
 residuals of left-out groups; then each level is scaled until the share asked for is inside (split conformal within a
 level). Every group counts as the square root of its rows, so that a small one is heard. All this is of the vendor with
@@ -82,19 +82,22 @@ def widths(sets: dict[str, Residuals], *, batch_seen: float, context_seen: float
         base, level, experts, vendor, elasticity = _one(sets[metric], own=metric != "power_w")
         out["base"][metric] = {"closed": base[0], "open": base[0], "static": base[1]}
         out["level"][metric] = dict(zip(ANSWERING, level, strict=True))
-        out["experts"][metric], out["vendor"][metric], out["elasticity"][metric] = experts, vendor, elasticity
+        out["experts"][metric] = dict(zip(ANSWERING, experts, strict=True))
+        out["vendor"][metric], out["elasticity"][metric] = vendor, elasticity
     return out
 
 
-def _one(every: Residuals, *, own: bool) -> tuple[tuple[float, float], list[float], float, dict[str, float], float]:
-    """Base of closed and static loads, factor per level and for experts, surplus per vendor, elasticity (sigmas)."""
+def _one(
+    every: Residuals, *, own: bool
+) -> tuple[tuple[float, float], list[float], list[float], dict[str, float], float]:
+    """Base of closed and static loads, factor per level, that of experts per level, surplus per vendor, elasticity."""
     groups = {str(name): len(np.unique(every.group[every.vendor == name])) for name in np.unique(every.vendor)}
     reference = max(groups, key=lambda name: groups[name], default=OTHER)
     seen = _chosen(every, every.vendor == reference)
     present = [i for i in range(len(ANSWERING)) if len(np.unique(seen.group[seen.level == i])) >= ENOUGH]
     if not present:  # a small table: the ranges of the constants, as without any calibration
         steps = [STEP**i for i in range(len(ANSWERING))]
-        return (UNCALIBRATED, UNCALIBRATED), steps, 1.0, {OTHER: 0.0}, float(own)
+        return (UNCALIBRATED, UNCALIBRATED), steps, [1.0] * len(ANSWERING), {OTHER: 0.0}, float(own)
     keep = _chosen(seen, np.isin(seen.level, present))
     features = {"static": keep.static, "experts": keep.experts}
     features = {name: value for name, value in features.items() if 0.02 < value.mean() < 0.98}
@@ -108,25 +111,35 @@ def _one(every: Residuals, *, own: bool) -> tuple[tuple[float, float], list[floa
     elasticity = float(np.clip(b[-1], 0.0, 1.0)) if own else 0.0
 
     def shape(r: Residuals) -> Floats:
-        return np.exp(static * r.static + experts * r.experts) * r.own**elasticity
+        return np.exp(static * r.static) * r.own**elasticity
 
-    reach = {i: _weighted_quantile(keep, keep.size / shape(keep), keep.level == i) for i in present}
-    factors = _filled(reach)
+    ratio = keep.size / shape(keep)
+
+    def factors_of(kind: NDArray[np.bool_]) -> list[float]:
+        cells = {i: kind & (keep.level == i) for i in present}
+        enough = [i for i, cell in cells.items() if len(np.unique(keep.group[cell])) >= ENOUGH]
+        return _filled({i: _weighted_quantile(keep, ratio, cells[i]) for i in enough}) if enough else []
+
+    # what is not known of a mixture of experts grows otherwise with the distance from evidence than for dense models
+    together = factors_of(np.ones(len(ratio), dtype=bool))
+    dense = factors_of(~keep.experts) or [f * float(np.exp(-experts * keep.experts.mean())) for f in together]
+    routed = factors_of(keep.experts) or [f * float(np.exp(experts)) for f in dense]
     others = _chosen(every, every.vendor != reference)
     surplus = {reference: 0.0, OTHER: 0.0}
     if len(others.size):
         # what the widths above do not explain, in squares
-        excess = others.size**2 - (np.array(factors)[others.level] * shape(others)) ** 2
+        factor = np.where(others.experts, np.array(routed)[others.level], np.array(dense)[others.level])
+        excess = others.size**2 - (factor * shape(others)) ** 2
         for name, count in groups.items():
             mine = (others.vendor == name) & ~others.unseen
             if name != reference and count >= GROUPS and mine.any():
                 surplus[name] = _root(_weighted_quantile(others, excess, mine)) / Z80
         surplus[OTHER] = _root(_weighted_quantile(others, excess, others.unseen)) / Z80
-    base = factors[0] / Z80
+    base = dense[0] / Z80
     return (
         (base, base * float(np.exp(static))),
-        [factor / factors[0] for factor in factors],
-        float(np.exp(experts)),
+        [factor / dense[0] for factor in dense],
+        [a / b for a, b in zip(routed, dense, strict=True)],
         surplus,
         elasticity,
     )

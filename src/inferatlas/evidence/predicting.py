@@ -139,8 +139,13 @@ def _at_level(sigma: Floats, learned: Calibration, metric: str, asked: Questions
     """A log standard deviation at the left-out level instead of that of the full fit; the vendor's part stays."""
     if not learned.width:
         return sigma
-    factor = learned.width["level"][metric]
-    wider = np.array([factor[b] / factor[a] for a, b in zip(narrow, level, strict=True)])[asked.entry]
+    moe = [bool(a.ops.experts) for a in asked.asked for _ in a.platforms]
+    levels, experts = learned.width["level"][metric], learned.width["experts"][metric]
+
+    def factor(at: str, routed: bool) -> float:
+        return levels[at] * (experts[at] if routed else 1.0)
+
+    wider = np.array([factor(b, m) / factor(a, m) for a, b, m in zip(narrow, level, moe, strict=True)])[asked.entry]
     vendors = [p.device.vendor for a in asked.asked for p in a.platforms]
     place = METRICS.index(metric)
 

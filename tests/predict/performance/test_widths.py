@@ -18,7 +18,7 @@ METRICS = ("ttft_s", "itl_s", "latency_s", "output_tokens_per_s", "power_w")
 WIDTH = {
     "base": {metric: {"closed": 1.0, "open": 2.0, "static": 0.5} for metric in WIDTHS},
     "level": {metric: {level: 1.0 + i for i, level in enumerate(ANSWERING)} for metric in WIDTHS},
-    "experts": dict.fromkeys(WIDTHS, 1.5),
+    "experts": {metric: dict.fromkeys(ANSWERING, 1.5) for metric in WIDTHS},
     "elasticity": dict(zip(WIDTHS, (1.0, 0.5, 0.25, 0.25, 0.0), strict=True)),
     "vendor": {metric: {"NVIDIA": 0.1, "other": 0.4} for metric in WIDTHS},
     "beyond": {name: {"seen": 64.0, "per_doubling": 0.1} for name in ("batch", "context")},
@@ -87,7 +87,8 @@ def test_the_shipped_widths_are_wider_the_further_the_evidence():
                                                                       "class", "prior")]  # fmt: skip
         assert all(wider >= narrower for narrower, wider in pairwise(narrow_to_wide)), metric
         assert 0 <= width["elasticity"][metric] <= 1
-        assert width["experts"][metric] >= 1
+        routed = [width["level"][metric][at] * width["experts"][metric][at] for at in ANSWERING]
+        assert routed == sorted(routed), metric
     for name in ("batch", "context"):
         assert width["beyond"][name]["seen"] > 1 and width["beyond"][name]["per_doubling"] >= 0
 

@@ -30,7 +30,7 @@ def width_table(width: Mapping[str, Any], level: str, *, is_moe: bool) -> Floats
             [
                 width["base"][metric][load]
                 * width["level"][metric][level]
-                * (width["experts"][metric] if is_moe else 1.0)
+                * (width["experts"][metric][level] if is_moe else 1.0)
                 for metric in WIDTHS
             ]
             for load in LOADS
