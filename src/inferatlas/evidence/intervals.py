@@ -1,11 +1,13 @@
 """How wide an 80 % interval must be: from residuals of groups that were left out, per level of evidence.
 
-The width of a figure, as a logarithm, is ``exp(base[load] + level + experts[level]) a^elasticity`` with ``a`` the predictor's
-own log standard deviation (`predict.performance.widths`). The exponents are a quantile regression on the absolute log
-residuals of left-out groups; then each level is scaled until the share asked for is inside (split conformal within a
-level). Every group counts as the square root of its rows, so that a small one is heard. All this is of the vendor with
-most groups; another vendor's software adds an error of its own, found the same way and added in squares, and what
-those vendors show with the accelerator left out stands for vendors of which little or nothing was measured.
+The width of a figure, as a logarithm, is ``exp(base[load] + level + experts[level]) a^elasticity`` with ``a`` the
+predictor's own log standard deviation (`predict.performance.widths`). The exponents are a quantile regression on the
+absolute log residuals of left-out groups; then each level is scaled until the share asked for is inside (split
+conformal within a level). Every group counts as the square root of its rows, so that a small one is heard.
+
+All this is of the vendor with most groups. Another vendor's software adds an error of its own, found the same way and
+added in squares, and what those vendors show with the accelerator left out stands for vendors of which little or
+nothing was measured.
 """
 
 from __future__ import annotations

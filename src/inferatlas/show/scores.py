@@ -50,7 +50,7 @@ def validation_page(found: Validation, typed: str) -> Page:
     if found.skipped:
         blocks.append(skipped_items(found.skipped))
     fit = found.fit
-    seen = f"{fit['figures_left_out']:,} of {fit['figures']:,} figures come from coefficients that this row was not fitted to"
+    seen = f"{fit['figures_left_out']:,} of {fit['figures']:,} figures are of rows that had no part in them"
     blocks.append(Paragraph(f"Coefficients {fit['coefficients']}: {seen}.", quiet=True))
     blocks.append(Items("Read as", [f"{name}: {text}" for name, text in DEFINITIONS.items()]))
     blocks.append(Command("Reproduce", typed))
