@@ -63,7 +63,7 @@ def test_an_empty_table_scores_nothing(measured):
         validate(measured().clear())
 
 
-def test_options_reach_the_predictor_and_defaults_are_left_to_it(measured, monkeypatch: pytest.MonkeyPatch):
+def test_options_reach_the_predictor(measured, monkeypatch: pytest.MonkeyPatch):
     real, heard = validation.predict_rows, []
 
     def listening(frame: pl.DataFrame, **options: object):
@@ -73,17 +73,27 @@ def test_options_reach_the_predictor_and_defaults_are_left_to_it(measured, monke
     monkeypatch.setattr(validation, "predict_rows", listening)
     validate(measured())
     found = validate(measured(), coefficients=Path("c"), in_sample=True)
-    assert heard == [{}, {"coefficients": Path("c"), "in_sample": True}]
+    assert heard == [
+        {"coefficients": None, "in_sample": False},
+        {"coefficients": Path("c"), "in_sample": True},
+    ]
     assert (found.fit["mode"], found.fit["coefficients"]) == ("in-sample", "c")
 
 
 def test_the_fit_says_how_many_figures_were_left_out(measured, monkeypatch: pytest.MonkeyPatch):
     real = validation.predict_rows
 
-    def half(frame: pl.DataFrame):
+    def half(frame: pl.DataFrame, **_: object):
         figures, skipped = real(frame)
         return figures.with_columns(left_out=pl.col("model") == "qwen3-8b"), skipped
 
     monkeypatch.setattr(validation, "predict_rows", half)
     fit = validate(measured()).fit
     assert (fit["figures"], fit["figures_left_out"], fit["figures_in_sample"]) == (60, 30, 30)
+
+
+def test_what_rows_do_not_state_is_counted(measured):
+    silent = measured().with_columns(weights=pl.lit(None, pl.String), tp=pl.lit(None, pl.Float64))
+    assert validate(measured()).fit["assumed"].get("weight format") is None
+    assumed = validate(silent).fit["assumed"]
+    assert assumed["weight format"] == assumed["layout"] == silent.height

@@ -28,7 +28,7 @@ from inferatlas.predict.performance.widths import UNCALIBRATED
 
 LEFT_OUT = "left_out.json"
 ROWS = "rows.json"
-IN_SAMPLE = 1.25  # a new point of a configuration that was fitted errs about this much more than the fitted ones
+IN_SAMPLE = 1.25  # assumed: a new point of a fitted configuration errs this much more than the fitted ones
 SIGMAS: dict[str, str] = dict(
     zip(METRICS, ("ttft_sigma", "itl_sigma", "latency_sigma", "rate_sigma", "power_sigma"), strict=True)
 )

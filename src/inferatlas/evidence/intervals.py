@@ -26,11 +26,10 @@ from inferatlas.predict.performance.priors import Z80
 from inferatlas.predict.performance.widths import UNCALIBRATED
 
 TARGET = 0.83  # inside; a little above 0.8 because the next table is never quite like the last
-LOADS = ("closed", "static")
 # Beyond the largest batch and context that was measured nothing says how errors grow; a tenth per doubling is assumed.
 BEYOND = 0.10
 SMALL = 0.01  # log: residuals below this are as good as none
-# Where a level has too few left-out groups to speak for itself, it is this much wider than the next closer one.
+# Where a level has too few left-out groups to speak for itself, it is assumed this much wider than the next closer one.
 STEP = 1.35
 ENOUGH = 8
 GROUPS = 5  # groups that a vendor needs for a surplus of its own

@@ -21,7 +21,7 @@ from inferatlas.evidence.table import METRICS
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.performance.calibrated import Calibration, current, load
 from inferatlas.predict.performance.priors import Z80
-from inferatlas.predict.performance.widths import UNSEEN, surplus
+from inferatlas.predict.performance.widths import UNSEEN, beyond, surplus
 
 CONTEXT = (
     "row_id", "source", "accelerator", "accelerators", "engine", "model", "weights", "load", "concurrency",
@@ -110,7 +110,7 @@ def _figures(
     parts = []
     for metric in METRICS:
         value = found[metric]
-        sigma = _at_level(found[SIGMAS[metric]], learned, metric, asked, narrow, level)
+        sigma = _at_level(found, learned, metric, asked, narrow, level)
         part = asked.frame.with_columns(
             metric=pl.lit(metric),
             measured=pl.Series(scored(asked.frame, metric)).fill_nan(None),
@@ -135,8 +135,11 @@ def _without_group(asked: Questions, learned: Calibration) -> tuple[dict[str, Fl
     return tuned(names, links, values), np.array([row["level"] for row in rows], dtype=object)
 
 
-def _at_level(sigma: Floats, learned: Calibration, metric: str, asked: Questions, narrow: Any, level: Any) -> Floats:
-    """A log standard deviation at the left-out level instead of that of the full fit; the vendor's part stays."""
+def _at_level(
+    found: dict[str, Floats], learned: Calibration, metric: str, asked: Questions, narrow: Any, level: Any
+) -> Floats:
+    """The log standard deviation at the left-out level instead of that of the full fit; the vendor's part stays."""
+    sigma = found[SIGMAS[metric]]
     if not learned.width:
         return sigma
     moe = [bool(a.ops.experts) for a in asked.asked for _ in a.platforms]
@@ -152,7 +155,9 @@ def _at_level(sigma: Floats, learned: Calibration, metric: str, asked: Questions
     def part(levels: Any) -> Floats:
         return np.array([surplus(learned.width, *of)[place] for of in zip(vendors, levels, strict=True)])[asked.entry]
 
-    return np.sqrt(np.maximum(sigma**2 - part(narrow) ** 2, 0.0) * wider**2 + part(level) ** 2)
+    tokens = (asked.frame["input_tokens"] + asked.frame["output_tokens"]).to_numpy()
+    far = 1.0 if metric == "power_w" else beyond(learned.width, found["batch"], tokens)
+    return far * np.sqrt(np.maximum((sigma / far) ** 2 - part(narrow) ** 2, 0.0) * wider**2 + part(level) ** 2)
 
 
 def _physical(frame: pl.DataFrame) -> tuple[pl.DataFrame, Counter[str]]:

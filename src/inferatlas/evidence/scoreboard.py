@@ -18,7 +18,8 @@ NOT_STATED = "not stated"
 DEFINITIONS = {
     "ape": "absolute relative error |predicted / measured - 1| of one figure; slices give its median, mean and p90",
     "bias": "median of ln(predicted / measured): above 0 where predictions are too high, 0.1 is about 10 %",
-    "coverage": "share of measured figures between low and high, which hold 80 % of them if intervals are honest",
+    "coverage": "share of measured figures between low and high, which hold 80 % of them if intervals are honest; "
+    "for rows of the fit, widths were set on these same left-out errors",
     "left out": "predicted by coefficients to which the row was not fitted; for a row of the fit, its whole group of "
     "accelerator, engine and model is left out",
     "row": "a row of the table is scored once for each metric that it measured",

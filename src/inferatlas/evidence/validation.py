@@ -71,9 +71,7 @@ def validate(
     BadInput : a column that cannot be sliced by. NothingScored : no row can be predicted.
     """
     check_by(by)
-    # options at their defaults are left to the predictor
-    options = ({"coefficients": coefficients} if coefficients else {}) | ({"in_sample": True} if in_sample else {})
-    figures, skipped = predict_rows(frame, **options)  # type: ignore[arg-type]
+    figures, skipped = predict_rows(frame, coefficients=coefficients, in_sample=in_sample)
     figures = errors(figures).drop("ape", "log_ratio", "within")
     nth = pl.int_range(pl.len()).over("row_id", "metric")  # ids may repeat, and each row counts
     scored = figures.select("row_id", nth).n_unique() if figures.height else 0
@@ -82,8 +80,20 @@ def validate(
     if not scored:
         raise NothingScored(frame.height, skipped)
     return Validation(
-        frame.height, scored, ordered(skipped), figures, slices(figures, by), _fit(figures, coefficients, in_sample)
-    )
+        frame.height, scored, ordered(skipped), figures, slices(figures, by),
+        _fit(figures, coefficients, in_sample) | {"assumed": _assumed(frame, figures)},
+    )  # fmt: skip
+
+
+def _assumed(frame: pl.DataFrame, figures: pl.DataFrame) -> dict[str, int]:
+    """Scored rows by what they do not state and a default answered; see `questions` and `sources.yaml`."""
+    rows = frame.filter(pl.col("row_id").is_in(figures["row_id"].unique().implode()))
+    silent = {
+        "input length": "input_tokens", "output length": "output_tokens", "weight format": "weights",
+        "KV cache format": "kv_cache", "layout": "tp", "engine": "engine",
+    }  # fmt: skip
+    counts = {words: int(rows[column].null_count()) for words, column in silent.items()}
+    return {words: count for words, count in counts.items() if count}
 
 
 def ordered(skipped: dict[str, int]) -> dict[str, int]:

@@ -50,8 +50,11 @@ def validation_page(found: Validation, typed: str) -> Page:
     if found.skipped:
         blocks.append(skipped_items(found.skipped))
     fit = found.fit
-    seen = f"{fit['figures_left_out']:,} of {fit['figures']:,} figures are of rows that had no part in them"
+    seen = f"{fit['figures_left_out']:,} of {fit['figures']:,} figures come from a fit that their row had no part in"
     blocks.append(Paragraph(f"Coefficients {fit['coefficients']}: {seen}.", quiet=True))
+    if assumed := fit.get("assumed"):
+        words = ", ".join(f"{name} in {count:,} rows" for name, count in assumed.items())
+        blocks.append(Paragraph(f"Not stated, so a default answers: {words}.", quiet=True))
     blocks.append(Items("Read as", [f"{name}: {text}" for name, text in DEFINITIONS.items()]))
     blocks.append(Command("Reproduce", typed))
     return blocks
