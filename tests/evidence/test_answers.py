@@ -37,7 +37,7 @@ def test_a_row_is_answered_like_the_command_answers(measured, monkeypatch: pytes
     # without effects of a model or a version, which the command is not told
     nothing = tmp_path / "coefficients.json"
     nothing.write_text(
-        '{"format": 1, "version": "x", "date": "", "effects": {"layer_s": {"accelerator:nvidia-h100-sxm": 0.3}}, '
+        '{"format": 2, "version": "x", "date": "", "effects": {"layer_s": {"accelerator:nvidia-h100-sxm": 0.3}}, '
         '"points": {"class:gpu_simt": 1}, "width": {}, "sources": {}}'
     )
     monkeypatch.setenv("INFERATLAS_COEFFICIENTS", str(tmp_path))
@@ -63,6 +63,29 @@ def test_sources_that_draw_lengths_derive_latency_and_rate_from_the_nominal_ones
     # TTFT and ITL are those of the lengths that are drawn (spread apart), not of the nominal ones
     assert drawn["itl_s"] == pytest.approx(by_hand["itl_s"], rel=5e-3)
     assert (drawn["latency_s"] > by_hand["latency_s"]).all()
+
+
+def test_a_source_that_prints_medians_is_answered_with_the_median(measured):
+    """Most gaps hold no prompt, and then the median is a decode step; the mean pays for the others' prompts."""
+    mean, median, many = (
+        answers(questions(measured(**told), NOTHING))["itl_s"]
+        for told in (
+            {"itl_statistic": "mean TPOT (median 8.86)"}, {"itl_statistic": "median (p90 in notes)"},
+            {"itl_statistic": "median", "output_tokens": 16.0},
+        )
+    )  # fmt: skip
+    alone = np.array([1, 0, 0] * 4, dtype=bool)  # one request in flight: nobody else's prompts
+    assert median[alone] == pytest.approx(mean[alone])
+    assert (median[~alone] < mean[~alone]).all() and (median > 0.5 * mean).all()
+    assert (many[2::3] > 3 * median[2::3]).all()  # 64 requests with short answers: every step carries prompts
+
+
+def test_an_open_loop_is_answered_at_its_rate(measured):
+    frame = measured(load="poisson", concurrency=None, output_tokens_per_s=256.0)
+    found = answers(questions(frame, NOTHING))
+    assert found["output_tokens_per_s"] == pytest.approx(np.full(12, 256.0))
+    quiet = answers(questions(measured(concurrency=1.0), NOTHING))
+    assert (found["itl_s"] >= quiet["itl_s"]).all() and (found["latency_s"] > quiet["latency_s"]).all()
 
 
 def test_one_output_token_has_no_gaps(measured):

@@ -21,15 +21,15 @@ from inferatlas.evidence.calibration import (
     entry_key,
     fingerprint,
     level_names,
-    scored,
 )
 from inferatlas.evidence.fitting import COEFFICIENTS, POWER
+from inferatlas.evidence.leaving_out import scored
 from inferatlas.evidence.observations import FIRST_TOKEN
 from inferatlas.evidence.predicting import predict_rows
 from inferatlas.evidence.questions import questions
 from inferatlas.evidence.table import METRICS, conform, read_table, write_table
 from inferatlas.predict.performance.calibrated import FILE, NOTHING, WIDTHS, load
-from inferatlas.predict.performance.coefficients import ANSWERING, TUNED
+from inferatlas.predict.performance.coefficients import ANSWERING, TUNED, Closest
 
 GROUP = {"model": "qwen3-14b", "accelerator": "nvidia-h100-sxm", "engine": "vllm"}
 MINE = pl.all_horizontal(pl.col(name) == value for name, value in GROUP.items())
@@ -121,7 +121,8 @@ def test_three_files_are_written_and_load(done: Calibrated, folder: Path):
     assert learned.rows("accelerator:nvidia-h100-sxm") == 28
     assert learned.rows("class:gpu_simt") == 56
     assert learned.rows("case:qwen3-14b/nvidia-h100-sxm/vllm@2025") == 7
-    assert not any(name.startswith(("source:", "harness:")) for name in learned.points)
+    assert learned.rows("source:a test") == 56
+    assert not any(name.startswith("harness:") for name in learned.points)
     assert set(learned.effects) == {*COEFFICIENTS, *POWER} == set(TUNED)
     assert all(abs(effect) >= 1e-4 for effects in learned.effects.values() for effect in effects.values())
 
@@ -157,12 +158,13 @@ def test_what_was_fitted_is_nearer_than_what_was_left_out_and_both_beat_the_prio
     frame: pl.DataFrame, done: Calibrated
 ):
     told = {(s["left_out"], s["metric"]): s["median_ape"] for s in done.scores}
-    assert {kind for kind, _ in told} == {"nothing", "group", "accelerator", "model"}
+    assert {kind for kind, _ in told} == {"nothing", "group", "accelerator", "model", "batch"}
     prior = answers(questions(frame, NOTHING))["itl_s"]
     bare = np.median(np.abs(prior / frame["itl_s"].to_numpy() - 1))
     assert told["nothing", "itl_s"] < 0.035
     assert told["nothing", "itl_s"] <= told["group", "itl_s"] < 0.6 * bare
-    assert all(s["n"] == 56 for s in done.scores)
+    # one source and one length: nothing to leave out there; 64 and 128 are large batches beside 32 and less
+    assert all(s["n"] == (16 if s["left_out"] == "batch" else 56) for s in done.scores)
 
 
 def test_scores_are_those_of_the_predictions(frame: pl.DataFrame, done: Calibrated, folder: Path):
@@ -207,7 +209,8 @@ def test_nothing_of_a_group_enters_its_own_prediction(
 def test_left_out_levels_are_those_without_the_group(done: Calibrated):
     entries = done.left_out["entries"]
     assert len(entries) == 8
-    assert {entry["level"] for entry in entries.values()} == {"accelerator+engine"}
+    near = {Closest(*entry["closest"])._replace(points=0) for entry in entries.values()}
+    assert near == {Closest("accelerator+engine", 0, covered=True, model=True, source=True)}
     assert done.left_out["coefficients"] == [*COEFFICIENTS, *POWER]
     for entry in entries.values():
         assert len(entry["links"]) == len(done.left_out["coefficients"])
@@ -218,7 +221,7 @@ def test_a_group_that_is_alone_falls_back_to_wider_levels(frame: pl.DataFrame, o
         (pl.col("engine") == "vllm") & (pl.col("model") == "qwen3-14b")
     )
     found = calibrate(frame.filter(alone), date="d").left_out["entries"]
-    levels = {key.split("|")[1]: entry["level"] for key, entry in found.items()}
+    levels = {key.split("|")[1]: Closest(*entry["closest"]).level for key, entry in found.items()}
     assert levels == {"nvidia-h100-sxm": "accelerator+engine", "nvidia-h200-sxm": "class+engine"}
 
 

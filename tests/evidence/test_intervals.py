@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferatlas.evidence.intervals import (
-    BEYOND,
+    DRAWN,
     ENOUGH,
+    FACTORS,
     GROUPS,
-    OTHER,
+    STEEPEST,
     STEP,
     TARGET,
     Residuals,
@@ -25,7 +26,15 @@ from inferatlas.evidence.table import METRICS
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.performance.coefficients import ANSWERING
 from inferatlas.predict.performance.priors import Z80
-from inferatlas.predict.performance.widths import UNCALIBRATED, UNSEEN, elasticities, surplus, width_table
+from inferatlas.predict.performance.widths import (
+    OTHER,
+    UNCALIBRATED,
+    UNSEEN,
+    elasticities,
+    factors,
+    surplus,
+    width_table,
+)
 
 SPREAD = (0.05, 0.1, 0.15, 0.2, 0.4, 0.5)  # of errors per level, as a log standard deviation
 FEW = max(GROUPS - 1, 1)
@@ -43,14 +52,20 @@ def residuals(
     sigma = np.array(SPREAD)[at] * static**is_static * experts**has_experts * (own / 0.3) ** elasticity
     size = np.abs(random.normal(0, np.hypot(sigma, extra)))
     unseen = np.isin(np.array(ANSWERING)[at], UNSEEN)  # accelerators are left out: what remains is farther
+    named = {name: np.full(n, f"any {name}") for name in ("accelerator", "engine", "model")}
     return Residuals(
-        size, own, is_static, has_experts, at, first_group + random.integers(0, groups, n), np.full(n, vendor), unseen
-    )
+        size, own, is_static, has_experts, at, first_group + random.integers(0, groups, n), np.full(n, vendor),
+        kind=np.where(unseen, "accelerator", "group"), known=np.full(n, True), doublings=np.zeros(n), **named,
+    )  # fmt: skip
 
 
 def joined(*sets: Residuals) -> Residuals:
-    names = Residuals.__dataclass_fields__
-    return Residuals(*(np.concatenate([getattr(one, name) for one in sets]) for name in names))
+    return Residuals.joined(sets)
+
+
+def relabelled(seen: Residuals, **columns: Any) -> Residuals:
+    """The same with some columns of text or numbers replaced by one value."""
+    return replace(seen, **{name: np.full(len(seen.size), value) for name, value in columns.items()})
 
 
 def learned(seen: Residuals) -> dict[str, Any]:
@@ -66,7 +81,10 @@ def sigma(width: dict[str, Any], seen: Residuals, metric: int = 1) -> Floats:
     base = tables[seen.experts.astype(int), seen.level, load] * seen.own ** elasticities(width)[metric]
     kinds = [(str(vendor), ANSWERING[i]) for vendor, i in zip(seen.vendor, seen.level, strict=True)]
     more = {kind: surplus(width, *kind)[metric] for kind in set(kinds)}
-    return np.hypot(base, [more[kind] for kind in kinds])
+    named = zip(seen.accelerator, seen.engine, seen.model, strict=True)
+    names = [(f"accelerator:{a}", f"engine:{e}", f"model:{m}") for a, e, m in named]
+    factor = {own: factors(width, own)[metric] for own in set(names)}
+    return np.hypot(base, [more[kind] for kind in kinds]) * np.array([factor[own] for own in names])
 
 
 @given(st.integers(0, 1000), st.sampled_from([0.5, 0.8, 0.83, 0.95]))
@@ -123,11 +141,56 @@ def test_power_has_no_account_of_its_own_error():
     assert inside.mean() == pytest.approx(TARGET, abs=0.02)
 
 
-def test_beyond_the_largest_that_was_measured_widths_grow():
-    assert learned(residuals())["beyond"] == {
-        "batch": {"seen": 256.0, "per_doubling": BEYOND},
-        "context": {"seen": 4096.0, "per_doubling": BEYOND},
-    }
+@pytest.mark.parametrize("growth", [0.0, 0.2, 0.5])
+@pytest.mark.parametrize("kind", ["batch", "context"])
+def test_growth_beyond_the_largest_that_was_measured_is_found(kind: str, growth: float):
+    near = residuals(1)
+    far = residuals(2, n=4000, level=(0,), first_group=100)
+    doublings = np.random.default_rng(3).uniform(0.2, 2.0, 4000)
+    far = replace(relabelled(far, kind=kind), size=far.size * np.exp(growth * doublings), doublings=doublings)
+    width = learned(joined(near, far))
+    assert width["beyond"]["batch"]["seen"] == 256.0 and width["beyond"]["context"]["seen"] == 4096.0
+    for name in ("batch", "context"):
+        found = width["beyond"][name]["per_doubling"]["itl_s"]
+        assert found == pytest.approx(growth if name == kind else 0.0, abs=0.06)
+    # what was left out for being large does not widen what is not
+    assert width["base"] == learned(near)["base"]
+
+
+def test_growth_is_bounded():
+    far = residuals(2, n=400, level=(0,), first_group=100)
+    far = replace(relabelled(far, kind="batch", doublings=1.0), size=100 * far.size)
+    assert learned(joined(residuals(1), far))["beyond"]["batch"]["per_doubling"]["itl_s"] == STEEPEST
+
+
+def test_a_source_that_was_left_out_adds_its_habits_in_squares():
+    near = residuals(1)
+    other = relabelled(residuals(2, n=4000, level=(1,), extra=0.3, first_group=100), kind="source")
+    width = learned(joined(near, other))
+    assert width["source"]["itl_s"] == pytest.approx(0.3, rel=0.2)
+    assert width["base"] == learned(near)["base"]
+    assert learned(near)["source"]["itl_s"] == 0.0
+
+
+def test_a_model_that_was_left_out_everywhere_adds_in_squares():
+    near = residuals(1)
+    new = relabelled(residuals(2, n=4000, level=(1,), extra=0.3, first_group=100), kind="model", known=False)
+    width = learned(joined(near, new))
+    assert width["model"]["itl_s"] == pytest.approx(0.3, rel=0.2)
+    assert width["source"]["itl_s"] == learned(near)["model"]["itl_s"] == 0.0
+    assert width["base"] == learned(near)["base"]
+
+
+def test_what_errs_more_than_its_level_gets_a_factor_drawn_to_1_where_groups_are_few():
+    common = residuals(1, level=(1,), static=1.0, experts=1.0, elasticity=0.0)
+    wild = residuals(2, n=2000, groups=20, level=(1,), static=1.0, experts=1.0, elasticity=0.0, first_group=100)
+    few = residuals(3, n=200, groups=1, level=(1,), static=1.0, experts=1.0, elasticity=0.0, first_group=200)
+    wild = replace(relabelled(wild, engine="wild"), size=1.6 * wild.size)
+    few = replace(relabelled(few, engine="few"), size=1.6 * few.size)
+    factor = learned(joined(common, wild, few))["slice"]["itl_s"]
+    assert factor["engine:wild"] / factor["engine:any engine"] == pytest.approx(1.6, rel=0.1)
+    assert 1.0 < factor["engine:few"] < 1.6 ** (1.2 / (1 + DRAWN)) < factor["engine:wild"]
+    assert all(FACTORS[0] <= value <= FACTORS[1] for value in factor.values())
 
 
 @settings(max_examples=25)

@@ -159,7 +159,7 @@ def test_impossible_rows_are_counted_and_not_predicted(measured):
         measured(itl_s=20.0, ttft_s=200.0).head(4),  # milliseconds
         measured(itl_s=20e-6).head(3),  # faster than memory
         measured(model="nonesuch").head(2),
-        measured(load="poisson").head(1),
+        measured(load="bursts").head(1),
     ])  # fmt: skip
     figures, skipped = predict_rows(frame)
     assert figures.height == 12 * 5

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferatlas.catalogue.models import load_model
-from inferatlas.evidence.questions import MANY, SHORT, Questions, engine_behind, format_behind, questions
+from inferatlas.evidence.questions import SHORT, Questions, engine_behind, format_behind, questions
 from inferatlas.evidence.table import conform
 from inferatlas.predict.performance.calibrated import NOTHING
 from inferatlas.predict.performance.platform import Platform
-from inferatlas.predict.performance.points import Points
+from inferatlas.predict.performance.points import OFFLINE, Points
 
 PLAIN: dict[str, Any] = {
     "model": "llama-3.1-8b", "accelerator": "nvidia-h100-sxm", "accelerators": 1.0, "engine": "vllm",
@@ -42,11 +42,13 @@ REASONS = [
     ({"notes": "1P1D workers"}, "disaggregated"),
     ({"notes": "disagg, 2 pools"}, "disaggregated"),
     ({"accelerators": None}, "no accelerator count"),
-    ({"load": "poisson"}, "a load that is not predicted"),
+    ({"load": "poisson"}, "an open loop without throughput"),
+    ({"load": "bursts"}, "a load that is none of"),
     ({"concurrency": None}, "no concurrency"),
     ({"concurrency": None, "load": "saturated"}, "no concurrency"),
     ({"input_tokens": None}, "no input length"),
-    ({"output_tokens": None}, "no output length"),
+    ({"output_tokens": None, "itl_s": None, "latency_s": 3.0}, "no output length"),
+    ({"output_tokens": None, "itl_s": None, "output_tokens_per_s": 90.0}, "no output length"),
     ({"output_tokens": 0.0}, "a length below 1 token"),
     ({"input_tokens": 0.5}, "a length below 1 token"),
     ({"concurrency": 0.0}, "a concurrency of 0 or less"),
@@ -230,6 +232,35 @@ def test_lengths_that_do_not_move_the_rate_of_one_user_are_assumed():
     assert (points.input_tokens[0], points.output_tokens[0]) == (1000.0, SHORT)
 
 
+def test_a_pace_without_a_length_is_asked_for_its_pace_alone():
+    found = ask({"output_tokens": None, "ttft_s": 0.1, "output_tokens_per_s": 90.0, "load": "static_batch"})
+    assert found.frame.select("output_tokens", "itl_s", "ttft_s").row(0) == (SHORT, 0.02, 0.1)
+    assert found.frame["output_tokens_per_s"][0] is None  # with or without the prompt: nothing says
+
+
+def test_a_prompt_alone_has_its_first_token():
+    found = ask({"output_tokens": 0.0, "ttft_s": 0.1, "itl_s": None})
+    assert found.frame["output_tokens"].to_list() == [1.0]
+
+
+def test_one_user_is_one_request_in_flight():
+    assert only(load="per_user", concurrency=None)[1].concurrency.tolist() == [1.0]
+
+
+def test_an_open_loop_is_asked_at_the_rate_that_came_out():
+    found = ask({"load": "poisson", "concurrency": None, "output_tokens_per_s": 512.0, "ttft_s": 0.1}, {})
+    points = found.asked[0].points
+    assert points.request_rate.tolist() == pytest.approx([2.0, np.nan], nan_ok=True)
+    assert points.concurrency.tolist() == pytest.approx([np.nan, 8.0], nan_ok=True)
+    assert found.frame["output_tokens_per_s"][0] is None  # given, not predicted
+
+
+def test_the_first_token_of_a_static_batch_is_that_of_all_unless_the_source_is_known_for_one_prompt():
+    rows = [{"source": s, "load": load, "ttft_s": 0.1} for s in ("mine", "tt-metal models/README")
+            for load in ("static_batch", "closed_loop")]  # fmt: skip
+    assert ask(*rows).frame["ttft_s"].to_list() == [0.1, 0.1, None, 0.1]
+
+
 def test_lengths_of_known_tasks_are_assumed_by_source():
     rows = [
         {"source": "mlenergy_v3", "input_tokens": None, "notes": "task=sourcegraph-fim;x=1"},
@@ -256,7 +287,7 @@ def test_sources_that_draw_lengths_are_asked_with_those_they_draw():
 def test_loads():
     found = ask({"load": "offline", "concurrency": None}, {"load": "static_batch"}, {"load": None})
     points = found.asked[0].points
-    assert points.concurrency.tolist() == [MANY, 8.0, 8.0]
+    assert points.concurrency.tolist() == [OFFLINE, 8.0, 8.0]
     assert points.together.tolist() == [False, True, False]
 
 

@@ -60,7 +60,7 @@ def _lossless(device: Device, precision: Precision | None = None, **settings: An
     )  # fmt: skip
     one = dict.fromkeys(
         (
-            "compute_efficiency", "memory_efficiency", "cache_efficiency", "expert_efficiency",
+            "compute_efficiency", "memory_efficiency", "cache_efficiency", "expert_efficiency", "grouped_efficiency",
             "attention_efficiency", "imbalance", "interference", "accepted", "network_scale", "network_byte_scale",
             "memory_fraction",
         ), 1.0

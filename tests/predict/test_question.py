@@ -14,6 +14,7 @@ from inferatlas.catalogue.models import load_model, model_ids
 from inferatlas.errors import BadInput, NoFeasibleAnswer, NotModelled, UnknownName
 from inferatlas.predict.answer import Answer, Interval
 from inferatlas.predict.hardware.device import device
+from inferatlas.predict.performance.calibrated import FORMAT
 from inferatlas.predict.question import ask
 
 MODELS = ("llama-3.1-8b", "mixtral-8x7b")
@@ -302,7 +303,7 @@ def test_a_config_of_hugging_face_is_the_model_it_describes(tmp_path, monkeypatc
         mine, theirs = ask(str(path), "h100", concurrency=8, **LENGTHS), asked("llama-3.1-8b", "h100", concurrency=8)
         assert mine.memory == theirs.memory
     # what was measured of a model belongs to its name; without that the same shape has the same answer
-    nothing = {"format": 1, "version": "none", "date": "", "effects": {}, "points": {}, "width": {}, "sources": {}}
+    nothing = {"format": FORMAT, "version": "none", "date": "", "effects": {}, "points": {}, "width": {}, "sources": {}}
     (tmp_path / "coefficients.json").write_text(json.dumps(nothing), encoding="utf-8")
     monkeypatch.setenv("INFERATLAS_COEFFICIENTS", str(tmp_path))
     for path in (file, tmp_path):

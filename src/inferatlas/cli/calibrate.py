@@ -20,7 +20,8 @@ def calibrate(
     """Fit the predictor to measured points and write the coefficients that `predict` and `validate` read.
 
     A column ``weight`` (or ``trust``: A, B, C) says how much a row counts. The report gives the median error of every
-    metric in-sample and with groups, accelerators and models left out. Takes one to three minutes.
+    metric in-sample and with groups, accelerators, models, sources and all that is large left out. Takes two to four
+    minutes.
 
     Parameters
     ----------

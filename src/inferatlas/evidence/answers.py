@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from inferatlas.evidence.questions import Questions
 from inferatlas.predict.arrays import Floats
+from inferatlas.predict.performance.coefficients import Closest
 from inferatlas.predict.performance.platform import platform_table
 from inferatlas.predict.performance.predictor import predict
 
 
-def answers(q: Questions, tuned: Mapping[str, Floats] | None = None) -> dict[str, Floats]:
+def answers(
+    q: Questions, tuned: Mapping[str, Floats] | None = None, closest: Sequence[Closest] | None = None
+) -> dict[str, Floats]:
     """Predicted metrics, their sigmas and the batch for every row of ``q.frame``; NaN where none is possible.
 
-    ``tuned``: coefficients per entry that replace those of the platforms (calibration varies them).
+    ``tuned``: coefficients per entry that replace those of the platforms (calibration varies them); ``closest``:
+    how close evidence comes to each entry, instead of theirs.
     """
     out: dict[str, Floats] = {}
     for part in q.asked:
@@ -24,11 +28,14 @@ def answers(q: Questions, tuned: Mapping[str, Floats] | None = None) -> dict[str
             part.platforms,
             is_moe=bool(part.ops.experts),
             tuned=None if tuned is None else {name: value[own] for name, value in tuned.items()},
+            closest=None if closest is None else closest[own],
         )
         found = predict(part.ops, table, part.points, proven=True)
         for field in found.__slots__:
             out.setdefault(field, np.full(q.frame.height, np.nan))[part.rows] = getattr(found, field)
     if out:
+        median = q.frame["itl_statistic"].fill_null("").str.starts_with("median").to_numpy()
+        out["itl_s"] = np.where(median, out["itl_median_s"], out["itl_s"])
         _as_derived(q, out)
     return out
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, get_lapack_funcs
 
 from inferatlas.predict.arrays import Floats
 
@@ -117,6 +117,19 @@ def _places(levels: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     return (levels[:, None] * count + np.arange(count)).ravel()
 
 
+def _inverse(matrix: Floats) -> Floats:
+    """The inverse of a positive definite matrix, in half the time of a general one; overwrites it."""
+    potrf, potri = get_lapack_funcs(("potrf", "potri"), (matrix,))
+    factor, failed = potrf(matrix.T, lower=1, overwrite_a=1)  # symmetric, and columns first spares a copy
+    inverse, broken = potri(factor, lower=1, overwrite_c=1)
+    if failed or broken:
+        raise np.linalg.LinAlgError("not positive definite")
+    lower = np.tril(inverse, -1)
+    lower += lower.T
+    np.fill_diagonal(lower, np.diag(inverse))
+    return lower
+
+
 @dataclass(frozen=True)
 class LeavingOut:
     """The inverse of the whole system, kept to answer what the effects were without some cases."""
@@ -129,8 +142,7 @@ class LeavingOut:
     @staticmethod
     def of(parts: Sequence[Block], scale: Floats) -> LeavingOut:
         matrix, vector = system(parts, scale)
-        inverse = np.linalg.inv(matrix)
-        return LeavingOut(parts, 0.5 * (inverse + inverse.T), vector, (scale.shape[0], scale.shape[1]))
+        return LeavingOut(parts, _inverse(matrix), vector, (scale.shape[0], scale.shape[1]))
 
     def variances(self) -> Floats:
         """Posterior variances of the effects [level, K]."""

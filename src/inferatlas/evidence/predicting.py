@@ -13,15 +13,17 @@ import numpy as np
 import polars as pl
 
 from inferatlas.evidence.answers import answers
-from inferatlas.evidence.calibration import LEFT_OUT, ROWS, SIGMAS, entry_key, fingerprint, scored
+from inferatlas.evidence.calibration import LEFT_OUT, ROWS, entry_key, fingerprint
 from inferatlas.evidence.fitting import entry_values, tuned
 from inferatlas.evidence.importers.physics import judge
+from inferatlas.evidence.leaving_out import SIGMAS, scored
 from inferatlas.evidence.questions import KEYS, Questions, questions
 from inferatlas.evidence.table import METRICS
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.performance.calibrated import Calibration, current, load
+from inferatlas.predict.performance.coefficients import Closest
 from inferatlas.predict.performance.priors import Z80
-from inferatlas.predict.performance.widths import UNSEEN, beyond, surplus
+from inferatlas.predict.performance.widths import UNSEEN
 
 CONTEXT = (
     "row_id", "source", "accelerator", "accelerators", "engine", "model", "weights", "load", "concurrency",
@@ -98,19 +100,19 @@ def _figures(
     asked = questions(frame, learned)
     if not asked.frame.height:
         return pl.DataFrame(schema={name: asked.frame.schema[name] for name in CONTEXT} | SCORED), asked.skipped
-    level = np.array([p.coefficients.level for a in asked.asked for p in a.platforms], dtype=object)
+    close = [p.coefficients.closest for a in asked.asked for p in a.platforms]
     label = np.array([p.label for a in asked.asked for p in a.platforms], dtype=object)
-    narrow = level.copy()
     if fitted and left_out:
-        coefficients, level = _without_group(asked, learned)
-        found = answers(asked, coefficients)
+        coefficients, close = _without_group(asked, learned)
+        found = answers(asked, coefficients, close)
     else:
         found = answers(asked)
+    level = np.array([near.level for near in close], dtype=object)
     label[np.isin(level, UNSEEN)] = "extrapolated"
     parts = []
     for metric in METRICS:
         value = found[metric]
-        sigma = _at_level(found, learned, metric, asked, narrow, level)
+        sigma = found[SIGMAS[metric]]
         part = asked.frame.with_columns(
             metric=pl.lit(metric),
             measured=pl.Series(scored(asked.frame, metric)).fill_nan(None),
@@ -125,39 +127,14 @@ def _figures(
     return pl.concat(parts), asked.skipped
 
 
-def _without_group(asked: Questions, learned: Calibration) -> tuple[dict[str, Floats], Any]:
-    """Coefficients and level of every entry as they were fitted without its group."""
+def _without_group(asked: Questions, learned: Calibration) -> tuple[dict[str, Floats], list[Closest]]:
+    """Coefficients of every entry as they were fitted without its group, and how close evidence comes to it then."""
     kept = _companion(learned.folder, LEFT_OUT)
     names: Sequence[str] = kept["coefficients"]
     rows = [kept["entries"][entry_key(entry)] for entry in asked.entries]
     links = np.array([[-np.inf if x is None else x for x in row["links"]] for row in rows])
     values = {name: entry_values(asked, name) for name in names}
-    return tuned(names, links, values), np.array([row["level"] for row in rows], dtype=object)
-
-
-def _at_level(
-    found: dict[str, Floats], learned: Calibration, metric: str, asked: Questions, narrow: Any, level: Any
-) -> Floats:
-    """The log standard deviation at the left-out level instead of that of the full fit; the vendor's part stays."""
-    sigma = found[SIGMAS[metric]]
-    if not learned.width:
-        return sigma
-    moe = [bool(a.ops.experts) for a in asked.asked for _ in a.platforms]
-    levels, experts = learned.width["level"][metric], learned.width["experts"][metric]
-
-    def factor(at: str, routed: bool) -> float:
-        return levels[at] * (experts[at] if routed else 1.0)
-
-    wider = np.array([factor(b, m) / factor(a, m) for a, b, m in zip(narrow, level, moe, strict=True)])[asked.entry]
-    vendors = [p.device.vendor for a in asked.asked for p in a.platforms]
-    place = METRICS.index(metric)
-
-    def part(levels: Any) -> Floats:
-        return np.array([surplus(learned.width, *of)[place] for of in zip(vendors, levels, strict=True)])[asked.entry]
-
-    tokens = (asked.frame["input_tokens"] + asked.frame["output_tokens"]).to_numpy()
-    far = 1.0 if metric == "power_w" else beyond(learned.width, found["batch"], tokens)
-    return far * np.sqrt(np.maximum((sigma / far) ** 2 - part(narrow) ** 2, 0.0) * wider**2 + part(level) ** 2)
+    return tuned(names, links, values), [Closest(*row["closest"]) for row in rows]
 
 
 def _physical(frame: pl.DataFrame) -> tuple[pl.DataFrame, Counter[str]]:

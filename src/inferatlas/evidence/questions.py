@@ -22,13 +22,13 @@ from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.precision import FORMATS, SIXTEEN_BIT
 from inferatlas.predict.performance.calibrated import Calibration, current
 from inferatlas.predict.performance.platform import Platform
-from inferatlas.predict.performance.points import Points, make_points
+from inferatlas.predict.performance.points import OFFLINE, Points, make_points
 from inferatlas.predict.platforms import bind, supported_engines
 
 KEYS = ("model", "accelerator", "engine", "version", "weights", "activations", "kv_cache", "source")
-MANY = 1e6  # requests in flight of an offline run: more than any engine admits
-LOADS = ("closed_loop", "saturated", "static_batch", "offline", "per_user")
-# Where a table gives the rate that one user sees and no length, a short chat is assumed: it moves that rate little.
+LOADS = ("closed_loop", "saturated", "static_batch", "offline", "per_user", "poisson")
+OPEN = "poisson"
+# Where a table gives the pace of tokens and no length, a short chat is assumed: it moves that pace little.
 SHORT = 128.0
 
 
@@ -67,10 +67,20 @@ def questions(frame: pl.DataFrame, calibration: Calibration | None = None) -> Qu
     are counted by reason. ``calibration``: the one in use unless given.
     """
     learned = current() if calibration is None else calibration
-    frame = frame.with_columns(*_lengths(frame), _cards(frame))
+    paced = _paced()
+    frame = frame.with_columns(
+        *_lengths(frame, paced),
+        _cards(frame),
+        *(pl.when(~paced).then(pl.col(name)).alias(name) for name in ("output_tokens_per_s", "total_tokens_per_s")),
+        pl.when(_of_batch(frame)).then(pl.col("ttft_s")).alias("ttft_s"),
+        _rate=pl.when(_open()).then(pl.col("output_tokens_per_s") / pl.col("output_tokens")),
+    )
     frame = frame.with_columns(_reason=_unanswerable())
     skipped: Counter[str] = Counter(reason for reason in frame["_reason"] if reason is not None)
-    frame = frame.filter(pl.col("_reason").is_null()).drop("_reason")
+    given = pl.when(pl.col("_rate").is_null())  # what an open loop sends is what comes out: no prediction of ours
+    frame = frame.filter(pl.col("_reason").is_null()).with_columns(
+        *(given.then(pl.col(name)).alias(name) for name in ("output_tokens_per_s", "total_tokens_per_s"))
+    )
     keys = frame.select(pl.col("engine_version" if key == "version" else key).fill_null("").alias(key) for key in KEYS)
     unique = keys.unique(maintain_order=True).with_row_index("_entry")
     entry = keys.join(unique, on=KEYS, how="left", maintain_order="left")["_entry"].to_numpy().astype(np.intp)
@@ -93,7 +103,9 @@ def questions(frame: pl.DataFrame, calibration: Calibration | None = None) -> Qu
         rows = np.flatnonzero(np.isin(entry, [e for e, _, _ in members]))
         points = _points(frame, rows, place[entry[rows]] - first, layout, ops)
         asked.append(Asked(ops, tuple(p for _, _, p in members), first, points, rows))
-    return Questions(frame, tuple(asked), place[entry], _drawn(frame), tuple(entries), dict(skipped))
+    return Questions(
+        frame.drop("_rate", "_reason"), tuple(asked), place[entry], _drawn(frame), tuple(entries), dict(skipped)
+    )
 
 
 @lru_cache(maxsize=512)
@@ -161,29 +173,49 @@ def _unanswerable() -> pl.Expr:
         (~pl.any_horizontal(pl.col(m).is_not_null() for m in METRICS), "no measured figure"),
         (pools, "disaggregated: two pools, one layout column"),
         (pl.col("accelerators").is_null(), "no accelerator count"),
-        (load.is_not_null() & ~load.is_in(LOADS), "a load that is not predicted for tables (open loops give no rate)"),
-        (pl.col("concurrency").is_null() & (load.fill_null("") != "offline"), "no concurrency"),
+        (load.is_not_null() & ~load.is_in(LOADS), f"a load that is none of {', '.join(LOADS)}"),
+        (_open() & ~(pl.col("_rate") > 0).fill_null(False), "an open loop without throughput: its rate is unknown"),
+        (pl.col("concurrency").is_null() & ~_open() & (load.fill_null("") != "offline"), "no concurrency"),
         (pl.col("input_tokens").is_null(), "no input length"),
         (pl.col("output_tokens").is_null(), "no output length"),
         (~((pl.col("input_tokens") >= 1) & (pl.col("output_tokens") >= 1)), "a length below 1 token"),
-        (~(pl.col("concurrency").fill_null(1) > 0), "a concurrency of 0 or less"),
+        (~(pl.col("concurrency").fill_null(1) > 0) & ~_open(), "a concurrency of 0 or less"),
         ((pl.col("accelerators") % 1 != 0) | (pl.col("accelerators") < 1), "accelerators are no whole number"),
         (pl.col("accelerators") % count != 0, "tp and pp do not divide the accelerators"),
     ]  # fmt: skip
     return pl.coalesce(pl.when(condition).then(pl.lit(text)) for condition, text in reasons)
 
 
-def _lengths(frame: pl.DataFrame) -> list[pl.Expr]:
-    """Published lengths, else what is assumed for the source's task or for the rate of a single user."""
+def _open() -> pl.Expr:
+    return pl.col("load").fill_null("") == OPEN
+
+
+def _paced() -> pl.Expr:
+    """Rows that give the pace of tokens and not how many: what they call a throughput leaves the prompt out."""
+    pace = pl.col("itl_s").is_not_null() & pl.col("latency_s").is_null()
+    return pl.col("output_tokens").is_null() & (pace | (pl.col("load").fill_null("") == "per_user"))
+
+
+def _of_batch(frame: pl.DataFrame) -> pl.Expr:
+    """Rows whose first token, if they are of a static batch, is that of the whole batch."""
+    whole = [about(source).get("ttft_of_batch", True) for source in frame["source"]]
+    return pl.Series(whole, dtype=pl.Boolean) | (pl.col("load").fill_null("") != "static_batch")
+
+
+def _lengths(frame: pl.DataFrame, paced: pl.Expr) -> list[pl.Expr]:
+    """Published lengths and loads, else what is assumed for the source's task or for the pace of tokens."""
     task = frame["notes"].str.extract(r"task=([^;]+)", 1)
     assumed = [
         (known := about(source)).get("tasks", {}).get(t, known.get("input_tokens"))
         for source, t in zip(frame["source"], task, strict=True)
     ]
     one_user = pl.when(pl.col("load") == "per_user").then(SHORT)
+    # a prompt measured alone yields its first token
+    prompt = pl.when((pl.col("output_tokens") == 0) & pl.col("ttft_s").is_not_null()).then(1.0)
     return [
         pl.coalesce("input_tokens", pl.Series(assumed, dtype=pl.Float64), one_user).alias("input_tokens"),
-        pl.coalesce("output_tokens", one_user).alias("output_tokens"),
+        pl.coalesce(prompt, "output_tokens", pl.when(paced).then(SHORT)).alias("output_tokens"),
+        pl.coalesce("concurrency", pl.when(pl.col("load") == "per_user").then(1.0)).alias("concurrency"),
     ]
 
 
@@ -221,6 +253,8 @@ def _points(
 ) -> Points:
     part = frame[rows]
     known = [about(source) for source in part["source"]]
+    rate = part["_rate"].fill_null(np.nan).to_numpy()
+    held = part["concurrency"].fill_null(OFFLINE).to_numpy()
     length = np.array([k.get("length", 1.0) for k in known])
     spread = np.array([k.get("spread", 0.0) for k in known])
     at = {name: value[rows] for name, value in layout.items()}
@@ -228,7 +262,8 @@ def _points(
         at["ep"] = np.ones_like(at["ep"])
     return make_points(
         platform, **at,
-        concurrency=part["concurrency"].fill_null(MANY).to_numpy(),
+        concurrency=np.where(np.isnan(rate), held, np.nan),
+        request_rate=rate,
         input_tokens=np.maximum(part["input_tokens"].to_numpy() * length, 1.0),
         output_tokens=np.maximum(part["output_tokens"].to_numpy() * length, 1.0),
         input_cv=spread, output_cv=spread, together=(part["load"].fill_null("") == "static_batch").to_numpy(),

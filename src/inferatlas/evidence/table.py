@@ -63,7 +63,9 @@ def read_table(path: str | Path) -> pl.DataFrame:
 
 
 def conform(frame: pl.DataFrame, name: str = "row") -> pl.DataFrame:
-    """Give a frame every column of the schema in its type; see `read_table`."""
+    """Give a frame every column of the schema in its type; see `read_table`. A ``source_title`` names the source."""
+    if "source" not in frame.columns and "source_title" in frame.columns:
+        frame = frame.with_columns(source="source_title")
     frame = frame.with_columns(
         pl.col(column).cast(kind, strict=False) if column in frame.columns else pl.lit(None, dtype=kind).alias(column)
         for column, kind in SCHEMA.items()

@@ -178,8 +178,11 @@ def _answer(
 
 def evidence_of(platform: Platform) -> dict[str, Any]:
     """Which level of measured points answered, how many there are, and the calibration they are in."""
-    c, learned = platform.coefficients, platform.calibration
-    return {"level": c.level, "points": c.points, "calibration": learned.version, "date": learned.date}
+    near, learned = platform.coefficients.closest, platform.calibration
+    return {
+        "level": near.level, "points": near.points, "model_measured": near.model, "calibration": learned.version,
+        "date": learned.date,
+    }  # fmt: skip
 
 
 def memory_words(budget: memory.Budget, predictions: Predictions, i: int = 0) -> dict[str, float]:

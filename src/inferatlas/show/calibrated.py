@@ -14,6 +14,9 @@ LEFT_OUT = {
     "group": "accelerator, engine and model together",
     "accelerator": "the accelerator",
     "model": "the model",
+    "source": "the source",
+    "batch": "batches above a quarter of the largest",
+    "context": "contexts above a quarter of the largest",
 }
 
 
@@ -27,6 +30,7 @@ def calibration_page(
     rows = [
         [words, *(share(found[kind, m]) if (kind, m) in found else NONE for m in metrics)]
         for kind, words in LEFT_OUT.items()
+        if any(left == kind for left, _ in found)
     ]
     blocks: list[Block] = [
         Heading(f"{summary['rows']:,} rows, {summary['figures']:,} independent figures fitted ({summary['version']})."),

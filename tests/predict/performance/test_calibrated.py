@@ -7,12 +7,20 @@ import pytest
 
 from inferatlas.errors import BadInput
 from inferatlas.predict.performance import calibrated
-from inferatlas.predict.performance.calibrated import FILE, FOLDER, NOTHING, VARIABLE, WIDTHS, current, load
+from inferatlas.predict.performance.calibrated import FILE, FOLDER, FORMAT, NOTHING, VARIABLE, WIDTHS, current, load
 from inferatlas.predict.performance.coefficients import ANSWERING, TUNED
 from inferatlas.predict.performance.widths import LOADS
 from inferatlas.predict.platforms import bind
 
-GOOD = {"format": 1, "version": "mine", "date": "2026-01-02", "effects": {}, "points": {}, "width": {}, "sources": {}}
+GOOD = {
+    "format": FORMAT,
+    "version": "mine",
+    "date": "2026-01-02",
+    "effects": {},
+    "points": {},
+    "width": {},
+    "sources": {},
+}
 
 
 def write(folder: Path, content) -> Path:
@@ -25,8 +33,8 @@ def write(folder: Path, content) -> Path:
     ("content", "words"),
     [
         ("{", "not JSON"), ("", "not JSON"), ("[1]", "not coefficients of this version"),
-        ({}, "not coefficients of this version"), (GOOD | {"format": 2}, "not coefficients of this version"),
-        ({"format": 1}, "lacks date, effects, points, sources, version, width"),
+        ({}, "not coefficients of this version"), (GOOD | {"format": FORMAT - 1}, "not coefficients of this version"),
+        ({"format": FORMAT}, "lacks date, effects, points, sources, version, width"),
         *(({k: v for k, v in GOOD.items() if k != key}, f"lacks {key}") for key in GOOD if key != "format"),
     ],
     ids=str,

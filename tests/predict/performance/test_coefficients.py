@@ -16,6 +16,7 @@ from inferatlas.predict.performance.coefficients import (
     LOGIT,
     TOP,
     TUNED,
+    Closest,
     Coefficients,
     answering,
     coefficients,
@@ -70,7 +71,7 @@ def test_without_calibration_every_coefficient_is_its_prior(part: str):
         assert value(found, name) == (0.0 if name == "straggling" else entry["value"]), name
         assert entry["low"] <= entry["value"] <= entry["high"], name
     assert found.sigma_compute == sigma(entries["compute_efficiency"])
-    assert (found.level, found.points, found.covered) == ("prior", 0, False)
+    assert found.closest == Closest("prior")
 
 
 # straggling and accepted speak of measurements: a question has neither
@@ -179,7 +180,28 @@ NAMES = levels(
     ids=str,
 )
 def test_the_closest_level_with_points_answers(points: dict[str, int], answer: tuple):
-    assert answering(learned(points), NAMES) == answer
+    assert answering(learned(points), NAMES)[:3] == answer
+
+
+def test_a_model_and_a_source_that_were_measured_elsewhere_are_known():
+    mine = (*NAMES, "source:mine")
+    assert answering(learned({"class:gpu_simt": 9}), mine)[3:] == (False, False)
+    assert answering(learned({"model:llama-3.1-8b": 50}), mine)[3:] == (True, False)
+    assert answering(learned({"source:mine": 50}), mine)[3:] == (False, True)
+    assert not answering(learned({"source:mine": 50}), NAMES).source  # a question without a source is new
+
+
+def test_a_public_engine_away_from_where_it_is_written_is_a_port():
+    def named(vendor: str, engine: str) -> list[str]:
+        found = levels(
+            architectural_class="gpu_simt", vendor=vendor, accelerator="a", engine=engine, era="2025", weights="bf16",
+            compute="bf16",
+        )  # fmt: skip
+        return [name for name in found if name.startswith(("port:", "stack:"))]
+
+    assert named("AMD", "vllm") == ["stack:AMD@2025", "port:vllm"]
+    assert named("NVIDIA", "vllm") == []
+    assert named("Groq", "native") == ["stack:Groq@2025"]
 
 
 def test_every_tuned_name_is_a_coefficient_and_a_question_has_one_level_of_a_kind():

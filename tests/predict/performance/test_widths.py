@@ -8,9 +8,17 @@ import pytest
 from inferatlas.predict.performance.calibrated import FOLDER, NOTHING, WIDTHS, load
 from inferatlas.predict.performance.coefficients import ANSWERING
 from inferatlas.predict.performance.platform import platform_table
-from inferatlas.predict.performance.points import make_points
+from inferatlas.predict.performance.points import OFFLINE, make_points
 from inferatlas.predict.performance.predictor import predict
-from inferatlas.predict.performance.widths import LOADS, UNCALIBRATED, beyond, elasticities, surplus, width_table
+from inferatlas.predict.performance.widths import (
+    LOADS,
+    UNCALIBRATED,
+    beyond,
+    elasticities,
+    factors,
+    surplus,
+    width_table,
+)
 from inferatlas.predict.platforms import bind
 
 SIGMAS = ("ttft_sigma", "itl_sigma", "latency_sigma", "rate_sigma", "power_sigma")
@@ -21,7 +29,10 @@ WIDTH = {
     "experts": {metric: dict.fromkeys(ANSWERING, 1.5) for metric in WIDTHS},
     "elasticity": dict(zip(WIDTHS, (1.0, 0.5, 0.25, 0.25, 0.0), strict=True)),
     "vendor": {metric: {"NVIDIA": 0.1, "other": 0.4} for metric in WIDTHS},
-    "beyond": {name: {"seen": 64.0, "per_doubling": 0.1} for name in ("batch", "context")},
+    "source": dict.fromkeys(WIDTHS, 0.3),
+    "model": dict.fromkeys(WIDTHS, 1.2),
+    "slice": {metric: {"engine:slow": 1.5, "model:odd": 2.0} for metric in WIDTHS},
+    "beyond": {name: {"seen": 64.0, "per_doubling": dict.fromkeys(WIDTHS, 0.1)} for name in ("batch", "context")},
 }
 
 
@@ -41,7 +52,9 @@ def test_without_calibration_the_ranges_of_the_priors_are_widened_evenly():
     assert (width_table({}, "prior", is_moe=True) == UNCALIBRATED).all()
     assert elasticities({}).tolist() == [1.0, 1.0, 1.0, 1.0, 0.0]
     assert (surplus({}, "NVIDIA", "prior") == 0).all()
-    assert beyond({}, np.array([1e9]), np.array([1e9])) == 1.0
+    assert (surplus({}, "NVIDIA", "prior", model=False, source=False) == 0).all()
+    assert (factors({}, ["engine:slow"]) == 1).all()
+    assert beyond({}, np.array([1e9]), np.array([1e9])) == [1.0] * 5
 
 
 def test_a_vendor_never_seen_takes_the_surplus_of_the_others():
@@ -55,10 +68,36 @@ def test_a_new_part_of_a_vendor_lies_midway_to_a_vendor_never_measured(level: st
     assert surplus(WIDTH, "NVIDIA", level) == pytest.approx([0.2 if new else 0.1] * 5)
 
 
+def test_a_model_and_a_source_that_were_not_measured_add_in_squares():
+    known, unknown, both = (
+        surplus(WIDTH, "Nobody", "class", **new) for new in ({}, {"source": False}, {"source": False, "model": False})
+    )
+    assert known == pytest.approx([0.4] * 5)
+    assert unknown == pytest.approx([0.5] * 5)
+    assert both == pytest.approx([1.3] * 5)
+
+
+def test_factors_multiply_and_levels_without_one_change_nothing():
+    assert factors(WIDTH, ["engine:slow", "model:odd", "accelerator:any"]) == pytest.approx([3.0] * 5)
+    assert factors(WIDTH, ["engine:any"]) == pytest.approx([1.0] * 5)
+
+
 def test_beyond_grows_only_past_what_was_seen():
     batch = np.array([0.0, 1.0, 64.0, 128.0, 256.0])
-    assert beyond(WIDTH, batch, np.ones(5)) == pytest.approx(np.exp([0, 0, 0, 0.1, 0.2]))
-    assert beyond(WIDTH, batch, np.full(5, 128.0)) == pytest.approx(np.exp([0.1, 0.1, 0.1, 0.2, 0.3]))
+    for found in beyond(WIDTH, batch, np.ones(5)):
+        assert found == pytest.approx(np.exp([0, 0, 0, 0.1, 0.2]))
+    for found in beyond(WIDTH, batch, np.full(5, 128.0)):
+        assert found == pytest.approx(np.exp([0.1, 0.1, 0.1, 0.2, 0.3]))
+
+
+def test_an_offline_run_is_not_beyond_the_largest_batch(ops_of):
+    """Its batch is what memory holds, and that is how offline runs were measured."""
+    ops = ops_of("llama-3.1-8b")
+    many = {"tp": 8, "input_tokens": 64, "output_tokens": 64}
+    table = platform_table([bind("b200", "vllm")])
+    offline, beside = (predict(ops, table, make_points(0, concurrency=c, **many)) for c in (OFFLINE, 0.9 * OFFLINE))
+    assert offline.batch[0] == beside.batch[0] > 4 * load(FOLDER).width["beyond"]["batch"]["seen"]
+    assert offline.rate_sigma[0] < 0.8 * beside.rate_sigma[0]
 
 
 def sigmas(ops, calibration, load_of: dict, part: str = "h100", engine: str | None = None):
@@ -90,7 +129,12 @@ def test_the_shipped_widths_are_wider_the_further_the_evidence():
         routed = [width["level"][metric][at] * width["experts"][metric][at] for at in ANSWERING]
         assert routed == sorted(routed), metric
     for name in ("batch", "context"):
-        assert width["beyond"][name]["seen"] > 1 and width["beyond"][name]["per_doubling"] >= 0
+        assert width["beyond"][name]["seen"] > 1
+        assert all(0 <= growth <= 1 for growth in width["beyond"][name]["per_doubling"].values())
+    for metric in WIDTHS:
+        assert width["source"][metric] >= 0 and width["model"][metric] >= 0
+        assert all(0.6 <= factor <= 2.0 for factor in width["slice"][metric].values())
+        assert width["vendor"][metric]["other"] == max(width["vendor"][metric].values())
 
 
 @pytest.mark.parametrize("load_of", [{"concurrency": 8}, {"request_rate": 0.5}, {"concurrency": 8, "together": True}])

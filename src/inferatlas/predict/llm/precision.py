@@ -39,7 +39,7 @@ FORMATS: dict[str, Format] = {
     )
 }
 SIXTEEN_BIT = ("bf16", "fp16")
-KV_FORMATS = ("bf16", "fp16", "fp8", "int8")
+KV_FORMATS = ("bf16", "fp16", "fp8", "int8", "blockfp8")
 
 
 @dataclass(frozen=True, slots=True)

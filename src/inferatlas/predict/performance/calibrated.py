@@ -19,7 +19,7 @@ from inferatlas.errors import BadInput
 FOLDER = Path(__file__).parent / "calibration"
 FILE = "coefficients.json"
 VARIABLE = "INFERATLAS_COEFFICIENTS"
-FORMAT = 1
+FORMAT = 2
 WIDTHS = ("ttft_s", "itl_s", "latency_s", "output_tokens_per_s", "power_w")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +21,14 @@ from inferatlas.predict.llm.precision import FORMATS, Precision
 from inferatlas.predict.performance.calibrated import Calibration, current
 from inferatlas.predict.performance.priors import sigma, table
 
-LOGIT = ("compute_efficiency", "memory_efficiency", "cache_efficiency", "expert_efficiency", "attention_efficiency")
+LOGIT = (
+    "compute_efficiency",
+    "memory_efficiency",
+    "cache_efficiency",
+    "expert_efficiency",
+    "grouped_efficiency",
+    "attention_efficiency",
+)
 LOG = (
     "imbalance", "kernel_s", "prefill_kernel_s", "layer_s", "routing_s", "sequence_s", "step_s", "request_s",
     "prompt_token_s", "interference", "grouping", "straggling", "accepted", "network_scale", "network_byte_scale",
@@ -29,6 +37,7 @@ LOG = (
 TUNED = LOGIT + LOG
 PRESENT = "2025"  # the generation of serving engines that is asked about unless a measurement says otherwise
 TOP = 0.999  # an efficiency of 1 as a prior has no logit
+HOME = "NVIDIA"  # where public engines are written and tuned first; elsewhere they are ports
 
 
 def to_link(name: str, value: ArrayLike) -> Floats:
@@ -74,6 +83,10 @@ def levels(
         f"accelerator:{accelerator}",
         f"pair:{accelerator}/{engine}@{era}",
     ]
+    if vendor != HOME:
+        names.append(f"stack:{vendor}@{era}")
+        if engine != "native":
+            names.append(f"port:{engine}")
     if version:
         names.append(f"version:{engine}@{version}")
     if model:
@@ -85,18 +98,33 @@ def levels(
     return tuple(names)
 
 
+class Closest(NamedTuple):
+    """How close measured points come to a question.
+
+    ``level``: the closest one that points cover, of `ANSWERING`, ``points`` the measured rows there; ``covered``:
+    accelerator, engine and formats were measured; ``model`` and ``source``: they were, anywhere.
+    """
+
+    level: str
+    points: int = 0
+    covered: bool = False
+    model: bool = False
+    source: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Coefficients:
     """What turns work into time and power on one kind of machine under one engine; all SI.
 
-    ``sigma_*`` are standard deviations of the logarithm, from the ranges of the priors. ``level`` is the closest
-    level of evidence behind them (`answering`), ``points`` the measured rows there.
+    ``sigma_*`` are standard deviations of the logarithm, from the ranges of the priors. ``names`` are the levels that
+    the question belongs to (`levels`), ``closest`` says how close measured points come to it.
     """
 
     compute_efficiency: float
     memory_efficiency: float
     cache_efficiency: float
     expert_efficiency: float
+    grouped_efficiency: float
     attention_efficiency: float
     imbalance: float
     kernel_s: float
@@ -122,23 +150,22 @@ class Coefficients:
     sigma_memory: float
     sigma_overhead: float
     sigma_request: float
-    level: str
-    points: int
-    covered: bool
+    names: tuple[str, ...]
+    closest: Closest
 
 
 ANSWERING = ("model+accelerator+engine", "accelerator+engine", "accelerator", "class+engine", "class", "prior")
 
 
-def answering(calibration: Calibration, names: Sequence[str]) -> tuple[str, int, bool]:
-    """The closest level that measured points cover, their number, and whether accelerator, engine and format are known.
+def answering(calibration: Calibration, names: Sequence[str]) -> Closest:
+    """How close the rows of a calibration come to a question of these levels.
 
     Examples
     --------
     >>> from inferatlas.predict.performance.calibrated import NOTHING
     >>> answering(NOTHING, levels(architectural_class="lpu", vendor="Groq", accelerator="groq-lpu-v1",
     ...                           engine="native", era="2025", weights="bf16", compute="bf16"))
-    ('prior', 0, False)
+    Closest(level='prior', points=0, covered=False, model=False, source=False)
     """
     rows: dict[str, int] = {}
     for name in names:
@@ -153,7 +180,7 @@ def answering(calibration: Calibration, names: Sequence[str]) -> tuple[str, int,
     }
     level = next((name for name in ANSWERING if found.get(name)), "prior")
     covered = bool(rows["accelerator"] and rows["engine"] and rows["format"])
-    return level, found.get(level, 0), covered
+    return Closest(level, found.get(level, 0), covered, bool(rows.get("model")), bool(rows.get("source")))
 
 
 def coefficients(
@@ -187,7 +214,6 @@ def coefficients(
         values["accepted"] = 1.0
     values["interference"] = max(values["interference"], values["compute_efficiency"])
     overheads = [entries[name] for name in ("kernel_s", "layer_s", "step_s") if entries[name]["value"] > 0]
-    level, points, covered = answering(learned, names)
     wanted = {f.name for f in fields(Coefficients)}
     return Coefficients(
         **{name: value for name, value in values.items() if name in wanted},
@@ -195,7 +221,6 @@ def coefficients(
         sigma_memory=sigma(entries["memory_efficiency"]),
         sigma_overhead=max((sigma(entry) for entry in overheads), default=0.0),
         sigma_request=sigma(entries["request_s"]),
-        level=level,
-        points=points,
-        covered=covered,
+        names=names,
+        closest=answering(learned, names),
     )

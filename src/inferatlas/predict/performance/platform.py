@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -13,10 +13,10 @@ from inferatlas.predict.arrays import Floats
 from inferatlas.predict.hardware.device import Device
 from inferatlas.predict.llm.precision import FORMATS, Precision, compute_format, sixteen_bit
 from inferatlas.predict.performance.calibrated import NOTHING, WIDTHS, Calibration, current
-from inferatlas.predict.performance.coefficients import PRESENT, Coefficients, coefficients
+from inferatlas.predict.performance.coefficients import PRESENT, Closest, Coefficients, coefficients
 from inferatlas.predict.performance.collectives import Network, group_cost
 from inferatlas.predict.performance.priors import network
-from inferatlas.predict.performance.widths import LOADS, elasticities, surplus, width_table
+from inferatlas.predict.performance.widths import LOADS, elasticities, factors, surplus, width_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Platform:
 
     @property
     def label(self) -> str:
-        return "predicted" if self.coefficients.covered else "extrapolated"
+        return "predicted" if self.coefficients.closest.covered else "extrapolated"
 
 
 def make_platform(
@@ -118,7 +118,7 @@ def make_platform(
     )
 
 
-WHOLE = ("width", "elasticity", "surplus")  # columns that are not one value per platform
+WHOLE = ("width", "elasticity", "surplus", "factor")  # columns that are not one value per platform
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,7 @@ class PlatformTable:
     byte_s: Floats
     cache_byte_s: Floats
     expert_byte_s: Floats
+    grouped_efficiency: Floats
     attention_efficiency: Floats
     bytes_w: Floats
     bytes_dense: Floats
@@ -181,7 +182,8 @@ class PlatformTable:
     wafer: NDArray[np.bool_]
     width: Floats  # of intervals [load, platform, metric], see `widths`
     elasticity: Floats  # [metric]
-    surplus: Floats  # of the vendor [platform, metric]
+    surplus: Floats  # of vendor, model and source [platform, metric]
+    factor: Floats  # of accelerator, engine and model [platform, metric]
 
     def astype(self, dtype: type[np.floating]) -> PlatformTable:
         """The same table with its floats in another precision."""
@@ -209,12 +211,16 @@ class PlatformTable:
 
 
 def platform_table(
-    platforms: list[Platform] | tuple[Platform, ...], *, is_moe: bool = False, tuned: Mapping[str, Floats] | None = None
-) -> PlatformTable:
+    platforms: list[Platform] | tuple[Platform, ...], *, is_moe: bool = False,
+    tuned: Mapping[str, Floats] | None = None, closest: Sequence[Closest] | None = None,
+) -> PlatformTable:  # fmt: skip
     """Lay platforms out as arrays. ``is_moe``: MXFP4 checkpoints then quantise the experts only.
 
-    ``tuned``: coefficients that replace those of the platforms, one value per platform.
+    ``tuned``: coefficients that replace those of the platforms, one value per platform; ``closest`` replaces
+    theirs in the widths of intervals.
     """
+    learned = [p.calibration.width for p in platforms]
+    closest = [p.coefficients.closest for p in platforms] if closest is None else closest
 
     def column(value) -> Floats:
         return np.array([np.nan if (v := value(p)) is None else v for p in platforms], dtype=np.float64)
@@ -243,6 +249,7 @@ def platform_table(
         byte_s=peak_byte_s / c("memory_efficiency"),
         cache_byte_s=peak_byte_s / c("cache_efficiency"),
         expert_byte_s=peak_byte_s / c("expert_efficiency"),
+        grouped_efficiency=c("grouped_efficiency"),
         attention_efficiency=c("attention_efficiency"),
         bytes_w=column(lambda p: bytes_of(p.precision.weights)),
         bytes_dense=column(lambda p: bytes_of(dense(p))),
@@ -285,13 +292,19 @@ def platform_table(
         power_compute=c("power_compute"),
         resident=np.array([p.device.style in ("static_pipeline", "wafer") for p in platforms], dtype=bool),
         wafer=np.array([p.device.style == "wafer" for p in platforms], dtype=bool),
-        width=np.array([width_table(p.calibration.width, p.coefficients.level, is_moe=is_moe) for p in platforms])
+        width=np.array([width_table(w, near.level, is_moe=is_moe) for w, near in zip(learned, closest, strict=True)])
         .reshape(-1, len(LOADS), len(WIDTHS))
         .swapaxes(0, 1),
-        elasticity=elasticities(platforms[0].calibration.width if platforms else {}),
+        elasticity=elasticities(learned[0] if learned else {}),
         surplus=np.array(
-            [surplus(p.calibration.width, p.device.vendor, p.coefficients.level) for p in platforms]
+            [
+                surplus(w, p.device.vendor, near.level, model=near.model, source=near.source)
+                for w, p, near in zip(learned, platforms, closest, strict=True)
+            ]
         ).reshape(-1, len(WIDTHS)),
+        factor=np.array([factors(w, p.coefficients.names) for w, p in zip(learned, platforms, strict=True)]).reshape(
+            -1, len(WIDTHS)
+        ),
     )
 
 

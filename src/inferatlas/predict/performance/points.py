@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from inferatlas.errors import BadInput
 from inferatlas.predict.arrays import Floats
 
+OFFLINE = 1e6  # requests in flight that no engine admits at once: the batch is what memory holds
 BOUNDS = ("compute", "memory_bandwidth", "interconnect", "overhead", "memory_capacity")
 
 
@@ -88,11 +89,13 @@ class Predictions:
 
     Values are means over requests. ``*_sigma``: standard deviation of the logarithm of the error;
     ``*_cv``: coefficient of variation over requests (the workload's own spread, not our error).
-    Throughput and power are of the whole deployment. ``batch``: sequences in one step per replica.
+    ``itl_median_s`` is the median over all gaps. Throughput and power are of the whole deployment. ``batch``:
+    sequences in one step per replica.
     """
 
     ttft_s: Floats
     itl_s: Floats
+    itl_median_s: Floats
     latency_s: Floats
     output_tokens_per_s: Floats
     power_w: Floats
@@ -118,7 +121,9 @@ class Predictions:
 
 def empty_predictions(n: int) -> Predictions:
     """Room for n answers; only ``reason`` is set (to 0), everything else is written by the predictor."""
-    kinds = {"ttft_s": "f8", "itl_s": "f8", "latency_s": "f8", "output_tokens_per_s": "f8", "power_w": "f8"}
-    columns = {f.name: np.empty(n, dtype=kinds.get(f.name, "f4")) for f in fields(Predictions)}
+    doubles = {"ttft_s", "itl_s", "itl_median_s", "latency_s", "output_tokens_per_s", "power_w"}
+    columns: dict[str, Any] = {
+        f.name: np.empty(n, dtype="f8" if f.name in doubles else "f4") for f in fields(Predictions)
+    }
     columns |= {"bound": np.empty(n, dtype=np.int8), "reason": np.zeros(n, dtype=np.int8)}
     return Predictions(**columns)

@@ -18,7 +18,7 @@ from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.mapping import layouts, memory, reasons
 from inferatlas.predict.performance.exchange import Collectives
 from inferatlas.predict.performance.platform import PlatformTable, group_costs
-from inferatlas.predict.performance.points import Points, Predictions, empty_predictions
+from inferatlas.predict.performance.points import OFFLINE, Points, Predictions, empty_predictions
 from inferatlas.predict.performance.power import draw
 from inferatlas.predict.performance.resident import resident_step
 from inferatlas.predict.performance.serving import Question, Served, closed_loop, open_loop, static_batch
@@ -172,6 +172,7 @@ def _chunk(
     values = {
         "ttft_s": served.ttft_s,
         "itl_s": np.where(points.output_tokens > 1, served.itl_s, np.nan),
+        "itl_median_s": np.where(points.output_tokens > 1, served.itl_median_s, np.nan),
         "latency_s": served.latency_s,
         "output_tokens_per_s": served.requests_per_s * points.dp.astype(row.dies.dtype) * points.output_tokens,
         "power_w": power,
@@ -192,14 +193,16 @@ def _sigmas(table: PlatformTable, points: Points, served: Served, serve: Callabl
     """Log standard deviations of the error of every metric; see `widths`."""
     width = table.width[SERVED.index(serve)].take(points.platform, axis=0, mode="clip")
     extra = table.surplus.take(points.platform, axis=0, mode="clip")
-    learned = table.platforms[0].calibration.width
-    far = beyond(learned, served.batch, points.input_tokens + points.output_tokens)
+    factor = table.factor.take(points.platform, axis=0, mode="clip")
+    # an offline run was measured at the batch that memory holds, however large
+    batch = np.where(points.concurrency >= OFFLINE, 1.0, served.batch)
+    far = beyond(table.platforms[0].calibration.width, batch, points.input_tokens + points.output_tokens)
     own = (served.ttft_sigma, served.itl_sigma, served.latency_sigma, served.latency_sigma, None)
     names = ("ttft_sigma", "itl_sigma", "latency_sigma", "rate_sigma", "power_sigma")
     out = {}
     for i, (name, sigma) in enumerate(zip(names, own, strict=True)):
         scaled = width[:, i] if sigma is None else width[:, i] * sigma ** table.elasticity[i]
-        out[name] = np.hypot(scaled, extra[:, i]) * (1.0 if sigma is None else far)
+        out[name] = np.hypot(scaled, extra[:, i]) * factor[:, i] * far[i]
     return out
 
 

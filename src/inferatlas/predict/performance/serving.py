@@ -22,6 +22,7 @@ from inferatlas.predict.performance.shard import Shard
 from inferatlas.predict.performance.step import TINY, Parts
 
 OneStep = Callable[..., Parts]
+LN2 = 0.6931471805599453
 SATURATED = 0.98  # a rate above this share of the capacity has no steady state worth stating
 
 
@@ -94,10 +95,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What the load sees, per replica; means over requests. ``average`` is the average step."""
+    """What the load sees, per replica; means over requests. ``average`` is the average step.
+
+    ``itl_median_s`` is the median gap over all tokens: most steps carry no prompt.
+    """
 
     ttft_s: Floats
     itl_s: Floats
+    itl_median_s: Floats
     latency_s: Floats
     requests_per_s: Floats
     batch: Floats
@@ -121,6 +126,7 @@ class _Load:
     prompt_s: Floats  # what a prompt adds to the steps that carry it
     fastest: Floats  # prompts per second if steps carried nothing else
     itl_s: Floats
+    itl_median_s: Floats
     decode: Parts
     mixed: Parts
     carried: Floats  # chunks of other requests' prompts per step and micro-batch
@@ -148,7 +154,10 @@ def _load(one_step: OneStep, q: Question, running: Floats) -> _Load:
         carried = np.where(q.gaps > 0, np.minimum(carried, q.chunks / q.fill), 0.0)  # within the token budget
         fastest = q.stages / (prompt_s + q.fill * t_decode)
     own = t_mixed * (q.chunks + q.stages - 1.0) / q.stages
-    return _Load(own, prompt_s / q.stages, fastest, (t_decode + carried * added) / q.accepted, decode, mixed, carried)
+    itl = (t_decode + carried * added) / q.accepted
+    # the median of a Poisson count is 0 up to a mean of ln 2 and about that much below its mean from there on
+    median = (t_decode + np.maximum(carried - LN2, 0.0) * added) / q.accepted
+    return _Load(own, prompt_s / q.stages, fastest, itl, median, decode, mixed, carried)
 
 
 def closed_loop(one_step: OneStep, q: Question) -> Served:
@@ -203,7 +212,8 @@ def static_batch(one_step: OneStep, q: Question) -> Served:
     first = prefill * waves + q.request_s
     itl = decode.total / q.accepted * waves
     latency = first + q.gaps * itl
-    load = _Load(prefill, mixed.total, np.full_like(first, np.inf), itl, decode, mixed, steps / np.maximum(q.gaps, 1.0))
+    carried = steps / np.maximum(q.gaps, 1.0)
+    load = _Load(prefill, mixed.total, np.full_like(first, np.inf), itl, itl, decode, mixed, carried)
     return _served(
         q, load, first, latency, q.concurrency / latency, running, np.ones_like(first), np.zeros_like(first), running
     )
@@ -275,7 +285,7 @@ def _served(
     itl_cv = extra * np.sqrt(load.carried / np.maximum(q.gaps, 1.0))
     latency_cv = np.sqrt((ttft_part * ttft_cv) ** 2 + ((1.0 - ttft_part) * np.sqrt(itl_cv**2 + q.output_cv**2)) ** 2)
     return Served(
-        ttft, load.itl_s, latency, rate, running, duty, average, _bound(q, load, average, admitted),
+        ttft, load.itl_s, load.itl_median_s, latency, rate, running, duty, average, _bound(q, load, average, admitted),
         np.zeros(ttft.shape, dtype=bool), ttft_sigma, itl_sigma, latency_sigma, ttft_cv, itl_cv, latency_cv,
     )  # fmt: skip
 

@@ -136,7 +136,7 @@ def _routed(op: Experts, row: PlatformTable, shard: Shard) -> _Routed:
         group=np.maximum(ep / ranks, 1.0),
         uneven=imbalance_slope(op.experts, op.top_k, shard.ep).astype(ep.dtype) * row.imbalance,
         visits=op.top_k / ep,
-        compute=2.0 * op.weights / split * row.flop_s,
+        compute=2.0 * op.weights / split * row.flop_s / row.grouped_efficiency,
         io=(2.0 * op.hidden + 3.0 * op.width / split) * row.byte_s * row.bytes_a,
         stream=op.weights / split * (row.bytes_w * row.expert_byte_s),
     )

@@ -1,14 +1,15 @@
 """How wide intervals are: the predictor's own account of its error, scaled to what left-out measurements showed.
 
-An interval reaches ``exp(z sqrt((width a^elasticity)² + surplus²) beyond)`` either way: ``a`` is the log standard
-deviation from the ranges of the constants (equation (54)), ``width`` per metric, load and level of evidence,
-``surplus`` of the vendor, ``beyond`` for batches and contexts larger than any that was measured. All but the first
-come from calibration (`evidence.intervals`).
+An interval reaches ``exp(z sqrt((width a^elasticity)² + surplus²) factor beyond)`` either way: ``a`` is the log
+standard deviation from the ranges of the constants (equation (54)), ``width`` per metric, load and level of evidence,
+``surplus`` of the vendor and of a model or source that was not measured, ``factor`` of an accelerator, engine or model
+that errs more or less than its level, ``beyond`` for batches and contexts larger than any that was measured. All but
+the first come from calibration (`evidence.intervals`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from inferatlas.predict.performance.calibrated import WIDTHS
 
 UNSEEN = ("class+engine", "class", "prior")  # levels of accelerators that were never measured
 LOADS = ("closed", "open", "static")
+OTHER = "other"  # vendors without a surplus of their own
 UNCALIBRATED = 1.5  # without any calibration the ranges of the priors are all there is: half as wide again
 
 
@@ -38,8 +40,9 @@ def width_table(width: Mapping[str, Any], level: str, *, is_moe: bool) -> Floats
     )
 
 
-def surplus(width: Mapping[str, Any], vendor: str, level: str) -> Floats:
-    """What the vendor's software adds to the error [metric], as a log standard deviation, in squares.
+def surplus(width: Mapping[str, Any], vendor: str, level: str, *, model: bool = True, source: bool = True) -> Floats:
+    """What the vendor's software adds to the error [metric], as a log standard deviation; so does a model or a source
+    that was not measured.
 
     A new part of a vendor that was measured on another one lies midway (in logs) to a vendor never measured.
     """
@@ -48,9 +51,18 @@ def surplus(width: Mapping[str, Any], vendor: str, level: str) -> Floats:
     found = []
     for metric in WIDTHS:
         vendors = width["vendor"][metric]
-        own, other = vendors.get(vendor, vendors["other"]), vendors["other"]
-        found.append((own * other) ** 0.5 if level in UNSEEN else own)
+        own, other = vendors.get(vendor, vendors[OTHER]), vendors[OTHER]
+        stack = (own * other) ** 0.5 if level in UNSEEN else own
+        new = (width[of][metric] for of, known in (("model", model), ("source", source)) if not known)
+        found.append(np.sqrt(stack**2 + sum(x**2 for x in new)))
     return np.array(found)
+
+
+def factors(width: Mapping[str, Any], names: Sequence[str]) -> Floats:
+    """Product of the factors of the levels in ``names`` [metric]; a level without one has 1."""
+    if not width:
+        return np.ones(len(WIDTHS))
+    return np.array([np.prod([width["slice"][metric].get(name, 1.0) for name in names]) for metric in WIDTHS])
 
 
 def elasticities(width: Mapping[str, Any]) -> Floats:
@@ -58,12 +70,13 @@ def elasticities(width: Mapping[str, Any]) -> Floats:
     return np.array([width["elasticity"][metric] if width else float(metric != "power_w") for metric in WIDTHS])
 
 
-def beyond(width: Mapping[str, Any], batch: Floats, context: Floats) -> Floats | float:
-    """Factor for batches and contexts beyond the largest that were measured."""
+def beyond(width: Mapping[str, Any], batch: Floats, context: Floats) -> list[Floats | float]:
+    """Factor per metric for batches and contexts beyond the largest that were measured."""
     if not width:
-        return 1.0
-    out: Floats | float = 1.0
+        return [1.0] * len(WIDTHS)
+    logs: list[Floats | float] = [0.0] * len(WIDTHS)
     for name, value in (("batch", batch), ("context", context)):
-        seen, per_doubling = width["beyond"][name]["seen"], width["beyond"][name]["per_doubling"]
-        out = out * np.exp(per_doubling * np.maximum(np.log2(np.maximum(value, 1.0) / seen), 0.0))
-    return out
+        doublings = np.maximum(np.log2(np.maximum(value, 1.0) / width["beyond"][name]["seen"]), 0.0)
+        growth = width["beyond"][name]["per_doubling"]
+        logs = [log + growth[metric] * doublings for log, metric in zip(logs, WIDTHS, strict=True)]
+    return [np.exp(log) for log in logs]
