@@ -14,8 +14,8 @@ FILES = sorted((DATA / "models").glob("*.yaml"))
 LLAMA = (DATA / "models" / "llama-3.1-8b.yaml").read_text(encoding="utf-8")
 
 
-def test_there_are_75_models_and_each_file_is_named_after_its_slug() -> None:
-    assert len(model_ids()) == len(models()) == 75
+def test_there_are_83_models_and_each_file_is_named_after_its_slug() -> None:
+    assert len(model_ids()) == len(models()) == 83
     assert all(models()[file.stem].id == file.stem for file in FILES)
 
 
@@ -243,6 +243,13 @@ def test_in_maverick_every_second_layer_has_experts_and_every_global_layer_is_on
         ("phi-4", 14_659_507_200),
         ("deepseek-v2", 235_741_434_880),
         ("deepseek-v2-lite", 15_706_484_224),
+        ("falcon-180b", 179_522_565_120),
+        ("gpt-j-6b", 6_050_882_784),
+        ("yi-34b", 34_388_917_248),
+        ("codellama-34b", 33_743_970_304),
+        ("llama-65b", 65_285_660_672),
+        ("qwen1.5-7b", 7_721_324_544),
+        ("bloom-7b1", 7_069_016_064),
     ],
 )
 def test_shapes_count_to_the_published_number_of_parameters(name: str, exact: int) -> None:
@@ -259,6 +266,8 @@ def test_names_of_one_shape_are_one_model_and_of_another_shape_another() -> None
         "qwen3-vl-30b-a3b": "qwen3-coder-30b-a3b",
         "mistral-7b-v0.2": "mistral-7b",
         "kimi-k2-thinking": "kimi-k2.5",
+        "vicuna-13b": "llama-2-13b",
+        "qwq-32b": "qwen2.5-32b",
     }
     assert {name: load_model(name).id for name in same} == same
     assert load_model("llama-3-8b").context_length == 8192

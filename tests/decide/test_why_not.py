@@ -167,11 +167,11 @@ def test_a_target_met_too_unlikely_is_said_with_the_probability():
     assert itl is not None
     slo = [f"itl<{itl.value * 1.02}s"]
     out = why("llama-3.1-8b", "h100", **asked, slo=slo)
-    match = re.search(r"with a probability of (0\.\d\d) at best, 0\.8 asked", out.detail)
+    match = re.search(r"with a probability of (0\.\d{3}) at best, 0\.8 asked", out.detail)
     assert out.code == "target" and match is not None
     assert 0.5 < float(match[1]) < 0.8
-    assert qualifies("llama-3.1-8b", "h100", **asked, slo=slo, min_probability=float(match[1]) - 0.01)
-    assert not qualifies("llama-3.1-8b", "h100", **asked, slo=slo, min_probability=float(match[1]) + 0.01)
+    assert qualifies("llama-3.1-8b", "h100", **asked, slo=slo, min_probability=float(match[1]) - 0.001)
+    assert not qualifies("llama-3.1-8b", "h100", **asked, slo=slo, min_probability=float(match[1]) + 0.001)
 
 
 def test_an_engine_that_does_not_run_there():

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from inferatlas.evidence.intervals import (
     DRAWN,
     ENOUGH,
-    FACTORS,
     GROUPS,
     STEEPEST,
     STEP,
@@ -27,6 +26,7 @@ from inferatlas.predict.arrays import Floats
 from inferatlas.predict.performance.coefficients import ANSWERING
 from inferatlas.predict.performance.priors import Z80
 from inferatlas.predict.performance.widths import (
+    FACTORS,
     OTHER,
     UNCALIBRATED,
     UNSEEN,

@@ -91,4 +91,4 @@ def _missed(designs: Designs, mine: np.ndarray, targets: tuple[ServiceTarget, ..
     if words:
         return "; ".join(words)
     likely = float(probability(designs, targets)[mine].max())
-    return f"the targets are met together with a probability of {likely:.2f} at best, {least:g} asked"
+    return f"the targets are met together with a probability of {likely:.3f} at best, {least:g} asked"

@@ -24,7 +24,7 @@ from inferatlas.evidence.table import METRICS
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.performance.coefficients import ANSWERING
 from inferatlas.predict.performance.priors import Z80
-from inferatlas.predict.performance.widths import OTHER, UNCALIBRATED
+from inferatlas.predict.performance.widths import FACTORS, OTHER, UNCALIBRATED
 
 TARGET = 0.83  # inside; a little above 0.8 because the next table is never quite like the last
 SMALL = 0.01  # log: residuals below this are as good as none
@@ -37,7 +37,6 @@ WITHIN = ("nothing", "group", "accelerator")
 BEYOND = ("batch", "context")  # kinds that leave out what is large
 STEEPEST = 1.0  # growth per doubling, in logs
 DRAWN = 2.0  # groups that a factor of an accelerator, engine or model must outweigh
-FACTORS = 0.6, 2.0
 ROUNDS = 5
 SLICED = ("accelerator", "engine", "model")
 # Latency and throughput are one quantity seen from two sides, and what slows one machine's tokens slows them all.
@@ -209,17 +208,17 @@ def _factors(r: Residuals, half: Floats) -> dict[str, float]:
     """How much wider or narrower than its level each accelerator, engine and model needs to be; others are 1."""
     found: dict[str, float] = {}
     names = {kind: np.array([f"{kind}:{x}" for x in getattr(r, kind)]) for kind in SLICED}
-    scale = np.ones(len(r.size))
+    product = np.ones(len(r.size))
     for _ in range(ROUNDS):  # each in turn, beside the others as they are
         for of in names.values():
             for name in np.unique(of):
                 mine = of == name
-                others = scale[mine] / found.get(str(name), 1.0)
-                need = _quantile(r.size[mine] / (half[mine] * others), r.group[mine])
+                others = product[mine] / found.get(str(name), 1.0)
+                need = _quantile(r.size[mine] / (half[mine] * np.clip(others, *FACTORS)), r.group[mine])
                 groups = len(np.unique(r.group[mine]))
                 drawn = np.log(max(need, SMALL)) * groups / (groups + DRAWN)
                 found[str(name)] = float(np.exp(np.clip(drawn, *np.log(FACTORS))))
-                scale[mine] = others * found[str(name)]
+                product[mine] = others * found[str(name)]
     return found
 
 

@@ -11,6 +11,7 @@ from inferatlas.predict.performance.platform import platform_table
 from inferatlas.predict.performance.points import OFFLINE, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.widths import (
+    FACTORS,
     LOADS,
     UNCALIBRATED,
     beyond,
@@ -78,8 +79,9 @@ def test_a_model_and_a_source_that_were_not_measured_add_in_squares():
 
 
 def test_factors_multiply_and_levels_without_one_change_nothing():
-    assert factors(WIDTH, ["engine:slow", "model:odd", "accelerator:any"]) == pytest.approx([3.0] * 5)
+    assert factors(WIDTH, ["engine:slow", "accelerator:any"]) == pytest.approx([1.5] * 5)
     assert factors(WIDTH, ["engine:any"]) == pytest.approx([1.0] * 5)
+    assert factors(WIDTH, ["engine:slow", "model:odd"]) == pytest.approx([FACTORS[1]] * 5)  # 3 is too much
 
 
 def test_beyond_grows_only_past_what_was_seen():
@@ -133,7 +135,7 @@ def test_the_shipped_widths_are_wider_the_further_the_evidence():
         assert all(0 <= growth <= 1 for growth in width["beyond"][name]["per_doubling"].values())
     for metric in WIDTHS:
         assert width["source"][metric] >= 0 and width["model"][metric] >= 0
-        assert all(0.6 <= factor <= 2.0 for factor in width["slice"][metric].values())
+        assert all(FACTORS[0] <= factor <= FACTORS[1] for factor in width["slice"][metric].values())
         assert width["vendor"][metric]["other"] == max(width["vendor"][metric].values())
 
 

@@ -19,6 +19,7 @@ from inferatlas.predict.performance.calibrated import WIDTHS
 
 UNSEEN = ("class+engine", "class", "prior")  # levels of accelerators that were never measured
 LOADS = ("closed", "open", "static")
+FACTORS = 0.6, 2.0  # what is known of an accelerator, an engine and a model may narrow or widen an interval by this
 OTHER = "other"  # vendors without a surplus of their own
 UNCALIBRATED = 1.5  # without any calibration the ranges of the priors are all there is: half as wide again
 
@@ -59,10 +60,11 @@ def surplus(width: Mapping[str, Any], vendor: str, level: str, *, model: bool = 
 
 
 def factors(width: Mapping[str, Any], names: Sequence[str]) -> Floats:
-    """Product of the factors of the levels in ``names`` [metric]; a level without one has 1."""
+    """Product of the factors of the levels in ``names`` [metric] within `FACTORS`; a level without one has 1."""
     if not width:
         return np.ones(len(WIDTHS))
-    return np.array([np.prod([width["slice"][metric].get(name, 1.0) for name in names]) for metric in WIDTHS])
+    found = [np.prod([width["slice"][metric].get(name, 1.0) for name in names]) for metric in WIDTHS]
+    return np.clip(found, *FACTORS)
 
 
 def elasticities(width: Mapping[str, Any]) -> Floats:
