@@ -61,8 +61,8 @@ def _lossless(device: Device, precision: Precision | None = None, **settings: An
     one = dict.fromkeys(
         (
             "compute_efficiency", "memory_efficiency", "cache_efficiency", "expert_efficiency", "grouped_efficiency",
-            "attention_efficiency", "imbalance", "interference", "accepted", "network_scale", "network_byte_scale",
-            "memory_fraction",
+            "attention_efficiency", "imbalance", "interference", "accepted", "room", "network_scale",
+            "network_byte_scale", "memory_fraction",
         ), 1.0
     )  # fmt: skip
     coefficients = replace(platform.coefficients, **zero, **one)

@@ -20,7 +20,7 @@ GROUP = ("accelerator", "engine", "model")
 PEAK = dict.fromkeys(
     ("compute_efficiency", "memory_efficiency", "attention_efficiency", "cache_efficiency", "expert_efficiency",
      "grouped_efficiency",
-     "interference", "network_byte_scale", "accepted"), 1.0,
+     "interference", "network_byte_scale", "accepted", "room"), 1.0,
 ) | dict.fromkeys(
     ("kernel_s", "prefill_kernel_s", "layer_s", "routing_s", "sequence_s", "step_s", "request_s", "prompt_token_s",
      "grouping", "straggling", "network_scale"), 0.0,

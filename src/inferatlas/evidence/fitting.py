@@ -34,7 +34,7 @@ COEFFICIENTS = {
     "compute_efficiency": 1.0, "memory_efficiency": 1.0, "attention_efficiency": 0.7, "cache_efficiency": 1.0,
     "expert_efficiency": 1.5, "grouped_efficiency": 1.5, "imbalance": 2.0, "kernel_s": 1.0, "prefill_kernel_s": 1.5,
     "routing_s": 2.0, "layer_s": 1.0, "sequence_s": 3.0, "step_s": 2.0, "request_s": 3.0, "prompt_token_s": 2.0,
-    "interference": 0.5, "grouping": 1.5, "straggling": 3.0, "accepted": 0.01, "network_scale": 1.0,
+    "interference": 0.5, "grouping": 1.5, "straggling": 3.0, "accepted": 0.01, "room": 0.3, "network_scale": 1.0,
     "network_byte_scale": 1.0,
 }  # fmt: skip
 OTHER_CLASS = 0.5  # classes other than GPUs start from priors that are off by up to a factor of three

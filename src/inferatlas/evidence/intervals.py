@@ -36,7 +36,7 @@ GROUPS = 5  # groups that a vendor needs for a surplus of its own
 WITHIN = ("nothing", "group", "accelerator")
 BEYOND = ("batch", "context")  # kinds that leave out what is large
 STEEPEST = 1.0  # growth per doubling, in logs
-DRAWN = 2.0  # groups that a factor of an accelerator, engine or model must outweigh
+DRAWN = 1.0  # groups that a factor of an accelerator, engine or model must outweigh
 ROUNDS = 5
 SLICED = ("accelerator", "engine", "model")
 # Latency and throughput are one quantity seen from two sides, and what slows one machine's tokens slows them all.

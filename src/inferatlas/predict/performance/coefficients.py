@@ -31,8 +31,8 @@ LOGIT = (
 )
 LOG = (
     "imbalance", "kernel_s", "prefill_kernel_s", "layer_s", "routing_s", "sequence_s", "step_s", "request_s",
-    "prompt_token_s", "interference", "grouping", "straggling", "accepted", "network_scale", "network_byte_scale",
-    "power_floor", "power_memory", "power_compute",
+    "prompt_token_s", "interference", "grouping", "straggling", "accepted", "room", "network_scale",
+    "network_byte_scale", "power_floor", "power_memory", "power_compute",
 )  # fmt: skip
 TUNED = LOGIT + LOG
 PRESENT = "2025"  # the generation of serving engines that is asked about unless a measurement says otherwise
@@ -144,6 +144,7 @@ class Coefficients:
     power_floor: float
     power_memory: float
     power_compute: float
+    room: float
     memory_fraction: float
     reserve_bytes: float
     sigma_compute: float

@@ -160,6 +160,7 @@ class PlatformTable:
     network_scale: Floats
     network_byte_scale: Floats
     capacity: Floats
+    room: Floats
     fraction: Floats
     of_free: Floats
     reserve: Floats
@@ -272,6 +273,7 @@ def platform_table(
         network_scale=c("network_scale"),
         network_byte_scale=c("network_byte_scale"),
         capacity=column(lambda p: p.device.memory.bytes) / dies,
+        room=c("room"),
         fraction=c("memory_fraction"),
         of_free=column(lambda p: float(p.engine.of_free)),
         reserve=c("reserve_bytes"),

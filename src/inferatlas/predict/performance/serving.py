@@ -67,6 +67,7 @@ class Question:
         tokens, replicas = points.input_tokens.astype(kind), points.dp.astype(kind)
         # a fraction where the last chunk is short: a jump at whole chunks would make longer prompts faster
         chunks = np.maximum(tokens / row.step_tokens, 1.0) if not resident else np.ones_like(tokens)
+        held = budget.sequences * np.minimum(row.room, 1.0)  # in flight, of those that memory has room for
         return Question(
             concurrency=points.concurrency.astype(kind) / replicas,
             rate=points.request_rate.astype(kind) / replicas,
@@ -76,8 +77,8 @@ class Question:
             fill=tokens / row.step_tokens if not resident else np.zeros_like(tokens),
             context=tokens + 0.5 * points.output_tokens.astype(kind),
             stages=np.ones_like(tokens) if resident else shard.stages_f,
-            slots=np.maximum(np.minimum(budget.sequences, row.max_sequences), 1.0),
-            memory_slots=np.maximum(budget.sequences, 1.0),
+            slots=np.maximum(np.minimum(held, row.max_sequences), 1.0),
+            memory_slots=np.maximum(held, 1.0),
             compiled=row.compiled > 0,
             request_s=row.request_s + tokens * row.prompt_token_s,
             prompts=np.maximum(row.step_tokens / tokens, 1.0) if not resident else np.full_like(tokens, np.inf),
