@@ -21,6 +21,7 @@ from inferatlas.evidence.calibration import (
     entry_key,
     fingerprint,
     level_names,
+    version_of,
 )
 from inferatlas.evidence.fitting import COEFFICIENTS, POWER
 from inferatlas.evidence.leaving_out import scored
@@ -147,11 +148,13 @@ def test_the_files_are_the_same_however_often_they_are_written(done: Calibrated,
     assert json.loads((folder / ROWS).read_text()) == done.rows
 
 
-def test_the_version_names_the_rows(half: pl.DataFrame, one_round: None):
+def test_the_version_names_rows_and_what_was_learned(half: pl.DataFrame, one_round: None):
     changed = half.with_columns(pl.col("itl_s") * 1.0001)
     one, again, other = (calibrate(rows, date="2026-01-02") for rows in (half, half, changed))
     assert again.document == one.document
     assert other.document["version"] != one.document["version"]
+    wider = one.document | {"width": one.document["width"] | {"source": {}}}
+    assert version_of(wider, one.rows) != version_of(one.document, one.rows) == one.document["version"]
 
 
 def test_what_was_fitted_is_nearer_than_what_was_left_out_and_both_beat_the_priors(

@@ -111,7 +111,6 @@ def calibrate(frame: pl.DataFrame, *, date: str, progress: Callable[[int], None]
         rows[row] = f"{rows[row]} {mark}" if row in rows else mark  # nothing keeps tables from repeating an id
     document = {
         "format": FORMAT,
-        "version": f"{date}/{hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:8]}",
         "date": date,
         "rows": asked.frame.height,
         "figures": len(seen.row) + len(watts.row),
@@ -120,7 +119,14 @@ def calibrate(frame: pl.DataFrame, *, date: str, progress: Callable[[int], None]
         "effects": _effects(fits),
         "width": _rounded(intervals.widths(residuals(asked, left), batch_seen=batch_seen, context_seen=context_seen)),
     }
+    document["version"] = version_of(document, rows)
     return Calibrated(document, _companion(asked, left), rows, _scores(asked, left), asked.skipped)
+
+
+def version_of(document: dict[str, Any], rows: dict[str, str]) -> str:
+    """Date and eight digits of what was learned and from which rows: other coefficients have another version."""
+    learned = json.dumps([rows, document["effects"], document["width"]], sort_keys=True)
+    return f"{document['date']}/{hashlib.sha256(learned.encode()).hexdigest()[:8]}"
 
 
 def _scores(asked: Questions, left: Sequence[Left]) -> list[dict[str, Any]]:

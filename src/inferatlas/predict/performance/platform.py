@@ -220,8 +220,6 @@ def platform_table(
     ``tuned``: coefficients that replace those of the platforms, one value per platform; ``closest`` replaces
     theirs in the widths of intervals.
     """
-    learned = [p.calibration.width for p in platforms]
-    closest = [p.coefficients.closest for p in platforms] if closest is None else closest
 
     def column(value) -> Floats:
         return np.array([np.nan if (v := value(p)) is None else v for p in platforms], dtype=np.float64)
@@ -273,7 +271,7 @@ def platform_table(
         network_scale=c("network_scale"),
         network_byte_scale=c("network_byte_scale"),
         capacity=column(lambda p: p.device.memory.bytes) / dies,
-        room=c("room"),
+        room=np.minimum(c("room"), 1.0),  # memory holds no more than fits
         fraction=c("memory_fraction"),
         of_free=column(lambda p: float(p.engine.of_free)),
         reserve=c("reserve_bytes"),
@@ -294,20 +292,23 @@ def platform_table(
         power_compute=c("power_compute"),
         resident=np.array([p.device.style in ("static_pipeline", "wafer") for p in platforms], dtype=bool),
         wafer=np.array([p.device.style == "wafer" for p in platforms], dtype=bool),
-        width=np.array([width_table(w, near.level, is_moe=is_moe) for w, near in zip(learned, closest, strict=True)])
-        .reshape(-1, len(LOADS), len(WIDTHS))
-        .swapaxes(0, 1),
-        elasticity=elasticities(learned[0] if learned else {}),
-        surplus=np.array(
-            [
-                surplus(w, p.device.vendor, near.level, model=near.model, source=near.source)
-                for w, p, near in zip(learned, platforms, closest, strict=True)
-            ]
-        ).reshape(-1, len(WIDTHS)),
-        factor=np.array([factors(w, p.coefficients.names) for w, p in zip(learned, platforms, strict=True)]).reshape(
-            -1, len(WIDTHS)
-        ),
+        **_intervals(platforms, closest, is_moe=is_moe),
     )
+
+
+def _intervals(platforms: Sequence[Platform], closest: Sequence[Closest] | None, *, is_moe: bool) -> dict[str, Floats]:
+    """What intervals need of the platforms, in the columns of `PlatformTable`; see `widths`."""
+    near = [p.coefficients.closest for p in platforms] if closest is None else closest
+    asked = [(p.calibration.width, p, at) for p, at in zip(platforms, near, strict=True)]
+    width = np.array([width_table(learned, at.level, is_moe=is_moe) for learned, _, at in asked])
+    extra = [surplus(learned, p.device.vendor, at.level, model=at.model, source=at.source) for learned, p, at in asked]
+    factor = [factors(learned, p.coefficients.names) for learned, p, _ in asked]
+    return {
+        "width": width.reshape(-1, len(LOADS), len(WIDTHS)).swapaxes(0, 1),
+        "elasticity": elasticities(asked[0][0] if asked else {}),
+        "surplus": np.array(extra).reshape(-1, len(WIDTHS)),
+        "factor": np.array(factor).reshape(-1, len(WIDTHS)),
+    }
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ class Question:
         tokens, replicas = points.input_tokens.astype(kind), points.dp.astype(kind)
         # a fraction where the last chunk is short: a jump at whole chunks would make longer prompts faster
         chunks = np.maximum(tokens / row.step_tokens, 1.0) if not resident else np.ones_like(tokens)
-        held = budget.sequences * np.minimum(row.room, 1.0)  # in flight, of those that memory has room for
+        held = budget.sequences * row.room  # in flight, of those that memory has room for
         return Question(
             concurrency=points.concurrency.astype(kind) / replicas,
             rate=points.request_rate.astype(kind) / replicas,
