@@ -40,7 +40,7 @@ def _device(
     fields: dict[str, Any] = {
         "id": "synthetic", "name": "synthetic", "vendor": "none", "style": "kernel", "topology": "switch",
         "architectural_class": "gpu", "engine_devices": 1, "peaks": {"bf16": peak}, "memory": tier, "tiers": (tier,),
-        "link_bytes_per_s": link, "scale_out_bytes_per_s": None, "domain": 64, "node": 8,
+        "link_bytes_per_s": link, "scale_out_bytes_per_s": None, "offload": None, "domain": 64, "node": 8,
         "power": Power(700.0, 70.0, "chip or module", "power.tdp"), "max_batch": None, "compiled_batches": False,
         "support": {"vllm": "official"}, "sdk": None,
     }  # fmt: skip

@@ -1,7 +1,7 @@
 """Colours are told apart by everyone on both pages, and belong to an accelerator whatever else is shown."""
 
 import re
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from inferatlas.catalogue.accelerators import accelerator_ids
 from inferatlas.show.charts import style
+from inferatlas.show.charts.fitness import HUE, THICKEST, THINNEST
 from inferatlas.show.charts.intervals import Estimate, latency, ranked
+from inferatlas.show.charts.shares import REST, ink_on
 from inferatlas.show.charts.style import PALETTE, Axis, colour, shape, span, to_svg
+from inferatlas.show.html import GRADES
 from inferatlas.show.report import TEMPLATES
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB
@@ -152,3 +155,39 @@ def test_a_picture_is_named_and_follows_the_theme():
 
 def test_style_sheet_is_where_the_package_says():
     assert Path(TEMPLATES, "report.css").is_file()
+
+
+def themes(name: str, sheet: str) -> list[str]:
+    """A colour of a style sheet, light and dark."""
+    tones = re.findall(rf"--{name}: (#[0-9a-f]{{6}})", (TEMPLATES / sheet).read_text(encoding="utf-8"))
+    assert len(tones) == 2
+    return tones
+
+
+def test_words_of_grades_are_readable_and_better_ones_stand_out_more():
+    inks, fills = themes("ink", "report.css"), [themes(word.replace(" ", "-"), "page.css") for word in GRADES]
+    for paper, ink, tones in zip(papers(), inks, zip(*fills, strict=True), strict=True):
+        assert min(contrast(ink, tone) for tone in tones) >= 4.5
+        far = [contrast(tone, paper) for tone in tones]
+        assert far == sorted(far, reverse=True) and min(a / b for a, b in pairwise(far)) > 1.05
+
+
+def over(fill: str, opacity: float, paper: str) -> str:
+    """What a thin fill looks like over the page."""
+    one, other = (np.array([int(text[i : i + 2], 16) for i in (1, 3, 5)]) for text in (fill, paper))
+    return "#" + "".join(f"{round(c):02x}" for c in opacity * one + (1 - opacity) * other)
+
+
+def test_scores_are_readable_on_every_fill_and_better_ones_stand_out_more():
+    for paper, ink in zip(papers(), themes("ink", "report.css"), strict=True):
+        tones = [over(HUE, opacity, paper) for opacity in np.linspace(THINNEST, THICKEST, 20)]
+        assert min(contrast(ink, tone) for tone in tones) >= 4.5
+        light = [lab(linear(tone))[0] for tone in tones]
+        steps = np.abs(np.diff(light))
+        assert min(steps) > 0.5 and max(steps) < 1.6 * min(steps)  # even to the eye
+        assert sorted(light) in (light, light[::-1])
+
+
+@pytest.mark.parametrize("fill", [*PALETTE, REST])
+def test_words_on_parts_of_a_bar_are_readable(fill: str):
+    assert contrast(ink_on(fill), fill) >= 4.5

@@ -14,6 +14,8 @@ Pp = Annotated[int | None, integer("Pipeline parallelism.", DEPLOYMENT, "--pp", 
 Ep = Annotated[int | None, integer("Expert parallelism.", DEPLOYMENT, "--ep")]
 Dp = Annotated[int | None, integer("Replicas.", DEPLOYMENT, "--dp", "--data-parallel-size")]
 
+Cp = Annotated[int | None, integer("Shards of each context.", DEPLOYMENT, "--cp", "--context-parallel-size")]
+
 
 def predict(
     *,
@@ -24,6 +26,8 @@ def predict(
     pp: Pp = None,
     ep: Ep = None,
     dp: Dp = None,
+    cp: Cp = None,
+    offload: Annotated[float, flag("Share of the weights that stream in from slower memory.", DEPLOYMENT)] = 0.0,
     engine: flags.Engine = None,
     weights: Annotated[str | None, flag("Format of the weights.", DEPLOYMENT)] = None,
     activations: Annotated[str | None, flag("Format of the activations.", DEPLOYMENT)] = None,
@@ -50,6 +54,8 @@ def predict(
         pp=pp,
         ep=ep,
         dp=dp,
+        cp=cp,
+        offload=offload,
         engine=engine,
         weights=weights,
         activations=activations,

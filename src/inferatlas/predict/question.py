@@ -23,16 +23,25 @@ from inferatlas.predict.performance.predictor import memory_budget, predict
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.tails import percentile_of
 from inferatlas.predict.platforms import bind
-from inferatlas.predict.replicas import MOST_ACCELERATORS, Layout, choose_layout, least_count, points_of
+from inferatlas.predict.replicas import (
+    MOST_ACCELERATORS,
+    Layout,
+    choose_layout,
+    label_of,
+    layout_notes,
+    least_count,
+    points_of,
+)
 from inferatlas.workload import Workload, make_workload
 
 
 def ask(
     model: str, accelerator: str, *, count: int | None = None, tp: int | None = None, pp: int | None = None,
-    ep: int | None = None, dp: int | None = None, engine: str | None = None, weights: str | None = None,
-    activations: str | None = None, kv_cache: str | None = None, workload: str | None = None,
-    isl: int | None = None, osl: int | None = None, concurrency: int | None = None,
-    request_rate: float | None = None, price: float | None = None, region: str = "USA", site: str = "AWS",
+    ep: int | None = None, dp: int | None = None, cp: int | None = None, offload: float = 0.0,
+    engine: str | None = None, weights: str | None = None, activations: str | None = None,
+    kv_cache: str | None = None, workload: str | None = None, isl: int | None = None, osl: int | None = None,
+    concurrency: int | None = None, request_rate: float | None = None, price: float | None = None,
+    region: str = "USA", site: str = "AWS",
     utilisation: float = 1.0,
 ) -> Answer:  # fmt: skip
     """Predict latency, throughput, power, cost and carbon of one deployment.
@@ -42,6 +51,7 @@ def ask(
     model, accelerator : catalogue names, or paths (YAML of an accelerator or a cluster; ``config.json`` of a model).
     count : accelerators in all; without it the smallest number that the layout needs.
     tp, pp, ep, dp : layout; what is not given is chosen and named in ``fallbacks``.
+    cp, offload : shards of each sequence's context; share of the weights that stream in from slower memory.
     engine, weights, activations, kv_cache : names; defaults are documented in `platforms.bind`.
     workload, isl, osl, concurrency, request_rate : traffic, see `workload.make_workload`.
     price : USD per accelerator-hour. region, site : rows of the grid and PUE tables.
@@ -64,12 +74,13 @@ def ask(
     known = load_accelerator(accelerator)
     platform = bind(known, engine, weights, activations, kv_cache, model=config.id)
     table = platform_table([platform], is_moe=bool(ops.experts))
-    layout, notes = choose_layout(ops, table, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp)
+    layout, notes = choose_layout(ops, table, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, offload=offload)
     if known.cluster is not None and layout.count > known.cluster.count:
         raise _beyond(known.cluster, layout, count is None and tp is None and pp is None and dp is None)
     points = points_of(load, [layout])
     predictions = predict(ops, table, points)
     part = platform.device
+    notes = [*notes, *layout_notes(platform, layout)]
     money = economics(
         part.id, part.architectural_class, part.node, price=price, region=region, site=site,
         utilisation=utilisation, cluster=known.cluster,
@@ -142,7 +153,7 @@ def _answer(
     if not fits:
         why = reason_of(int(predictions.reason[0]), ops, table, load, count=layout.count)
         return Answer(
-            inputs, False, why, {}, None, None, held, [], platform.label, [*platform.notes, *notes],
+            inputs, False, why, {}, None, None, held, [], label_of(platform, layout), [*platform.notes, *notes],
             evidence=evidence_of(platform),
         )  # fmt: skip
     per_request = load.total_tokens / load.output_tokens
@@ -169,7 +180,7 @@ def _answer(
         float(predictions.batch[0]),
         held,
         [asdict(spent) | {"seconds": spent.seconds} for spent in breakdown(ops, table, points, predictions)],
-        platform.label,
+        label_of(platform, layout),
         [*platform.notes, *notes],
         percentiles,
         evidence_of(platform),

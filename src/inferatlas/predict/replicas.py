@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from inferatlas.errors import BadInput
 from inferatlas.predict.hardware.device import Device
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.mapping import layouts
-from inferatlas.predict.performance.platform import PlatformTable
+from inferatlas.predict.mapping.layouts import is_resident
+from inferatlas.predict.performance.platform import Platform, PlatformTable
 from inferatlas.predict.performance.points import Points, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.workload import Workload
@@ -21,16 +22,43 @@ MOST_ACCELERATORS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """tp x pp accelerators per replica, dp replicas, experts over ep ranks."""
+    """tp x pp x cp accelerators per replica, dp replicas, experts over ep ranks, a share of the weights offloaded."""
 
     tp: int
     pp: int
     ep: int
     dp: int
+    cp: int = 1
+    offload: float = 0.0
 
     @property
     def count(self) -> int:
-        return self.tp * self.pp * self.dp
+        return self.tp * self.pp * self.dp * self.cp
+
+
+def label_of(platform: Platform, layout: Layout) -> str:
+    """``predicted`` or ``extrapolated``: no calibration has seen shards of the context or offloaded weights."""
+    return "extrapolated" if layout.cp > 1 or layout.offload > 0 else platform.label
+
+
+def layout_notes(platform: Platform, layout: Layout) -> list[str]:
+    """What an answer for this layout assumes beside what the platform's own notes say."""
+    part, notes = platform.device, []
+    stages = layout.tp * layout.pp * layout.cp * part.engine_devices
+    if layout.pp > 1 and stages > platform.network.domain and not part.scale_out_bytes_per_s and not is_resident(part):
+        rate = platform.network.default_scale_out / 1e9
+        notes.append(
+            f"{part.id} publishes no scale-out bandwidth: {rate:g} GB/s assumed for hops between nodes (3 to 50 GB/s)"
+        )
+    if layout.cp > 1 or layout.offload > 0:
+        notes.append("no measurement with shards of the context or offloaded weights is known: the interval is a prior")
+    if layout.offload > 0 and part.offload is not None:
+        rate = (part.offload.bytes_per_s or 0.0) / 1e9
+        notes.append(
+            f"{layout.offload:.0%} of the weights stream from {part.offload.name} memory at up to {rate:g} GB/s per "
+            "device, prefetched a layer ahead; that memory is taken to be large enough"
+        )
+    return notes
 
 
 def points_of(load: Workload, chosen: list[Layout], platform: int = 0) -> Points:
@@ -41,6 +69,8 @@ def points_of(load: Workload, chosen: list[Layout], platform: int = 0) -> Points
         pp=[x.pp for x in chosen],
         ep=[x.ep for x in chosen],
         dp=[x.dp for x in chosen],
+        cp=[x.cp for x in chosen],
+        offload=[x.offload for x in chosen],
         concurrency=np.nan if load.concurrency is None else load.concurrency,
         request_rate=np.nan if load.request_rate is None else load.request_rate,
         input_tokens=load.input_tokens,
@@ -52,7 +82,7 @@ def points_of(load: Workload, chosen: list[Layout], platform: int = 0) -> Points
 
 def choose_layout(
     ops: Operators, table: PlatformTable, load: Workload, *, count: int | None, tp: int | None, pp: int | None,
-    ep: int | None, dp: int | None,
+    ep: int | None, dp: int | None, cp: int | None = None, offload: float = 0.0,
 ) -> tuple[Layout, list[str]]:  # fmt: skip
     """Fill in what the user left open: the smallest replica that fits, then replicas up to ``count``.
 
@@ -60,21 +90,25 @@ def choose_layout(
 
     Raises
     ------
-    BadInput : a number that is not whole, below 1 or above 1,024, or tp*pp*dp that is not ``count``.
+    BadInput : a number that is not whole, below 1 or above 1,024, or tp*pp*dp*cp that is not ``count``; a share of
+    weights to offload outside 0 to 1.
     """
-    given = {"tp": tp, "pp": pp, "ep": ep, "dp": dp}
+    given = {"tp": tp, "pp": pp, "ep": ep, "dp": dp, "cp": cp}
     _check_counts(count, given)
+    if not 0.0 <= offload <= 1.0:
+        raise BadInput(f"{offload!r} is not a share of the weights", field="offload", allowed="0 to 1")
+    shards = cp or 1
     if tp is not None and pp is not None:
-        return Layout(tp, pp, ep or 1, dp or (count // (tp * pp) if count else 1)), []
-    rows = _replicas(ops, table.platforms[0].device, count, given)
+        return Layout(tp, pp, ep or 1, dp or (count // (tp * pp * shards) if count else 1), shards, offload), []
+    rows = [replace(row, offload=offload) for row in _replicas(ops, table.platforms[0].device, count, given)]
     if not rows:  # nothing legal: let the prediction say why
-        rest = count // math.prod(value or 1 for value in (tp, pp, dp)) if count else 1
+        rest = count // math.prod(value or 1 for value in (tp, pp, dp, cp)) if count else 1
         one = {"dp": dp or rest} if dp is None else {"pp": rest} if pp is None else {"tp": rest}
-        return replace(Layout(tp or 1, pp or 1, ep or 1, dp or 1), **one), []
+        return replace(Layout(tp or 1, pp or 1, ep or 1, dp or 1, shards, offload), **one), []
     # on-chip memory is so scarce that chips follow from the requests in flight, not from one of them
     flying = load.concurrency or 1 if table.resident[0] else 1
     light = replace(load, concurrency=flying, request_rate=None)
-    batch = np.nan_to_num(predict(ops, table, points_of(light, rows), checked=True).batch)
+    batch = np.nan_to_num(predict(ops, table, points_of(light, rows), checked=shards == 1 and not offload).batch)
     wanted = min(flying, int(table.max_sequences[0]), ops.layers, batch.max())
     fits = [row for row, held in zip(rows, batch, strict=True) if held > 0 and held >= wanted]
     filled = [row for row in fits if count is None or count // row.count <= (load.concurrency or count)]
@@ -86,7 +120,8 @@ def choose_layout(
             field="dp",
             allowed=f"{MOST_ACCELERATORS} accelerators in all",
         )
-    words = ", ".join(f"{name} {value}" for name, value in asdict(chosen).items() if given[name] is None)
+    left = [name for name in ("tp", "pp", "ep", "dp") if given[name] is None]
+    words = ", ".join(f"{name} {getattr(chosen, name)}" for name in left)
     return chosen, [f"layout not given in full: {words} chosen, the smallest replica that fits"]
 
 
@@ -100,8 +135,8 @@ def _check_counts(count: int | None, given: dict[str, int | None]) -> None:
         raise BadInput(
             f"{' x '.join(parts)} is {product} accelerators", field="count", allowed=f"1 to {MOST_ACCELERATORS}"
         )
-    if count is not None and len(parts) == 3 and product != count:
-        raise BadInput(f"tp x pp x dp is {product}, not {count}", field="count", allowed=str(product))
+    if count is not None and {"tp", "pp", "dp"} <= set(parts) and product != count:
+        raise BadInput(f"{' x '.join(parts)} is {product}, not {count}", field="count", allowed=str(product))
     if count is not None and count % product:
         words = " x ".join(parts)
         raise BadInput(
@@ -116,11 +151,12 @@ def _replicas(ops: Operators, part: Device, count: int | None, given: dict[str, 
 
     Stages that do not divide the layers are there where ``pp`` or ``count`` asks for them.
     """
+    shards = given["cp"] or 1
     wanted = {"tp": given["tp"], "pp": given["pp"], "ep": given["ep"] or 1}
     uneven = count is not None or given["pp"] is not None
     rows = [
-        row
-        for row in _single_replicas(ops, part, count or MOST_ACCELERATORS, uneven=uneven)
+        replace(row, cp=shards)
+        for row in _single_replicas(ops, part, (count or MOST_ACCELERATORS) // shards, uneven=uneven)
         if all(value in (None, getattr(row, name)) for name, value in wanted.items())
     ]
     if count is not None:
@@ -131,7 +167,7 @@ def _replicas(ops: Operators, part: Device, count: int | None, given: dict[str, 
 
 def _single_replicas(ops: Operators, part: Device, most: int, *, uneven: bool) -> list[Layout]:
     """Legal layouts of one replica; ``uneven``: with every number of pipeline stages, as engines allow."""
-    if layouts.is_resident(part):
+    if is_resident(part):
         return [Layout(1, chips, 1, 1) for chips in range(1, most + 1)]
     found = layouts.enumerate_layouts(ops, part, most, every_count=False)
     one = found.dp == 1

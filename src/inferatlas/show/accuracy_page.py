@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from inferatlas import __version__
 from inferatlas.errors import BadInput
 from inferatlas.evidence.baselines import ONE_EFFICIENCY, ROOFLINE
 from inferatlas.evidence.scoreboard import DEFINITIONS
 from inferatlas.show import accuracy_pictures as pictures
 from inferatlas.show.accuracy import IN_SAMPLE, Accuracy, Scores, counts, headline
+from inferatlas.show.html import Section, html_page
 from inferatlas.show.numbers import NONE, figure, percent, quantity
 from inferatlas.show.page import Block, Column, Items, Paragraph, Table
 from inferatlas.show.scores import bias_words, share, skipped_items
 
+TITLE = "How accurate are the predictions?"
+BARS = (
+    "Bars and numbers: median error with the group left out. The mark is where one efficiency for every machine "
+    "stands. Errors beyond 100 % are drawn at 100. The slices with most figures are drawn; the table holds all."
+)
 LEVELS = (
     "Intervals are to hold 80 % of the measurements. The level says what the coefficients rest on: the fewer "
     "measured points stand behind a question, the wider its interval has to be."
@@ -32,17 +35,6 @@ OTHERS = (
     "As published by their authors (claimed), as a user reported them, or as this project found when it ran the tool "
     "on its own test set (run). No two rows were measured on the same points, so they are no ranking."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One part of the page: what it shows, a chart that HTML draws, and blocks of text and tables."""
-
-    key: str
-    title: str
-    blocks: Sequence[Block]
-    chart: Callable[[], Any] | None = None
-    description: str = ""
 
 
 def sections(scores: Accuracy) -> list[Section]:
@@ -62,7 +54,7 @@ def sections(scores: Accuracy) -> list[Section]:
         parts.append(
             Section(
                 f"by-{family}", f"By {words}", [_score_table(rows)], _family_chart(scores, family),
-                f"Bars of the median error by {words}, one panel a metric.",
+                f"Bars of the median error by {words}, one panel a metric.", BARS,
             )
         )  # fmt: skip
     parts += [
@@ -152,7 +144,7 @@ def markdown(scores: Accuracy, command: str) -> str:
     """The page as Markdown, without charts."""
     from inferatlas.show.tables import to_markdown
 
-    parts = ["# How accurate are the predictions?\n", f"{headline(scores)} {counts(scores)}.\n"]
+    parts = [f"# {TITLE}\n", f"{headline(scores)} {counts(scores)}.\n"]
     for part in sections(scores):
         shown = [block for block in part.blocks if part.key != "agreement"]
         if shown:
@@ -163,30 +155,7 @@ def markdown(scores: Accuracy, command: str) -> str:
 
 def html(scores: Accuracy, command: str) -> str:
     """The page as HTML with its charts inside; it loads nothing."""
-    import jinja2
-    from markupsafe import Markup
-
-    from inferatlas.show.charts.style import to_svg
-    from inferatlas.show.report import TEMPLATES, address
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["address"] = address
-    environment.tests["table"] = lambda block: isinstance(block, Table)
-    environment.tests["items"] = lambda block: isinstance(block, Items)
-    # Vega writes the texts of a chart escaped, so its SVG may enter the page as it is (tests/show/test_report.py)
-    drawn = [(part, _drawn(part, lambda chart, text: Markup(to_svg(chart, text)))) for part in sections(scores)]
-    return environment.get_template("accuracy.html.j2").render(
-        headline=headline(scores), counts=counts(scores), parts=drawn, command=command, version=__version__,
-        date=datetime.now(UTC).date().isoformat(),
-    )  # fmt: skip
-
-
-def _drawn(part: Section, draw: Callable[[Any, str], str]) -> str | None:
-    chart = part.chart() if part.chart else None
-    return None if chart is None else draw(chart, part.description)
+    return html_page(TITLE, headline(scores), sections(scores), command, lead=f"{counts(scores)}.")
 
 
 def write_accuracy(scores: Accuracy, path: Path, *, command: str) -> Path:

@@ -17,15 +17,18 @@ INTERVALS = (
 )
 
 
-def layout_words(layout: Mapping[str, int]) -> str:
-    """A layout in short: ``tp8 pp2``; parallelism of one is left out.
+def layout_words(layout: Mapping[str, float]) -> str:
+    """A layout in short: ``tp8 pp2``; parallelism of one is left out, and a share of offloaded weights is named.
 
     Examples
     --------
     >>> layout_words({"tp": 8, "pp": 1, "ep": 1, "dp": 2}), layout_words({"tp": 1, "pp": 1, "ep": 1, "dp": 1})
     ('tp8 dp2', 'tp1')
     """
-    return " ".join(f"{name}{n}" for name, n in layout.items() if n > 1) or f"tp{layout.get('tp', 1)}"
+    words = [f"{name}{n}" for name, n in layout.items() if n > 1]
+    if layout.get("offload"):
+        words.append(f"offload {layout['offload']:.0%}")
+    return " ".join(words) or f"tp{layout.get('tp', 1)}"
 
 
 def memory_bar(memory: Mapping[str, float], title: str) -> Bar:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from io import StringIO
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from inferatlas.show.page import Bar, Block, Column, Command, Heading, Items, Page, Paragraph, Table
@@ -178,6 +179,19 @@ def _bar(console: Console, bar: Bar) -> None:
     console.print(legend)
 
 
+def bar_lines(bar: Bar, width: int) -> tuple[str, str]:
+    """A bar of ``width`` characters and its legend, without colour.
+
+    >>> from inferatlas.show.page import Part
+    >>> bar_lines(Bar("memory", [Part("weights", 6.0, "6 GB")], Part("capacity", 8.0, "8 GB")), 8)
+    ('██████··', '█ weights 6 GB   · capacity 8 GB')
+    """
+    cells = _shares(bar, width)
+    line = "".join(fill * cell for fill, cell in zip(cycle(FILLS), cells[:-1], strict=False)) + FREE * cells[-1]
+    parts = [f"{fill} {part.name} {part.words}" for fill, part in zip(cycle(FILLS), bar.parts, strict=False)]
+    return line, "   ".join([*parts, f"{FREE if cells[-1] else '!'} {_left(bar)}"])
+
+
 def _left(bar: Bar) -> str:
     excess = sum(part.size for part in bar.parts) - bar.capacity.size
     return (
@@ -242,4 +256,4 @@ def _one_line(cell: str, column: Column) -> str:
     return cell if not second else f"{first} ({second})" if column.right else f"{first} {second}"
 
 
-__all__ = ["Column", "share_bar", "to_markdown", "to_text"]
+__all__ = ["Column", "bar_lines", "share_bar", "to_markdown", "to_text"]

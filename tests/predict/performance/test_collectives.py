@@ -33,6 +33,7 @@ def plain(topology: str, domain: int = 4096, **other: float) -> c.Network:
         "efficiency": 1.0,
         "q": 1.0,
         "scale_out_s": 0.0,
+        "default_scale_out": 12.5e9,
     }
     return c.Network(topology=topology, domain=domain, **(fields | other))  # type: ignore[arg-type]
 

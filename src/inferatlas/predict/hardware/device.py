@@ -30,6 +30,7 @@ class Device:
     tensor parallelism inside the card multiplies with that between cards. ``domain`` is the largest
     group on the scale-up network, ``node`` how many share a host. ``link_bytes_per_s`` is one
     direction, all links of the device together; ``scale_out_bytes_per_s`` the share of the NICs.
+    ``offload``: the memory behind the main one in which weights can wait, None where no rate of it is known.
     ``max_batch``: largest batch of a compiled artefact, None where batches are free.
     """
 
@@ -45,6 +46,7 @@ class Device:
     tiers: tuple[MemoryTier, ...]
     link_bytes_per_s: float | None
     scale_out_bytes_per_s: float | None
+    offload: MemoryTier | None
     domain: int
     node: int
     power: Power
@@ -85,6 +87,7 @@ def device(accelerator: Accelerator) -> Device:
         link_bytes_per_s=facts.number("interconnect.scale_up.per_direction"),
         scale_out_bytes_per_s=facts.number("interconnect.scale_out.per_direction")
         or facts.number("interconnect.scale_out"),
+        offload=_offload(tiers, main, facts.number("host_link.per_direction")),
         domain=max(_count(accelerator, "interconnect.scale_up.max_domain") or node, node),
         node=node,
         power=power_of(accelerator, node),
@@ -96,6 +99,14 @@ def device(accelerator: Accelerator) -> Device:
         },
         sdk=facts.text("software.proprietary_sdk"),
     )
+
+
+def _offload(tiers: dict[str, MemoryTier], main: MemoryTier, host_link: float | None) -> MemoryTier | None:
+    """The faster of a second memory of the card's own and the host's, over its link (how much a host has varies)."""
+    own = [tier for tier in tiers.values() if tier.bytes > main.bytes and tier.bytes_per_s]
+    if host_link:
+        own.append(MemoryTier("host", float("inf"), host_link))
+    return max(own, key=lambda tier: tier.bytes_per_s or 0.0, default=None)
 
 
 def _tiers(accelerator: Accelerator) -> dict[str, MemoryTier]:

@@ -1,10 +1,10 @@
-"""Layouts TP x PP x EP x DP: which are legal, and all of them up to a count.
+"""Layouts TP x PP x EP x DP x CP: which are legal, all of them up to a count, or all of one count.
 
 ``tp`` and ``pp`` are per replica, ``dp`` the number of replicas, ``ep`` the ranks over which the experts
-are spread; the deployment has tp*pp*dp accelerators. With ep <= tp the experts of one replica are spread
-over its ranks; with ep a multiple of tp they are spread over ep/tp replicas, whose attention stays
-data-parallel. On cards that an engine sees as several devices, tensor parallelism inside the card
-multiplies with tp (equation (4) is applied to the product).
+are spread, ``cp`` the shards of a replica's context; the deployment has tp*pp*dp*cp accelerators. With
+ep <= tp the experts of one replica are spread over its ranks; with ep a multiple of tp they are spread over
+ep/tp replicas, whose attention stays data-parallel. On cards that an engine sees as several devices, tensor
+parallelism inside the card multiplies with tp (equation (4) is applied to the product).
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ class Layouts:
     pp: Ints
     ep: Ints
     dp: Ints
+    cp: Ints
 
     def __len__(self) -> int:
         return len(self.tp)
 
     @property
     def count(self) -> Ints:
-        return self.tp * self.pp * self.dp
+        return self.tp * self.pp * self.dp * self.cp
 
 
 def is_resident(device: Device) -> bool:
@@ -43,11 +44,16 @@ def is_resident(device: Device) -> bool:
     return device.style in ("static_pipeline", "wafer")
 
 
-def legal(ops: Operators, device: Device, tp: Ints, pp: Ints, ep: Ints, dp: Ints) -> NDArray[np.int8]:
+def legal(
+    ops: Operators, device: Device, tp: Ints, pp: Ints, ep: Ints, dp: Ints, cp: Ints | int = 1,
+    offload: NDArray[np.floating] | float = 0.0,
+) -> NDArray[np.int8]:  # fmt: skip
     """Reason code per layout (`reasons`), 0 where it is legal; memory is not looked at here."""
-    code = np.zeros(np.broadcast(tp, pp, ep, dp).shape, dtype=np.int8)
+    code = np.zeros(np.broadcast(tp, pp, ep, dp, cp, offload).shape, dtype=np.int8)
+    if device.offload is None:
+        code[np.broadcast_to(np.asarray(offload) > 0, code.shape)] = reasons.OFFLOAD
     if is_resident(device):
-        code[(tp != 1) | (ep != 1)] = reasons.RESIDENT
+        code[(tp != 1) | (ep != 1) | (np.asarray(cp) != 1)] = reasons.RESIDENT
         return code
     ranks = tp * device.engine_devices
     ok = np.ones(code.shape, dtype=bool)
@@ -68,7 +74,7 @@ def legal(ops: Operators, device: Device, tp: Ints, pp: Ints, ep: Ints, dp: Ints
     else:
         bad = ep != 1
     code[bad] = reasons.EXPERTS
-    outside = np.maximum(ranks, ep) > device.domain * device.engine_devices
+    outside = np.maximum(ranks * cp, ep) > device.domain * device.engine_devices
     if device.scale_out_bytes_per_s is None:
         code[outside & (code == 0)] = reasons.INTERCONNECT
     return code
@@ -109,7 +115,34 @@ def enumerate_layouts(ops: Operators, device: Device, max_count: int, *, every_c
     table = np.array(rows, dtype=np.int32).reshape(-1, 4)
     tp, pp, ep, dp = (np.ascontiguousarray(table[:, i]) for i in range(4))
     keep = legal(ops, device, tp, pp, ep, dp) == reasons.OK
-    return Layouts(tp[keep], pp[keep], ep[keep], dp[keep])
+    return Layouts(tp[keep], pp[keep], ep[keep], dp[keep], np.ones(keep.sum(), dtype=np.int32))
+
+
+def layouts_of(ops: Operators, device: Device, count: int, *, context: bool = False) -> Layouts:
+    """All legal layouts of exactly ``count`` accelerators; ``context``: with shards of the context too.
+
+    tp and pp run over the divisors of ``count`` (pp up to the layers), cp over its powers of two, ep as in
+    `enumerate_layouts`; dp is what is left. There may be none.
+    """
+    divisors = [n for n in range(1, count + 1) if count % n == 0]
+    if is_resident(device):
+        rows = [(1, p, 1, count // p, 1) for p in divisors]
+    else:
+        moe = bool(ops.experts)
+        rows = [
+            (t, p, e, count // (t * p * c), c)
+            for t in divisors
+            if t <= device.domain
+            for p in divisors
+            if p <= ops.layers and count % (t * p) == 0
+            for c in (divisors if context else [1])
+            if c & (c - 1) == 0 and count % (t * p * c) == 0
+            for e in _expert_ranks(moe, t * device.engine_devices, count // (t * p * c))
+        ]
+    table = np.array(rows, dtype=np.int32).reshape(-1, 5)
+    tp, pp, ep, dp, cp = (np.ascontiguousarray(table[:, i]) for i in range(5))
+    keep = legal(ops, device, tp, pp, ep, dp, cp) == reasons.OK
+    return Layouts(tp[keep], pp[keep], ep[keep], dp[keep], cp[keep])
 
 
 EVERY_REPLICA = 64  # beyond, only powers of two: nobody tells 700 replicas from 701

@@ -30,7 +30,7 @@ class Budget:
 
 def weight_bytes(
     ops: Operators, tp: ArrayLike, pp: ArrayLike, ep: ArrayLike, bytes_w: ArrayLike, bytes_wide: ArrayLike,
-    bytes_dense: ArrayLike | None = None, *, resident: bool = False,
+    bytes_dense: ArrayLike | None = None, *, resident: bool = False, redundant: int = 0,
 ) -> Floats:  # fmt: skip
     """Bytes of weights on the fullest device.
 
@@ -38,6 +38,7 @@ def weight_bytes(
     KV heads, MLA down-projections not at all), experts by the ranks they are spread over, layers by pp
     (the fullest stage has ceil(L/pp)); embedding and head sit on the first and last stage, 16-bit.
     ``bytes_dense`` is for formats that quantise experts only. Resident machines divide everything evenly.
+    ``redundant``: spare copies of experts per layer.
     """
     tp, pp, ep = (as_floats(x) for x in (tp, pp, ep))
     width, wide = as_floats(bytes_w), as_floats(bytes_wide)
@@ -53,6 +54,9 @@ def weight_bytes(
     routers = sum(r.count * (r.weights + r.replicated) for r in layers if r.wide)
     experts = sum(r.count * r.experts * r.weights for r in ops.experts)
     total = total + experts / np.maximum(tp, ep) * width if experts else total
+    if redundant:  # spare copies, spread over the devices like the experts; of no use where each holds all
+        spare = sum(r.count * redundant * r.weights for r in ops.experts) / np.maximum(tp, ep) * width
+        total = total + np.where(ep > 1, spare, 0.0)
     norms = sum(group.count * group.norms for group in ops.model.layers) * ops.model.hidden
     total = total + (norms + routers) * wide
     table = ops.model.vocab * ops.model.hidden * wide / tp

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-OK, WEIGHTS, KV_CACHE, HEADS, LAYERS, EXPERTS, INTERCONNECT, CONTEXT, RATE, RESIDENT = range(10)
+OK, WEIGHTS, KV_CACHE, HEADS, LAYERS, EXPERTS, INTERCONNECT, CONTEXT, RATE, RESIDENT, OFFLOAD = range(11)
 
 CODES = {
     OK: "ok",
@@ -15,6 +15,7 @@ CODES = {
     CONTEXT: "context_length",
     RATE: "rate_beyond_capacity",
     RESIDENT: "resident_layout",
+    OFFLOAD: "no_slower_memory",
 }
 DETAILS = {
     WEIGHTS: "weights, activations and runtime reserve exceed the memory of a device in this layout",
@@ -26,5 +27,6 @@ DETAILS = {
     INTERCONNECT: "the group leaves the scale-up domain and no scale-out bandwidth is known",
     CONTEXT: "input and output tokens exceed the model's context length",
     RATE: "the request rate exceeds what this layout can serve",
-    RESIDENT: "models resident in on-chip memory run as a pipeline over chips: tp and ep must be 1",
+    RESIDENT: "models resident in on-chip memory run as a pipeline over chips: tp, ep and cp must be 1",
+    OFFLOAD: "weights cannot wait in slower memory: no rate of a second memory or of a link to the host is known",
 }  # fmt: skip

@@ -128,8 +128,9 @@ class Network:
     """What the law needs of a device's network: fixed and per-step latency, link share reached, exponent.
 
     ``bytes_per_s`` one direction of the scale-up links, ``scale_out`` of the NICs (None: unknown),
-    ``domain`` devices on the scale-up network. ``fitted`` holds constants measured per operation
-    (equation (21)) where there are any: {op: (a0_s, a1_s, bytes_per_s, q)}.
+    ``domain`` devices on the scale-up network, ``default_scale_out`` assumed for hops where none is known.
+    ``fitted`` holds constants measured per operation (equation (21)) where there are any:
+    {op: (a0_s, a1_s, bytes_per_s, q)}.
     """
 
     topology: str
@@ -141,14 +142,15 @@ class Network:
     efficiency: float
     q: float
     scale_out_s: float
+    default_scale_out: float
     fitted: dict[str, tuple[float, float, float, float]] | None = None
 
 
-def group_cost(network: Network, op: str, n: int) -> tuple[float, float, float]:
+def group_cost(network: Network, op: str, n: int, stride: int = 1) -> tuple[float, float, float]:
     """Latency (s), seconds per byte of the full tensor and exponent q for a group of n devices.
 
     Groups beyond the scale-up domain work in two levels: inside each domain, then between domains over
-    the NICs with 1/n_local of the data each.
+    the NICs with 1/n_local of the data each. ``stride``: devices from one member to the next.
 
     Raises
     ------
@@ -156,15 +158,16 @@ def group_cost(network: Network, op: str, n: int) -> tuple[float, float, float]:
     """
     if n <= 1:
         return 0.0, 0.0, 1.0
-    if n > network.domain:
+    if n * stride > network.domain:
         if not network.scale_out:
             raise BadInput(
-                f"a group of {n} leaves the scale-up domain of {network.domain} and the scale-out bandwidth is unknown",
+                f"a group of {n * stride} leaves the scale-up domain of {network.domain} and the scale-out bandwidth "
+                "is unknown",
                 field="tp",
                 allowed=f"groups of up to {network.domain}",
             )
-        local = math.gcd(n, network.domain)
-        latency, per_byte, q = group_cost(network, op, local)
+        local = math.gcd(n, max(network.domain // stride, 1))
+        latency, per_byte, q = group_cost(network, op, local, stride)
         nodes = math.ceil(n / local)
         outer = _volume(op, nodes) / (local if op != "all_to_all" else 1) / (network.scale_out * network.efficiency)
         return latency + network.scale_out_s * _steps(op, nodes), per_byte + outer, q
@@ -176,6 +179,18 @@ def group_cost(network: Network, op: str, n: int) -> tuple[float, float, float]:
         width *= (n - 1) / (network.domain - 1)  # a smaller group reaches only the links to its peers
     hops, per_byte = _shape_cost(network.topology, op, n)
     return network.base_s + network.step_s * hops, per_byte / width, network.q
+
+
+def hop_cost(network: Network, *, across: bool) -> tuple[float, float, float]:
+    """Latency, seconds per byte of the message and exponent of one send to a neighbour; ``across`` domains.
+
+    Where the catalogue knows no scale-out bandwidth, the prior of `priors.json` stands in (and answers say so).
+    """
+    if across or network.domain < 2:
+        rate = network.scale_out or network.default_scale_out
+        return network.scale_out_s, 1.0 / (rate * network.efficiency), 1.0
+    latency, per_byte, q = group_cost(network, "all_gather", 2)
+    return latency, 2.0 * per_byte, q  # in an all-gather of two, each sends half of the tensor
 
 
 def _shape_cost(topology: str, op: str, n: int) -> tuple[float, float]:

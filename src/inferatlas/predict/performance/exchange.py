@@ -7,11 +7,14 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from inferatlas.catalogue.model import Attention
 from inferatlas.predict.arrays import Floats, Ints
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.performance.platform import GroupCosts, PlatformTable
 from inferatlas.predict.performance.shard import Shard
 
+INSIDE, ACROSS = 1, 2  # columns of `Collectives.send`
+WIDEST = 4096  # ranks, for the columns of `Collectives.context`
 BYTES = 2.0  # hidden states and logits are exchanged in 16 bit
 
 
@@ -22,7 +25,8 @@ class Collectives:
     all_reduce: GroupCosts | None
     all_gather: GroupCosts | None
     all_to_all: GroupCosts | None
-    send: GroupCosts | None
+    send: GroupCosts | None  # columns: 0 no hop, INSIDE a scale-up domain, ACROSS domains
+    context: GroupCosts | None = None  # column of a point: `context_column`
 
     def astype(self, dtype: type[np.floating]) -> Collectives:
         costs = (getattr(self, f.name) for f in fields(self))
@@ -59,6 +63,7 @@ class Exchange:
     """The laws that a set of points pays in every step."""
 
     laws: tuple[_Law, ...]
+    ring: tuple[Floats, Floats] | None = None  # context parallelism: seconds a send, seconds a byte of it
 
     def spend(self, tokens: Floats, outputs: Floats, sink: Callable[..., None] | None = None) -> Floats:
         """Seconds of communication of one step."""
@@ -123,19 +128,48 @@ def prepare_exchange(ops: Operators, row: PlatformTable, shard: Shard, collectiv
             )
         )
     if collectives.send is not None:
-        laws.append(
-            _law(
-                row,
-                "stage to stage",
-                1,
-                shard.stages_f,
-                collectives.send,
-                index,
-                np.where(shard.stages > 1, 2, 1),
-                hidden / shard.ranks_f,
-            )
+        laws += _hops(row, shard, collectives.send, hidden / shard.ranks_f)
+    if collectives.context is None or shard.cp_f is None or collectives.send is None:
+        return Exchange(tuple(laws))
+    # a decoding sequence gathers its parts of attention, softmax statistics included, from the shards of its context
+    values = max(row.attention.heads * _value_dim(row.attention) for row in ops.attentions)
+    column = context_column(shard.cp, ranks)
+    laws.append(
+        _law(
+            row, "context all_reduce", ops.layers, float(ops.layers), collectives.context, index, column,
+            BYTES * values / shard.ranks_f, per_output=True,
         )
-    return Exchange(tuple(laws))
+    )  # fmt: skip
+    hop = _law(
+        row, "context ring", 1, 1.0, collectives.send, index,
+        np.where(shard.cp > 1, np.where(shard.cp * ranks > row.domain, ACROSS, INSIDE), 0), 1.0,
+    )  # fmt: skip
+    return Exchange(tuple(laws), (hop.latency, hop.per_unit))
+
+
+def _value_dim(attention: Attention) -> int:
+    return attention.kv_lora if attention.kv_lora is not None else attention.head_dim
+
+
+def context_column(cp: Ints, ranks: Ints) -> Ints:
+    """Column of a group of cp shards, each of ``ranks`` devices, in `Collectives.context`; 0 where there is none."""
+    return np.where(cp > 1, cp * WIDEST + ranks, 0).astype(np.int32)
+
+
+def _hops(row: PlatformTable, shard: Shard, send: GroupCosts, per_token: Floats) -> list[_Law]:
+    """Hops from stage to stage, the way back to the first included: inside a domain, and between domains."""
+    index = shard.index
+    block = shard.ranks * shard.cp  # devices of one stage
+    held = np.maximum(row.domain // block, 1).astype(np.int32)  # stages that share a domain
+    across = np.where((shard.stages > 1) & (shard.stages * block > row.domain), -(-shard.stages // held), 0)
+    inside = np.where(shard.stages > 1, shard.stages, 0) - across
+    kind = shard.stages_f.dtype
+    columns = ((inside, INSIDE), (across, ACROSS))
+    return [
+        _law(row, name, 1, many.astype(kind), send, index, np.where(many > 0, column, 0), per_token)
+        for name, (many, column) in zip(("stage to stage", "stage to stage, between nodes"), columns, strict=True)
+        if (many > 0).any()
+    ]
 
 
 def _law(

@@ -14,8 +14,8 @@ from inferatlas.predict.hardware.device import Device
 from inferatlas.predict.llm.precision import FORMATS, Precision, compute_format, sixteen_bit
 from inferatlas.predict.performance.calibrated import NOTHING, WIDTHS, Calibration, current
 from inferatlas.predict.performance.coefficients import PRESENT, Closest, Coefficients, coefficients
-from inferatlas.predict.performance.collectives import Network, group_cost
-from inferatlas.predict.performance.priors import network
+from inferatlas.predict.performance.collectives import Network, group_cost, hop_cost
+from inferatlas.predict.performance.priors import constant, network
 from inferatlas.predict.performance.widths import LOADS, elasticities, factors, surplus, width_table
 
 
@@ -127,7 +127,8 @@ class PlatformTable:
 
     ``flop_s`` and ``flop_s_wide``: seconds per FLOP of quantised and of 16-bit products, efficiency
     included; ``byte_s``, ``cache_byte_s``, ``expert_byte_s``: seconds per byte of main memory when streaming
-    weights, the KV cache and experts, efficiency included.
+    weights, the KV cache and experts, efficiency included; ``offload_s`` of the memory behind it.
+    ``domain``: engine devices on one scale-up network.
     """
 
     platforms: tuple[Platform, ...]
@@ -161,6 +162,8 @@ class PlatformTable:
     network_byte_scale: Floats
     capacity: Floats
     room: Floats
+    offload_s: Floats
+    domain: Floats
     fraction: Floats
     of_free: Floats
     reserve: Floats
@@ -272,6 +275,8 @@ def platform_table(
         network_byte_scale=c("network_byte_scale"),
         capacity=column(lambda p: p.device.memory.bytes) / dies,
         room=np.minimum(c("room"), 1.0),  # memory holds no more than fits
+        offload_s=dies / (column(_offload_bytes_per_s) * constant("offload", "efficiency")),
+        domain=column(lambda p: p.network.domain),
         fraction=c("memory_fraction"),
         of_free=column(lambda p: float(p.engine.of_free)),
         reserve=c("reserve_bytes"),
@@ -294,6 +299,10 @@ def platform_table(
         wafer=np.array([p.device.style == "wafer" for p in platforms], dtype=bool),
         **_intervals(platforms, closest, is_moe=is_moe),
     )
+
+
+def _offload_bytes_per_s(platform: Platform) -> float | None:
+    return None if platform.device.offload is None else platform.device.offload.bytes_per_s
 
 
 def _intervals(platforms: Sequence[Platform], closest: Sequence[Closest] | None, *, is_moe: bool) -> dict[str, Floats]:
@@ -330,12 +339,30 @@ class GroupCosts:
 
 def group_costs(table: PlatformTable, op: str, used: NDArray[np.bool_]) -> GroupCosts:
     """Costs for all platforms and the group sizes marked in ``used`` [platform, size]."""
-    latency, per_byte, q = np.zeros(used.shape), np.zeros(used.shape), np.ones(used.shape)
-    cache: dict[tuple[int, str, int], tuple[float, float, float]] = {}
+    costs: dict[tuple[int, int], tuple[float, float, float]] = {}
+    cache: dict[tuple[int, int], tuple[float, float, float]] = {}
     for i, n in zip(*np.nonzero(used), strict=True):
         network_of = table.platforms[i].network
-        key = (id(network_of), op, int(n))
+        key = (id(network_of), int(n))
         if key not in cache:
             cache[key] = group_cost(network_of, op, int(n))
-        latency[i, n], per_byte[i, n], q[i, n] = cache[key]
+        costs[int(i), int(n)] = cache[key]
+    return group_table(used.shape, costs)
+
+
+def hop_costs(table: PlatformTable) -> GroupCosts:
+    """Costs of one send per platform: column 0 none, 1 inside a scale-up domain, 2 between domains."""
+    costs = {
+        (i, 1 + across): hop_cost(platform.network, across=bool(across))
+        for i, platform in enumerate(table.platforms)
+        for across in (0, 1)
+    }
+    return group_table((len(table.platforms), 3), costs)
+
+
+def group_table(shape: tuple[int, ...], costs: Mapping[tuple[int, int], tuple[float, float, float]]) -> GroupCosts:
+    """(latency, per byte, q) by place as arrays; nothing elsewhere."""
+    latency, per_byte, q = np.zeros(shape), np.zeros(shape), np.ones(shape)
+    for at, one in costs.items():
+        latency[at], per_byte[at], q[at] = one
     return GroupCosts(latency, np.where(latency > 0, latency**q, 0.0), per_byte, q)

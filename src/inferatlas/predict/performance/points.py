@@ -21,8 +21,9 @@ class Points:
 
     ``platform`` indexes the platform table. Exactly one of ``concurrency`` (requests in flight over the
     deployment, closed loop) and ``request_rate`` (1/s over the deployment, Poisson) is a number, the
-    other NaN. ``together``: the requests of a closed loop start and end as one static batch. Lengths in
-    tokens; ``input_cv`` and ``output_cv`` their coefficients of variation.
+    other NaN. ``cp`` shards of the context per replica; ``offload``: share of the layers' weights that wait in
+    slower memory and stream in at every step. ``together``: the requests of a closed loop start and end as one
+    static batch. Lengths in tokens; ``input_cv`` and ``output_cv`` their coefficients of variation.
     """
 
     platform: NDArray[np.int32]
@@ -30,6 +31,8 @@ class Points:
     pp: NDArray[np.int32]
     ep: NDArray[np.int32]
     dp: NDArray[np.int32]
+    cp: NDArray[np.int32]
+    offload: NDArray[np.float32]
     concurrency: Floats
     request_rate: Floats
     input_tokens: NDArray[np.float32]
@@ -46,13 +49,14 @@ class Points:
 
     @property
     def accelerators(self) -> NDArray[np.int32]:
-        return self.tp * self.pp * self.dp
+        return self.tp * self.pp * self.dp * self.cp
 
 
 def make_points(
     platform: ArrayLike, *, tp: ArrayLike = 1, pp: ArrayLike = 1, ep: ArrayLike = 1, dp: ArrayLike = 1,
-    concurrency: ArrayLike = np.nan, request_rate: ArrayLike = np.nan, input_tokens: ArrayLike,
-    output_tokens: ArrayLike, input_cv: ArrayLike = 0.0, output_cv: ArrayLike = 0.0, together: ArrayLike = False,
+    cp: ArrayLike = 1, offload: ArrayLike = 0.0, concurrency: ArrayLike = np.nan, request_rate: ArrayLike = np.nan,
+    input_tokens: ArrayLike, output_tokens: ArrayLike, input_cv: ArrayLike = 0.0, output_cv: ArrayLike = 0.0,
+    together: ArrayLike = False,
 ) -> Points:  # fmt: skip
     """Broadcast to points and refuse what cannot be a question.
 
@@ -61,19 +65,21 @@ def make_points(
     BadInput : a count below 1, a length below 1 or not finite, both or neither of concurrency and rate.
     """
     given = {
-        "platform": platform, "tp": tp, "pp": pp, "ep": ep, "dp": dp, "concurrency": concurrency,
-        "request_rate": request_rate, "input_tokens": input_tokens, "output_tokens": output_tokens,
-        "input_cv": input_cv, "output_cv": output_cv, "together": together,
+        "platform": platform, "tp": tp, "pp": pp, "ep": ep, "dp": dp, "cp": cp, "offload": offload,
+        "concurrency": concurrency, "request_rate": request_rate, "input_tokens": input_tokens,
+        "output_tokens": output_tokens, "input_cv": input_cv, "output_cv": output_cv, "together": together,
     }  # fmt: skip
     types = {"concurrency": np.float64, "request_rate": np.float64, "together": np.bool_}
-    types |= dict.fromkeys(("platform", "tp", "pp", "ep", "dp"), np.int32)
+    types |= dict.fromkeys(("platform", "tp", "pp", "ep", "dp", "cp"), np.int32)
     arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(value)) for value in given.values()))
     columns: dict[str, Any] = {
         n: np.ascontiguousarray(a, dtype=types.get(n, np.float32)) for n, a in zip(given, arrays, strict=True)
     }
-    for name in ("tp", "pp", "ep", "dp", "input_tokens", "output_tokens"):
+    for name in ("tp", "pp", "ep", "dp", "cp", "input_tokens", "output_tokens"):
         if not (columns[name] >= 1).all() or not np.isfinite(columns[name]).all():
             raise BadInput("must be a finite number of at least 1", field=name, allowed=">= 1")
+    if not ((columns["offload"] >= 0) & (columns["offload"] <= 1)).all():
+        raise BadInput("is a share of the weights", field="offload", allowed="0 to 1")
     load = columns["concurrency"], columns["request_rate"]
     if (np.isnan(load[0]) == np.isnan(load[1])).any() or (columns["together"] & np.isnan(load[0])).any():
         raise BadInput("give exactly one of concurrency and request_rate", field="concurrency")

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.llm.placement import UNIFORM, Routing
 from inferatlas.predict.mapping import layouts, memory, reasons
-from inferatlas.predict.performance.exchange import Collectives
-from inferatlas.predict.performance.platform import PlatformTable, group_costs
+from inferatlas.predict.performance.collectives import group_cost
+from inferatlas.predict.performance.exchange import WIDEST, Collectives, context_column
+from inferatlas.predict.performance.platform import GroupCosts, PlatformTable, group_costs, group_table, hop_costs
 from inferatlas.predict.performance.points import OFFLINE, Points, Predictions, empty_predictions
 from inferatlas.predict.performance.power import draw
+from inferatlas.predict.performance.priors import spread
 from inferatlas.predict.performance.resident import resident_step
 from inferatlas.predict.performance.serving import Question, Served, closed_loop, open_loop, static_batch
 from inferatlas.predict.performance.shard import Shard, shard_of
@@ -36,6 +39,7 @@ def predict(
     *,
     checked: bool = False,
     proven: bool = False,
+    routing: Routing = UNIFORM,
     dtype: type[np.floating] = np.float64,
 ) -> Predictions:
     """Predict every point.
@@ -47,6 +51,7 @@ def predict(
     points : the questions.
     checked : the layouts are known to be legal (they come from `enumerate_layouts`).
     proven : the points were measured: where our account of layout or memory says no, it is the account that errs.
+    routing : how tokens choose experts and where these sit.
     dtype : ``np.float32`` for sweeps: the same formulas with half the memory traffic, equal to five digits.
 
     Returns
@@ -70,7 +75,7 @@ def predict(
             collectives = collectives_in_use(ops, table, group, on_chip).astype(dtype)
             for start in range(0, chosen.size, chunk):
                 index = slice(start, start + chunk) if whole else chosen[start : start + chunk]
-                _chunk(ops, table, points[index], out, index, collectives, on_chip, serve, proven)
+                _chunk(ops, table, points[index], out, index, collectives, on_chip, serve, proven, routing)
     return out
 
 
@@ -78,7 +83,9 @@ def _check_layouts(ops: Operators, table: PlatformTable, points: Points, out: Pr
     for i in np.flatnonzero(np.bincount(points.platform)):  # np.unique would import numpy.ma
         at = np.flatnonzero(points.platform == i)
         device = table.platforms[i].device
-        out.reason[at] = layouts.legal(ops, device, points.tp[at], points.pp[at], points.ep[at], points.dp[at])
+        out.reason[at] = layouts.legal(
+            ops, device, points.tp[at], points.pp[at], points.ep[at], points.dp[at], points.cp[at], points.offload[at]
+        )
 
 
 def collectives_in_use(ops: Operators, table: PlatformTable, points: Points, resident: bool) -> Collectives:
@@ -101,8 +108,23 @@ def collectives_in_use(ops: Operators, table: PlatformTable, points: Points, res
         all_reduce=tensor,
         all_gather=None if resident or tensor is None else costs("all_gather", ranks),
         all_to_all=costs("all_to_all", np.where(points.ep > ranks, points.ep, 1)) if ops.experts else None,
-        send=costs("all_gather", np.where(points.pp > 1, 2, 1).astype(np.int32)),
+        send=hop_costs(table) if ((points.pp > 1) | (points.cp > 1)).any() else None,
+        context=_context_costs(table, points, ranks) if (points.cp > 1).any() else None,
     )
+
+
+def _context_costs(table: PlatformTable, points: Points, ranks: NDArray[np.int32]) -> GroupCosts:
+    """All-reduce over shards of the context; groups that no network reaches cost nothing (their points say why)."""
+    column = context_column(points.cp, ranks)
+    used = np.zeros((len(table.platforms), int(column.max()) + 1), dtype=bool)
+    used[points.platform, column] = True
+    used[:, 0] = False
+    costs: dict[tuple[int, int], tuple[float, float, float]] = {}
+    for i, code in zip(*np.nonzero(used), strict=True):
+        network, (shards, stride) = table.platforms[i].network, divmod(int(code), WIDEST)
+        if network.scale_out or shards * stride <= network.domain:
+            costs[int(i), int(code)] = group_cost(network, "all_reduce", shards, stride)
+    return group_table(used.shape, costs)
 
 
 def _reachable(table: PlatformTable, marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -113,13 +135,19 @@ def _reachable(table: PlatformTable, marks: NDArray[np.bool_]) -> NDArray[np.boo
     return marks
 
 
-def memory_budget(ops: Operators, row: PlatformTable, shard: Shard, points: Points, resident: bool) -> memory.Budget:
+def memory_budget(
+    ops: Operators, row: PlatformTable, shard: Shard, points: Points, resident: bool, redundant: int = 0
+) -> memory.Budget:
     """Memory per engine device and the sequences that fit, equations (4), (32), (33)."""
     tokens, output = points.input_tokens.astype(row.dies.dtype), points.output_tokens.astype(row.dies.dtype)
     mean = tokens + 0.5 * output
     weights = memory.weight_bytes(
-        ops, shard.ranks_f, shard.stages_f, shard.ep_f, row.bytes_w, row.bytes_wide, row.bytes_dense, resident=resident
-    )
+        ops, shard.ranks_f, shard.stages_f, shard.ep_f, row.bytes_w, row.bytes_wide, row.bytes_dense,
+        resident=resident, redundant=redundant,
+    )  # fmt: skip
+    if shard.offload is not None:  # what streams in needs a layer's room twice: the one in use and the next
+        waiting = weights * shard.offload
+        weights = weights - np.maximum(waiting * (1.0 - 2.0 * shard.stages_f / ops.layers), 0.0)
     step_tokens = np.minimum(row.step_tokens, np.maximum(tokens, 256.0)) if not resident else np.ones_like(tokens)
     activations = memory.activation_bytes(ops, shard.ranks_f, step_tokens, row.bytes_a)
     activations = activations / shard.stages_f if resident else activations
@@ -135,6 +163,8 @@ def memory_budget(ops: Operators, row: PlatformTable, shard: Shard, points: Poin
         )
         for length in (mean, tokens + output)
     )
+    if shard.cp_f is not None:
+        per_sequence, longest = per_sequence / shard.cp_f, longest / shard.cp_f
     taken = weights + activations + row.reserve
     # the fraction is of all memory, or of what is free once the weights are loaded
     left = np.where(row.of_free > 0, (row.capacity - taken) * row.fraction, row.capacity * row.fraction - taken)
@@ -148,10 +178,11 @@ def memory_budget(ops: Operators, row: PlatformTable, shard: Shard, points: Poin
 def _chunk(
     ops: Operators, table: PlatformTable, points: Points, out: Predictions, index: slice | NDArray[np.intp],
     collectives: Collectives, resident: bool, serve: Callable[..., Served], proven: bool,
+    routing: Routing,
 ) -> None:  # fmt: skip
     row = table.rows(points.platform)
     shard = shard_of(row, points)
-    budget = memory_budget(ops, row, shard, points, resident)
+    budget = memory_budget(ops, row, shard, points, resident, routing.redundant)
     reason = out.reason[index]
     if proven:
         budget = replace(budget, sequences=np.where(budget.sequences < 1, np.inf, budget.sequences))
@@ -162,7 +193,7 @@ def _chunk(
     if resident:
         one_step = partial(resident_step, ops, row, shard, collectives)
     else:
-        one_step = partial(run, prepare(ops, row, shard, collectives))
+        one_step = partial(run, prepare(ops, row, shard, collectives, routing))
     question = Question.of(points, row, shard, budget, ops, resident)
     served = serve(one_step, question)
     reason = np.where((reason == 0) & served.saturated, np.int8(reasons.RATE), reason)
@@ -199,10 +230,11 @@ def _sigmas(table: PlatformTable, points: Points, served: Served, serve: Callabl
     far = beyond(table.platforms[0].calibration.width, batch, points.input_tokens + points.output_tokens)
     own = (served.ttft_sigma, served.itl_sigma, served.latency_sigma, served.latency_sigma, None)
     names = ("ttft_sigma", "itl_sigma", "latency_sigma", "rate_sigma", "power_sigma")
+    unseen = spread("technique") * ((points.cp > 1) | (points.offload > 0))
     out = {}
     for i, (name, sigma) in enumerate(zip(names, own, strict=True)):
         scaled = width[:, i] if sigma is None else width[:, i] * sigma ** table.elasticity[i]
-        out[name] = np.hypot(scaled, extra[:, i]) * factor[:, i] * far[i]
+        out[name] = np.hypot(np.hypot(scaled, extra[:, i]) * factor[:, i] * far[i], unseen)
     return out
 
 

@@ -63,6 +63,7 @@ def network(device: Device) -> tuple[Network, list[str]]:
             efficiency=entry["efficiency"],
             q=entry["q"],
             scale_out_s=float(defaults["scale_out_s"]["value"]),
+            default_scale_out=float(defaults["scale_out_bytes_per_s"]["value"]),
             fitted={op: tuple(row) for op, row in fitted.items() if op != "origin"} if fitted else None,
         ),
         notes,

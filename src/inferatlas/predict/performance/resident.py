@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike
 from inferatlas.predict.arrays import Floats, as_floats
 from inferatlas.predict.llm.attention import flops_per_pair, kept, kv_values, pairs
 from inferatlas.predict.llm.operators import Operators
-from inferatlas.predict.performance.exchange import Collectives
+from inferatlas.predict.performance.exchange import INSIDE, Collectives
 from inferatlas.predict.performance.platform import PlatformTable
 from inferatlas.predict.performance.shard import Shard
-from inferatlas.predict.performance.step import TINY, Parts, Sink
+from inferatlas.predict.performance.step import TINY, Parts, Sink, exposed_stream, streaming
 
 
 def chips_needed(weight_bytes: ArrayLike, kv_bytes: ArrayLike, capacity: ArrayLike, fraction: ArrayLike) -> Floats:
@@ -99,7 +99,7 @@ def resident_step(
     if collectives.send is not None:
         # hops between chips are part of τ, between wafers they are not
         systems = np.where(row.wafer, shard.stages_f - 1.0, 0.0).astype(decode.dtype)
-        at = (shard.index, np.where(systems > 0, 2, 1))
+        at = (shard.index, np.where(systems > 0, INSIDE, 0))
         size = (prompts * prefill + active) * 2.0 * ops.model.hidden
         one = collectives.send.latency[at] + size * collectives.send.per_byte[at]
         hop = one * systems
@@ -107,4 +107,8 @@ def resident_step(
         sink("layers in on-chip memory", int(layers), compute=compute * crowd, memory=memory * crowd)
         sink("layer latency", int(layers), overhead=overhead * crowd)
         sink("hops between systems", 1, network=hop * crowd)
-    return Parts.of(compute * crowd, memory * crowd, hop * crowd, overhead * crowd, tc + stream, tm + tm_prefill)
+    compute, memory, network, overhead = (x * crowd for x in (compute, memory, hop, overhead))
+    waiting = streaming(ops, row, shard)
+    if waiting is not None:
+        network = network + exposed_stream(waiting, compute + memory + network + overhead, ops.layers, sink)
+    return Parts.of(compute, memory, network, overhead, tc + stream, tm + tm_prefill)

@@ -64,9 +64,10 @@ class Question:
         points: Points, row: PlatformTable, shard: Shard, budget: Budget, ops: Operators, resident: bool
     ) -> Question:
         kind = row.dies.dtype
+        step_tokens = row.step_tokens if shard.cp_f is None else row.step_tokens * shard.cp_f
         tokens, replicas = points.input_tokens.astype(kind), points.dp.astype(kind)
         # a fraction where the last chunk is short: a jump at whole chunks would make longer prompts faster
-        chunks = np.maximum(tokens / row.step_tokens, 1.0) if not resident else np.ones_like(tokens)
+        chunks = np.maximum(tokens / step_tokens, 1.0) if not resident else np.ones_like(tokens)
         held = budget.sequences * row.room  # in flight, of those that memory has room for
         return Question(
             concurrency=points.concurrency.astype(kind) / replicas,
@@ -74,14 +75,14 @@ class Question:
             gaps=points.output_tokens.astype(kind) - 1.0,
             chunk=tokens / chunks,
             chunks=chunks,
-            fill=tokens / row.step_tokens if not resident else np.zeros_like(tokens),
+            fill=tokens / step_tokens if not resident else np.zeros_like(tokens),
             context=tokens + 0.5 * points.output_tokens.astype(kind),
             stages=np.ones_like(tokens) if resident else shard.stages_f,
             slots=np.maximum(np.minimum(held, row.max_sequences), 1.0),
             memory_slots=np.maximum(held, 1.0),
             compiled=row.compiled > 0,
             request_s=row.request_s + tokens * row.prompt_token_s,
-            prompts=np.maximum(row.step_tokens / tokens, 1.0) if not resident else np.full_like(tokens, np.inf),
+            prompts=np.maximum(step_tokens / tokens, 1.0) if not resident else np.full_like(tokens, np.inf),
             interference=row.interference,
             grouping=row.grouping,
             straggling=row.straggling,

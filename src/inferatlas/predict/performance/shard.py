@@ -16,8 +16,8 @@ class Shard:
     """How the points divide a model: arrays of equal length.
 
     ``ranks`` are tensor-parallel engine devices per replica (tp times dies), ``stages`` of the pipeline,
-    ``ep`` expert ranks, ``index`` the platform of each point. ``ranks_f``, ``stages_f`` and ``ep_f`` are
-    the same as floats.
+    ``ep`` expert ranks, ``cp`` shards of the context, ``index`` the platform of each point. ``ranks_f``,
+    ``stages_f`` and ``ep_f`` are the same as floats; ``cp_f`` and ``offload`` are None where no point has any.
     """
 
     index: Ints
@@ -27,6 +27,9 @@ class Shard:
     ranks_f: Floats
     stages_f: Floats
     ep_f: Floats
+    cp: Ints
+    cp_f: Floats | None
+    offload: Floats | None
 
 
 def shard_of(row: PlatformTable, points: Points) -> Shard:
@@ -34,5 +37,7 @@ def shard_of(row: PlatformTable, points: Points) -> Shard:
     kind = row.dies.dtype
     ranks = points.tp * row.dies.astype(np.int32)
     return Shard(
-        points.platform, ranks, points.pp, points.ep, ranks.astype(kind), points.pp.astype(kind), points.ep.astype(kind)
-    )
+        points.platform, ranks, points.pp, points.ep, ranks.astype(kind), points.pp.astype(kind),
+        points.ep.astype(kind), points.cp, points.cp.astype(kind) if (points.cp > 1).any() else None,
+        points.offload.astype(kind) if points.offload.any() else None,
+    )  # fmt: skip

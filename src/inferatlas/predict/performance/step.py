@@ -17,6 +17,8 @@ from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.attention import flops_per_pair, kept, kv_values_per_rank, pairs
 from inferatlas.predict.llm.experts import distinct_uniform, imbalance_slope
 from inferatlas.predict.llm.operators import AttentionCore, Experts, Gemm, Operators, Vector
+from inferatlas.predict.llm.placement import UNIFORM, Routing, bias_of, distinct_table
+from inferatlas.predict.mapping.memory import weight_bytes
 from inferatlas.predict.performance.exchange import Collectives, Exchange, prepare_exchange
 from inferatlas.predict.performance.platform import PlatformTable
 from inferatlas.predict.performance.shard import Shard
@@ -83,6 +85,8 @@ class _Routed:
     compute: Floats  # seconds per visit
     io: Floats
     stream: Floats  # seconds to read one expert
+    bias: Floats | None  # persistent surplus of the busiest device under skewed routing
+    touched: tuple[Floats, Floats] | None  # distinct experts by the logarithm of tokens, under skewed routing
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +102,12 @@ class Prepared:
     per_flop: Floats  # of 16-bit products on one rank
     io_split: Floats
     exchange: Exchange
+    waiting: Floats | None  # seconds to stream what waits in slower memory, once per step
 
 
-def prepare(ops: Operators, row: PlatformTable, shard: Shard, collectives: Collectives) -> Prepared:
+def prepare(
+    ops: Operators, row: PlatformTable, shard: Shard, collectives: Collectives, routing: Routing = UNIFORM
+) -> Prepared:
     """Everything that does not depend on tokens and batch; see `run`."""
     ranks = shard.ranks_f
     io_whole = row.byte_s * row.bytes_a
@@ -123,12 +130,18 @@ def prepare(ops: Operators, row: PlatformTable, shard: Shard, collectives: Colle
         products.append(_Product(op, rate * elements, io, weight * elements))
     moved = tuple((op, op.io_whole * io_whole + op.io_split * io_split) for op in ops.rows if isinstance(op, Vector))
     return Prepared(
-        ops, row, shard, tuple(products), tuple(_routed(op, row, shard) for op in ops.experts), moved,
-        row.flop_s_wide / ranks, io_split, prepare_exchange(ops, row, shard, collectives),
+        ops, row, shard, tuple(products), tuple(_routed(op, row, shard, routing) for op in ops.experts), moved,
+        row.flop_s_wide / ranks, io_split, prepare_exchange(ops, row, shard, collectives), streaming(ops, row, shard),
     )  # fmt: skip
 
 
-def _routed(op: Experts, row: PlatformTable, shard: Shard) -> _Routed:
+def _routed(op: Experts, row: PlatformTable, shard: Shard, routing: Routing) -> _Routed:
+    bias, touched = None, None
+    if routing.exponent > 0:
+        sizes = np.flatnonzero(np.bincount(shard.ep)).tolist()
+        surplus = bias_of(op.experts, op.top_k, routing, tuple(sizes))
+        bias = surplus[np.searchsorted(sizes, shard.ep)].astype(shard.ep_f.dtype)
+        touched = distinct_table(op.experts, op.top_k, routing.exponent)
     ranks, ep = shard.ranks_f, shard.ep_f
     split = np.maximum(ranks / ep, 1.0)  # devices that share one expert
     return _Routed(
@@ -139,6 +152,8 @@ def _routed(op: Experts, row: PlatformTable, shard: Shard) -> _Routed:
         compute=2.0 * op.weights / split * row.flop_s / row.grouped_efficiency,
         io=(2.0 * op.hidden + 3.0 * op.width / split) * row.byte_s * row.bytes_a,
         stream=op.weights / split * (row.bytes_w * row.expert_byte_s),
+        bias=bias,
+        touched=touched,
     )
 
 
@@ -173,7 +188,9 @@ def run(
     prompts : prompts that share the step, each with ``prefill`` tokens.
     sink : called per operator with the seconds it adds, for the breakdown.
     """
-    tokens = decode if prefill is None else prompts * prefill + decode
+    shares = None if p.shard.cp_f is None or prefill is None else p.shard.cp_f  # a prompt's tokens are divided
+    fresh = 0.0 if prefill is None else prompts * (prefill if shares is None else prefill / shares)
+    tokens = decode if prefill is None else fresh + decode
     outputs = decode if prefill is None else decode + prompts * np.minimum(prefill, 1.0)
     compute, memory = np.zeros_like(tokens), np.zeros_like(tokens)
     flop_s, byte_s = np.zeros_like(tokens), np.zeros_like(tokens)
@@ -200,8 +217,12 @@ def run(
         tm = rows * x.io
         tm += x.weights
         add(x.op.name, x.op.count, rows * x.per_row, tm)
+    ring = np.zeros_like(tokens)
     for op in p.ops.attentions:
-        add(op.name, op.count, *_attention(op, p, prefill, cached, decode, context, tokens, prompts))
+        tc, tm = _attention(op, p, prefill, cached, decode, context, tokens, prompts)
+        if shares is not None and prefill is not None and cached is not None:
+            ring += op.count * _exposed_ring(op, p, np.hypot(tc, tm), prefill, cached)
+        add(op.name, op.count, tc, tm)
     for y in p.routed:
         add(y.op.name, y.op.count, *_experts(y, p.shard, tokens))
     for op, per_row in p.moved:
@@ -211,19 +232,61 @@ def run(
         byte_s += seconds
         if sink is not None:
             sink(op.name, op.count, memory=seconds)
-    row = p.row
     network = p.exchange.spend(tokens, outputs, sink)
+    if shares is not None:
+        network += ring
+        if sink is not None:
+            sink("context ring", p.ops.layers, network=ring)
+    launches = _overhead(p, prefill, outputs, sink)
+    if p.waiting is not None:
+        network += exposed_stream(p.waiting, compute + memory + network + launches, p.ops.layers, sink)
+    return Parts.of(compute, memory, network, launches, flop_s, byte_s)
+
+
+def _overhead(p: Prepared, prefill: Floats | None, outputs: Floats, sink: Sink | None) -> Floats:
+    """Launches, routing of experts, and the host: equation (10), B h_seq + t_host."""
+    row = p.row
     launches = row.kernel_s if prefill is None else np.where(prefill > 0, row.prefill_kernel_s, row.kernel_s)
     launches = launches * p.ops.kernels
     launches += p.ops.layers * row.layer_s
     if p.routed:
         launches += p.ops.expert_reductions * row.routing_s
-    host = outputs * row.sequence_s + row.step_s  # equation (10): B h_seq + t_host
+    host = outputs * row.sequence_s + row.step_s
     if sink is not None:
         sink("kernel launches", p.ops.kernels, overhead=launches.copy())
         sink("host", 1, overhead=host)
     launches += host
-    return Parts.of(compute, memory, network, launches, flop_s, byte_s)
+    return launches
+
+
+def streaming(ops: Operators, row: PlatformTable, shard: Shard) -> Floats | None:
+    """Seconds to stream the weights that wait in slower memory through a replica's devices, once; None: none wait.
+
+    Every stage streams its own part over its own devices, one after the other for one micro-batch.
+    """
+    if shard.offload is None:
+        return None
+    whole = weight_bytes(ops, shard.ranks_f, 1.0, shard.ep_f, row.bytes_w, row.bytes_wide, row.bytes_dense)
+    seconds = np.where(shard.offload > 0, whole * shard.offload * row.offload_s, 0.0)
+    return (seconds / shard.stages_f if bool(row.resident.all()) else seconds).astype(shard.ranks_f.dtype)
+
+
+def exposed_stream(waiting: Floats, busy: Floats, layers: int, sink: Sink | None) -> Floats:
+    """Equation (28) with prefetch: ``t_load(1) + Σ max(t_layer, bytes_off/W)``, the part that no work hides."""
+    exposed = waiting / layers + np.maximum(waiting - busy, 0.0)
+    if sink is not None:
+        sink("weights from slower memory", layers, network=exposed)
+    return exposed
+
+
+def _exposed_ring(op: AttentionCore, p: Prepared, busy: Floats, prefill: Floats, cached: Floats) -> Floats:
+    """Ring attention (25): n-1 sends of the local keys and values per layer, hidden behind attention itself."""
+    if p.exchange.ring is None or p.shard.cp_f is None:
+        return np.zeros_like(busy)
+    latency, per_byte = p.exchange.ring
+    local = kept(cached + prefill, op.attention.window) / p.shard.cp_f
+    local *= kv_values_per_rank(op.attention, p.shard.ranks_f) * p.row.bytes_kv
+    return np.maximum((p.shard.cp_f - 1.0) * (latency + local * per_byte) - busy, 0.0)
 
 
 def _attention(
@@ -232,12 +295,17 @@ def _attention(
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Fused attention, equations (5) and (6), one pass over K and V (h_L2 = 1)."""
     att, row = op.attention, p.row
+    shares = p.shard.cp_f
     seen = decode * kept(context, att.window)
+    if shares is not None:
+        seen /= shares
     flops = seen * flops_per_pair(att, decode=True)
     if prefill is not None and cached is not None:
         prompt = pairs(prefill, cached, att.window)
         prompt *= flops_per_pair(att, decode=False) * prompts
         prompt /= row.attention_efficiency
+        if shares is not None:
+            prompt /= shares
         flops += prompt
         seen += kept(cached + prefill, att.window) * (prompts * np.minimum(prefill, 1.0))
     flops *= p.per_flop
@@ -252,10 +320,17 @@ def _experts(y: _Routed, shard: Shard, tokens: Floats) -> tuple[Floats, Floats]:
     op, ep = y.op, shard.ep_f
     seen = tokens * y.group
     # (16) falls with the square root of the tokens, and never exceeds one device taking all
-    uneven = np.minimum(1.0 + y.uneven / np.sqrt(np.maximum(seen, TINY)), ep)
+    uneven = 1.0 + y.uneven / np.sqrt(np.maximum(seen, TINY))
+    if y.bias is not None:
+        uneven *= y.bias
+    uneven = np.minimum(uneven, ep)
     visits = seen * y.visits
     visits *= uneven
-    touched = distinct_uniform(op.experts, op.top_k, seen)
+    if y.touched is None:
+        touched = distinct_uniform(op.experts, op.top_k, seen)
+    else:  # below one token: a share of what one touches
+        touched = np.interp(np.log(np.maximum(seen, 1.0)), *y.touched) * np.minimum(seen, 1.0)
+        touched = touched.astype(seen.dtype)
     touched /= ep
     # the busiest device also touches more distinct experts, up to one per visit and all it holds
     touched = np.minimum(touched * uneven, np.minimum(np.maximum(visits, touched), op.experts / ep))

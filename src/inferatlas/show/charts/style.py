@@ -60,11 +60,14 @@ def shape(accelerator: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A quantity on an axis: its name, unit ("s" is scaled to ms where that reads better) and better direction."""
+    """A quantity on an axis: its name, unit ("s" is scaled to ms where that reads better) and better direction.
+
+    ``unit`` "1" is that of a plain number; ``smaller_is_better`` is None where neither direction is better.
+    """
 
     name: str
     unit: str
-    smaller_is_better: bool
+    smaller_is_better: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,9 @@ class Span:
 
     @property
     def title(self) -> str:
-        better = "lower is better" if self.axis.smaller_is_better else "higher is better"
-        return f"{self.axis.name[:1].upper()}{self.axis.name[1:]} ({self.unit}), {better}"
+        unit = "" if self.unit == "1" else f" ({self.unit})"
+        better = {True: ", lower is better", False: ", higher is better", None: ""}[self.axis.smaller_is_better]
+        return f"{self.axis.name[:1].upper()}{self.axis.name[1:]}{unit}{better}"
 
     def scale(self) -> alt.Scale:
         return alt.Scale(type="log" if self.log else "linear", domain=[self.low, self.high], nice=False, zero=False)
@@ -169,4 +173,5 @@ def to_svg(chart: AnyChart, description: str) -> str:
     box = re.search(r'viewBox="[^"]*"', start)
     width = re.search(r'\bwidth="([\d.]+)"', start)
     head = f'<svg {box[0] if box else ""} role="img" aria-label="{escape(description, quote=True)}"'
-    return f'{head} style="max-width:{width[1] if width else 900}px">{rest}'
+    pixels = f"{width[1] if width else 900}px"
+    return f'{head} style="--width:{pixels};max-width:{pixels}">{rest}'

@@ -40,7 +40,9 @@ def _panel(points: Sequence[Attained], x: tuple[str, Axis], y: tuple[str, Axis])
     across, up = span(ax, [p.values[kx] for p in points]), span(ay, [p.values[ky] for p in points], room=0.12)
     named = [p for p in points if p.name is not None]
     front = staircase(
-        [(p.values[kx], p.values[ky]) for p in points], x_smaller=ax.smaller_is_better, y_smaller=ay.smaller_is_better
+        [(p.values[kx], p.values[ky]) for p in points],
+        x_smaller=bool(ax.smaller_is_better),
+        y_smaller=bool(ay.smaller_is_better),
     )
     table = data(
         [

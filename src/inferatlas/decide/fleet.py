@@ -1,0 +1,211 @@
+"""Every accelerator at the size a model needs: one node, or as many whole nodes as hold it, in all layouts.
+
+Comparing machines needs a common measure of "one deployment". A node is what is bought; where a node does not
+hold the model, nodes are doubled until they do. Machines that keep a model in on-chip memory take whole nodes of
+chips, from what serves it up to a multiple of that. A number of accelerators may be given instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from inferatlas.catalogue.accelerator import Accelerator
+from inferatlas.catalogue.model import ModelConfig
+from inferatlas.decide.search import Designs, Rejected
+from inferatlas.errors import NoFeasibleAnswer, NotModelled
+from inferatlas.predict.answer import metric_arrays
+from inferatlas.predict.cost.economics import Economics, economics
+from inferatlas.predict.hardware.device import Device, device
+from inferatlas.predict.llm.operators import Operators, operators
+from inferatlas.predict.llm.precision import sixteen_bit
+from inferatlas.predict.mapping import layouts, reasons
+from inferatlas.predict.performance.platform import Platform, PlatformTable, platform_table
+from inferatlas.predict.performance.points import Points, Predictions, make_points
+from inferatlas.predict.performance.predictor import predict
+from inferatlas.predict.platforms import bind, weight_choices
+from inferatlas.predict.replicas import MOST_ACCELERATORS
+from inferatlas.workload import Workload
+
+Formats = Callable[[ModelConfig, Device], Sequence[str]]
+Levels = Mapping[str, Sequence[float]]  # columns of `make_points`, all of one length
+
+
+def native_format(model: ModelConfig, part: Device) -> list[str]:
+    """The format of the model's checkpoint where the part multiplies it, else 16 bit, else the part's first.
+
+    Examples
+    --------
+    >>> from inferatlas.catalogue.accelerators import load_accelerator
+    >>> from inferatlas.catalogue.models import load_model
+    >>> [native_format(load_model("deepseek-r1"), device(load_accelerator(p))) for p in ("h100", "a100-80gb-sxm")]
+    [['fp8'], ['bf16']]
+    """
+    choices, wide = weight_choices(model, part), sixteen_bit(part.peaks)
+    if model.checkpoint_weights in choices and model.checkpoint_weights in part.peaks:
+        return [model.checkpoint_weights]
+    return [wide] if wide else choices[:1]
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """Platforms to try, what they cost, and accelerators that are out already."""
+
+    platforms: list[Platform]
+    most: list[int]  # accelerators of each
+    costs: list[Economics]
+    rejected: list[Rejected]
+
+
+def fleet(
+    model: ModelConfig, known: Sequence[Accelerator], workload: Workload, levels: Levels, *,
+    formats: Formats = native_format, within: int | None = None, room: float = 1.0, price: float | None = None,
+    region: str = "USA", site: str = "AWS",
+) -> Designs:  # fmt: skip
+    """Predict every accelerator at its size, in every layout and format, at every level of the load.
+
+    Parameters
+    ----------
+    workload : lengths that the levels do not give, and their spread.
+    levels : columns of equal length that vary: ``concurrency`` or ``request_rate``, ``input_tokens``, ...
+    formats : weight formats to try on a part. within : accelerators in all, instead of whole nodes.
+    room : sizes of resident machines go from the least that serves up to so many times that.
+
+    Returns
+    -------
+    Designs; accelerators that cannot serve the model at any size and level are in ``rejected`` with the reason.
+
+    Raises
+    ------
+    NotModelled : the model has no performance model yet. UnknownName : region or site. NoFeasibleAnswer : no
+    accelerator can be asked at all.
+    """
+    ops = operators(model)
+    bound = _bind(model, known, formats, (price, region, site))
+    table = platform_table(bound.platforms, is_moe=bool(ops.experts))
+    sizes = {i: _sizes(ops, p.device, bound.most[i], within) for i, p in enumerate(bound.platforms)}
+    parts: list[tuple[Points, Predictions]] = []
+    why: dict[int, int] = {}
+    while sizes:
+        shapes = {i: shape for i, more in sizes.items() if (shape := next(more, None)) is not None}
+        sizes = {i: sizes[i] for i in shapes}
+        if not shapes:
+            break
+        points = _points(shapes, workload, levels)
+        predictions = predict(ops, table, points, checked=True, dtype=np.float32)
+        done = np.bincount(points.platform, predictions.fits, len(bound.platforms)) > 0
+        keep = np.flatnonzero(done[points.platform] & _not_too_large(table, points, predictions, room))
+        parts.append((points[keep], _taken(predictions, keep)))
+        why |= {i: _reason(predictions.reason[points.platform == i]) for i in shapes if not done[i]}
+        sizes = {i: more for i, more in sizes.items() if not done[i]}
+    if not parts:
+        raise NoFeasibleAnswer("no accelerator can be asked", code="no_accelerator", field="accelerator")
+    points, predictions = joined([p for p, _ in parts]), joined([p for _, p in parts])
+    costs = metric_arrays(
+        predictions, bound.costs, points.platform, points.accelerators,
+        (points.input_tokens + points.output_tokens) / points.output_tokens, ~np.isnan(points.request_rate),
+        table.rated_w[points.platform] if len(points) else np.zeros(0),
+    )  # fmt: skip
+    rejected = [*bound.rejected, *_without(bound.platforms, points, why)]
+    most = {p.device.id: m for p, m in zip(bound.platforms, bound.most, strict=True)}
+    return Designs(model, workload, ops, table, points, predictions, bound.costs, costs, rejected, most)
+
+
+def _bind(
+    model: ModelConfig, known: Sequence[Accelerator], formats: Formats, money: tuple[float | None, str, str]
+) -> _Bound:
+    out = _Bound([], [], [], [])
+    price, region, site = money
+    for one in known:
+        try:
+            part = device(one)
+            found = [bind(one, None, weights, model=model.id) for weights in formats(model, part)]
+        except (NoFeasibleAnswer, NotModelled) as error:
+            code = error.code if isinstance(error, NoFeasibleAnswer) else "not_modelled"
+            out.rejected.append(Rejected(one.id, code, str(error)))
+            continue
+        if not found:
+            out.rejected.append(Rejected(one.id, "precision", "none of the formats asked for is multiplied here"))
+            continue
+        cost = economics(
+            part.id, part.architectural_class, part.node, price=price, region=region, site=site, cluster=one.cluster
+        )
+        out.platforms.extend(found)
+        out.most.extend([one.cluster.count if one.cluster else MOST_ACCELERATORS] * len(found))
+        out.costs.extend([cost] * len(found))
+    return out
+
+
+def _sizes(ops: Operators, part: Device, most: int, within: int | None) -> Iterator[layouts.Layouts]:
+    """Layouts of one size after another, smallest first; of resident machines all sizes at once."""
+    node = min(part.node, most)
+    if layouts.is_resident(part):
+        chips = np.array([within] if within else range(node, most + 1, node), dtype=np.int32)
+        one = np.ones_like(chips)
+        yield layouts.Layouts(one, chips, one, one, one)
+        return
+    count = within or node
+    while count <= most:
+        yield layouts.layouts_of(ops, part, count)
+        if within:
+            return
+        count *= 2
+
+
+def _points(shapes: dict[int, layouts.Layouts], workload: Workload, levels: Levels) -> Points:
+    """Every layout of every platform at every level."""
+    n = len(next(iter(levels.values())))
+    columns: dict[str, Any] = {"platform": np.repeat(list(shapes), [len(s) * n for s in shapes.values()])}
+    for name in ("tp", "pp", "ep", "dp", "cp"):
+        columns[name] = np.repeat(np.concatenate([getattr(s, name) for s in shapes.values()]), n)
+    times = len(columns["tp"]) // n
+    lengths = {"input_tokens": workload.input_tokens, "output_tokens": workload.output_tokens}
+    columns |= lengths | {name: np.tile(np.asarray(column, dtype=np.float64), times) for name, column in levels.items()}
+    return make_points(**columns, input_cv=workload.input_cv, output_cv=workload.output_cv)
+
+
+def _not_too_large(table: PlatformTable, points: Points, predictions: Predictions, room: float) -> np.ndarray:
+    """Of resident machines, the sizes from the least that serves up to ``room`` times that; of others, all."""
+    resident = table.resident[points.platform]
+    least = np.full(len(table.platforms), np.iinfo(np.int32).max)
+    served = np.flatnonzero(resident & predictions.fits)
+    np.minimum.at(least, points.platform[served], points.pp[served])
+    return ~resident | (points.pp <= room * least[points.platform])
+
+
+def _taken(predictions: Predictions, index: np.ndarray) -> Predictions:
+    return Predictions(**{f.name: getattr(predictions, f.name)[index] for f in fields(Predictions)})
+
+
+T = TypeVar("T", Points, Predictions)
+
+
+def joined(parts: Sequence[T]) -> T:
+    """One struct of arrays from several of a kind; at least one."""
+    kind = type(parts[0])
+    return kind(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(kind)})
+
+
+def _reason(codes: np.ndarray) -> int:
+    """Why nothing fitted: memory where that is what fails, else the commonest reason."""
+    counts = np.bincount(codes, minlength=len(reasons.CODES))
+    for code in (reasons.KV_CACHE, reasons.WEIGHTS):
+        if counts[code]:
+            return code
+    return int(counts.argmax()) if codes.size else reasons.HEADS
+
+
+def _without(platforms: Sequence[Platform], points: Points, why: dict[int, int]) -> list[Rejected]:
+    """Accelerators of which no platform has a point, with the reason."""
+    here = {
+        platforms[i].device.id for i in np.flatnonzero(np.bincount(points.platform, minlength=len(platforms))).tolist()
+    }
+    out: dict[str, Rejected] = {}
+    for i, code in why.items():
+        name = platforms[i].device.id
+        if name not in here:
+            out[name] = Rejected(name, reasons.CODES[code], reasons.DETAILS[code])
+    return list(out.values())

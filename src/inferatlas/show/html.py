@@ -1,0 +1,129 @@
+"""A page of sections as HTML that loads nothing and runs nothing; charts stand in it as SVG.
+
+The same blocks (``page``) that a terminal prints, in sections, each with a chart if it has one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inferatlas import __version__
+from inferatlas.show.page import Block
+from inferatlas.show.tables import bar_lines
+
+if TYPE_CHECKING:
+    import jinja2
+
+    from inferatlas.show.charts.style import AnyChart
+
+GRADES = ("excellent", "very good", "good", "fair", "limited")  # words whose cells get a background, best first
+FOLDED = 30  # tables of more rows are closed until they are asked for
+BAR = 72  # characters of a bar
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of a page: a chart if ``chart`` makes one, then blocks.
+
+    Parameters
+    ----------
+    key : its name in addresses of the page, unique there. title : its heading.
+    blocks : what stands under the chart.
+    chart : makes the chart when the page is written, or None where there is nothing to draw.
+    description : the chart in words, for those who do not see it.
+    caption : a sentence between heading and chart, how to read it; only shown with a chart.
+    """
+
+    key: str
+    title: str
+    blocks: Sequence[Block]
+    chart: Callable[[], AnyChart | None] | None = None
+    description: str = ""
+    caption: str = ""
+
+
+def html_page(title: str, answer: str, sections: Sequence[Section], command: str, *, lead: str = "") -> str:
+    """A page as text: title, the answer in a sentence, the sections, and the command that gives it again.
+
+    Parameters
+    ----------
+    title : the question that the page answers. answer : the answer in one sentence.
+    sections : its parts, in reading order. command : the command line that makes this page.
+    lead : what was asked or counted, a line under the title.
+
+    Examples
+    --------
+    >>> from inferatlas.show.page import Paragraph
+    >>> page = html_page("Which?", "The H100.", [Section("why", "Why", [Paragraph("a < b")])], "inferatlas x")
+    >>> page[:15], "<p>a &lt; b</p>" in page
+    ('<!DOCTYPE html>', True)
+    """
+    drawn = [(section, _svg(section)) for section in sections]
+    return _environment().get_template("page.html.j2").render(
+        title=title, answer=answer, lead=lead, sections=drawn, command=command, folded=FOLDED, version=__version__,
+        date=datetime.now(UTC).date().isoformat(),
+    )  # fmt: skip
+
+
+def write_html(
+    path: Path, title: str, answer: str, sections: Sequence[Section], command: str, *, lead: str = ""
+) -> Path:
+    """Write what `html_page` gives, and return where it is.
+
+    Raises
+    ------
+    BadInput : a file that cannot be written.
+    """
+    from inferatlas.show.output import write_file
+
+    write_file(html_page(title, answer, sections, command, lead=lead), path)
+    return path
+
+
+def grade(cell: str) -> str:
+    """The CSS class of a cell whose first line is a grade, else nothing.
+
+    >>> grade("very good"), grade("good\\nscore 0.31"), grade("not so good")
+    ('grade-very-good', 'grade-good', '')
+    """
+    first = cell.partition("\n")[0]
+    return f"grade-{first.replace(' ', '-')}" if first in GRADES else ""
+
+
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    from inferatlas.show.report import TEMPLATES, address
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["address"] = address
+    environment.filters["grade"] = grade
+    environment.filters["anchor"] = _anchor
+    environment.filters["bar"] = lambda block: bar_lines(block, BAR)
+    environment.filters["kind"] = lambda block: type(block).__name__
+    return environment
+
+
+def _anchor(key: str) -> str:
+    """A key as the name of a place in the page, where blanks would end it."""
+    return re.sub(r"\s+", "-", key.strip())
+
+
+def _svg(section: Section) -> str | None:
+    from markupsafe import Markup
+
+    chart = section.chart() if section.chart else None
+    if chart is None:
+        return None
+    from inferatlas.show.charts.style import to_svg
+
+    # Vega writes the texts of a chart escaped, so its SVG may enter the page as it is (tests/show/test_html.py)
+    return Markup(to_svg(chart, section.description or section.title))

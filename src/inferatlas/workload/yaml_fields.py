@@ -1,0 +1,158 @@
+"""YAML read strictly: every key with its value and its line, and values that are what they look like.
+
+Shared by the profiles (`loading`) and the regimes (`regimes`). A value is handed around as the node that libyaml
+composed, so that an error can name the file and the line; a field inside a mapping has a dotted name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from inferatlas.errors import BadInput, UnknownName
+
+Fields = dict[str, tuple[yaml.Node, int]]
+
+# Plain decimal numbers only: YAML 1.1 would read 1:30 as 90, 010 as 8 and 1e3 as a text.
+_DECIMAL = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+
+
+def path_of(name_or_path: str | Path) -> Path | None:
+    """The path, if this is one (anything with a directory or ending in ``.yaml`` or ``.yml``), or None for a name.
+
+    Examples
+    --------
+    >>> path_of("chat") is None, path_of("mine.yaml") is None, path_of("here/chat") is None
+    (True, False, False)
+    """
+    given = str(name_or_path)
+    if isinstance(name_or_path, Path) or "/" in given or "\\" in given or given.endswith((".yaml", ".yml")):
+        return Path(given)
+    return None
+
+
+def read_mapping(path: Path, what: str) -> Fields:
+    """The top level of a YAML file, each key with its value and line; ``what`` names the thing that it holds."""
+    try:
+        source = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"cannot be read: {error.strerror}", field=what, file=path) from None
+    except UnicodeDecodeError:
+        raise BadInput("is not UTF-8 text", field=what, file=path) from None
+    try:
+        root = yaml.compose(source, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or error
+        line = mark.line + 1 if mark else None
+        raise BadInput(f"is not YAML: {problem}", field=what, file=path, line=line) from None
+    if not isinstance(root, yaml.MappingNode):
+        raise BadInput(f"holds no {what}", field=what, allowed="a mapping of keys to values", file=path, line=1)
+    return _entries(root, "", path)
+
+
+def mapping(field: str, node: yaml.Node, path: Path) -> Fields:
+    """The entries of a mapping inside a file; their names are dotted: ``published.grades``."""
+    if not isinstance(node, yaml.MappingNode):
+        allowed = "a mapping of keys to values"
+        raise BadInput("is not a mapping", field=field, allowed=allowed, file=path, line=line_at(node))
+    return _entries(node, f"{field}.", path)
+
+
+def items(node: yaml.Node) -> list[yaml.Node]:
+    """The entries of a list; a bare value stands for a list of one."""
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else [node]
+
+
+def number(field: str, node: yaml.Node, path: Path) -> float:
+    """A plain decimal number (not quoted, not in another base)."""
+    if not isinstance(node, yaml.ScalarNode) or node.style in ("'", '"') or not _DECIMAL.fullmatch(node.value):
+        message = f"'{node.value}' is not a number" if isinstance(node, yaml.ScalarNode) else "is not a number"
+        raise BadInput(message, field=field, allowed="a plain decimal number", file=path, line=line_at(node))
+    return float(node.value.replace("_", ""))
+
+
+def whole(field: str, node: yaml.Node, path: Path) -> int:
+    """A whole number."""
+    value = number(field, node, path)
+    if not value.is_integer():
+        raise BadInput(
+            f"{node.value} is not a whole number", field=field, allowed="a whole number", file=path, line=line_at(node)
+        )
+    return int(value)
+
+
+def boolean(field: str, node: yaml.Node, path: Path) -> bool:
+    """``true`` or ``false``; the yes, no, on and off of YAML 1.1 are words."""
+    written = node.value if isinstance(node, yaml.ScalarNode) and node.style not in ("'", '"') else None
+    if written not in ("true", "false"):
+        raise BadInput("is neither", field=field, allowed="true or false", file=path, line=line_at(node))
+    return written == "true"
+
+
+def text(field: str, node: yaml.Node, path: Path) -> str:
+    """A text, its runs of white space made single."""
+    if not isinstance(node, yaml.ScalarNode) or node.tag.endswith(":null"):
+        raise BadInput("is not a text", field=field, file=path, line=line_at(node))
+    return " ".join(node.value.split())
+
+
+def refuse_unknown(fields: Fields, known: Iterable[str], path: Path) -> None:
+    """Refuse a key that is not one of these, with the near ones."""
+    known = tuple(known)
+    for key, (_, line) in fields.items():
+        if key not in known:
+            wrong = UnknownName("key", key, known)
+            raise BadInput(wrong.message, field=key, allowed=", ".join(known), hint=wrong.hint, file=path, line=line)
+
+
+def require(fields: Fields, required: Iterable[str], path: Path, line: int | None = None) -> None:
+    """Refuse a file, or the mapping that begins on a line of it, in which one of these is missing."""
+    required = tuple(required)
+    missing = [key for key in required if key not in fields]
+    if missing:
+        message = f"{', '.join(missing)} missing"
+        raise BadInput(message, field=missing[0], allowed=", ".join(required), file=path, line=line)
+
+
+def located(wrong: BadInput, path: Path, line: int | None, field: str | None = None) -> BadInput:
+    """The same error with the place where the value was read."""
+    return BadInput(
+        wrong.message, field=field or wrong.field, allowed=wrong.allowed, hint=wrong.hint, file=path, line=line
+    )
+
+
+def line_at(node: yaml.Node) -> int:
+    """The line on which a value begins, from 1."""
+    return node.start_mark.line + 1
+
+
+def line_of(fields: Fields, field: str | None) -> int | None:
+    """The line of a key, dotted or not; if it is absent that of the mapping around it, None if that is absent too."""
+    field = field or ""
+    if field in fields:
+        return fields[field][1]
+    head, _, rest = field.partition(".")
+    if head not in fields:
+        return None
+    node, line = fields[head]
+    if not rest or not isinstance(node, yaml.MappingNode):
+        return line
+    inner: Fields = {str(key.value): (value, line_at(key)) for key, value in node.value}
+    return line_of(inner, rest) or line
+
+
+def _entries(node: yaml.MappingNode, prefix: str, path: Path) -> Fields:
+    fields: Fields = {}
+    for key, value in node.value:
+        line = line_at(key)
+        if not isinstance(key, yaml.ScalarNode):
+            raise BadInput("a key is not a text", field=prefix.rstrip(".") or None, file=path, line=line)
+        name = f"{prefix}{key.value}"
+        if name in fields:
+            raise BadInput("is given twice", field=name, file=path, line=line)
+        fields[name] = (value, line)
+    return fields
