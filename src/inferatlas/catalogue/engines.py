@@ -23,7 +23,7 @@ class Engine:
 
     Facts: ``memory_fraction`` (of ``memory_basis``: *total* memory of a device, or what is *free* once the weights
     are loaded; *reserve* where the engine keeps ``memory_reserve`` bytes instead), ``kv_block_tokens``,
-    ``max_batched_tokens`` and ``max_sequences`` of one step.
+    ``max_batched_tokens`` and ``max_sequences`` of one step; ``strategy.*``, the flag that turns on a way to scale.
     """
 
     id: str
@@ -58,6 +58,21 @@ class Engine:
     def _sized(self, field: str, size: str) -> float | None:
         sized = self.facts.number(f"{field}.{size}")
         return self.facts.number(field) if sized is None else sized
+
+    def strategy(self, name: str) -> str | None:
+        """The flag that turns on a scaling strategy, *no* where it is not offered, None where nothing is known.
+
+        ``name`` is tensor, pipeline, expert, data, context (shards of the context, in decode where the engine tells
+        the two phases apart) or offload (weights in host memory). Limits of models and hardware stand in the
+        condition of the fact ``strategy.<name>``.
+
+        Examples
+        --------
+        >>> vllm, deepspeed = load_engine("vllm"), load_engine("deepspeed")
+        >>> vllm.strategy("tensor"), deepspeed.strategy("pipeline"), deepspeed.strategy("context")
+        ('--tensor-parallel-size', 'no', None)
+        """
+        return self.facts.text(f"strategy.{name}")
 
     def support(self, accelerator: Accelerator) -> str | None:
         """*official*, *experimental* or *none* on ``accelerator``; None if nothing is known.
@@ -101,7 +116,11 @@ def read_engine(file: str | Path) -> Engine:
             raise bad(document, "a text is needed here", key)
     if not data["support_field"].startswith("software."):
         raise bad(document, f"'{data['support_field']}' is not a fact on software", "support_field")
+    facts = read_facts(document, "engine")
+    for fact in facts:
+        said = fact.value if isinstance(fact.value, str) else "no"
+        if fact.used and fact.field.startswith("strategy.") and said != "no" and not said.startswith("--"):
+            raise bad(document, f"'{said}' is not a flag", "facts", fact.field, allowed="--flag, no")
     return Engine(
-        data["id"], data["name"], tuple(data.get("aliases", ())), data["support_field"],
-        read_facts(document, "engine"), str(file),
+        data["id"], data["name"], tuple(data.get("aliases", ())), data["support_field"], facts, str(file)
     )  # fmt: skip

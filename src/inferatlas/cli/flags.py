@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Group, Parameter, Token
 
 Objective = Literal["cost", "energy", "latency", "throughput", "carbon"]
-Format = Literal["table", "json", "jsonl", "csv", "parquet", "md"]
+Format = Literal["table", "json", "jsonl", "csv", "parquet", "md", "html"]
 
 SUBJECT, WORKLOAD, TARGET, DEPLOYMENT, LIMITS, COST, EVIDENCE, OUTPUT = (
     Group(name, sort_key=place)
@@ -67,13 +67,12 @@ def several(help: str, group: Group, *names: str) -> Parameter:
     return flag(f"{help} Repeat, or separate by commas.", group, *names, converter=split, n_tokens=1)
 
 
-_ACCELERATOR = ("--accelerator", "-a", "--system", "--gpu")
+ACCELERATOR = ("--accelerator", "-a", "--system", "--gpu")
 
-Model = Annotated[
-    str, flag("Name in the catalogue, Hugging Face name, config.json, or YAML file.", SUBJECT, "--model", "-m")
-]
-Accelerator = Annotated[str, flag("Name in the catalogue, or YAML file.", SUBJECT, *_ACCELERATOR)]
-Accelerators = Annotated[tuple[str, ...], several("Only these accelerators.", LIMITS, *_ACCELERATOR)]
+MODEL = flag("Name in the catalogue, Hugging Face name, config.json, or YAML file.", SUBJECT, "--model", "-m")
+Model = Annotated[str, MODEL]
+Accelerator = Annotated[str, flag("Name in the catalogue, or YAML file.", SUBJECT, *ACCELERATOR)]
+Accelerators = Annotated[tuple[str, ...], several("Only these accelerators.", LIMITS, *ACCELERATOR)]
 Vendors = Annotated[tuple[str, ...], several("Only these vendors.", LIMITS, "--vendor")]
 WeightChoices = Annotated[tuple[str, ...], several("Only these weight formats (bf16, fp8, int4, ...).", LIMITS)]
 MaxCount = Annotated[int, integer("Most accelerators, 1 to 1024.", LIMITS)]

@@ -17,7 +17,7 @@ from inferatlas.decide.fleet import fleet, native_format
 from inferatlas.decide.judge import statistic
 from inferatlas.decide.search import Designs
 from inferatlas.decide.swapping import swap_seconds
-from inferatlas.errors import BadInput, NoFeasibleAnswer
+from inferatlas.errors import BadInput
 from inferatlas.predict.answer import Interval, Metric
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.hardware.device import Device
@@ -27,6 +27,7 @@ from inferatlas.predict.platforms import supported_engines, weight_choices
 from inferatlas.workload import Regime, load_regime, regimes
 
 ROOM = 2.0  # chips of resident machines beyond the least that serves, where only the value per chip counts
+LOADED = ("ttft_s", "latency_s")  # what waits for the weights of a model that is not in memory
 SHOWN = ("ttft_s", "itl_s", "latency_s", "output_tokens_per_s", "power_w", "tokens_per_joule")
 
 
@@ -152,18 +153,15 @@ def _result(regime: Regime, model: ModelConfig, known: Sequence[Accelerator]) ->
         return [name for name in weight_choices(asked, part) if name in regime.weights]
 
     levels: dict[str, Sequence[float]] = {"concurrency": [float(level) for level in regime.concurrency]}
-    try:
-        designs = fleet(
-            model,
-            known,
-            regime.workload(regime.concurrency[0]),
-            levels,
-            formats=formats,
-            within=regime.within,
-            room=ROOM if regime.per == "accelerator" else 1.0,
-        )
-    except NoFeasibleAnswer as error:  # nothing at all could be asked
-        return RegimeResult(regime, model.id, [_empty(one, regime, error.code, str(error)) for one in known], {})
+    designs = fleet(
+        model,
+        known,
+        regime.workload(regime.concurrency[0]),
+        levels,
+        formats=formats,
+        within=regime.within,
+        room=ROOM if regime.per == "accelerator" else 1.0,
+    )
     measure = _Measure.of(designs, regime)
     index, owner = designs.accelerator_index()
     rejected = {out.accelerator: out for out in designs.rejected}
@@ -221,7 +219,7 @@ class _Measure:
         ``same``: the designs of its accelerator and layout at other levels.
         """
         low, high = float(self.low[i]), float(self.high[i])
-        if self.higher and not self.allowed[same].all():
+        if self.higher and not self.surely[same].all():
             sure, open_to = same[self.surely[same]], same[self.perhaps[same]]
             low = min(low, float(self.low[sure].max())) if sure.size else 0.0
             high = max(high, float(self.high[open_to].max()))
@@ -235,12 +233,13 @@ def _metric(designs: Designs, regime: Regime) -> Metric:
         metric = Metric(per_token.value / designs.points.output_tokens, per_token.sigma)
     else:
         metric = metrics[regime.metric]
-    if regime.hosted > 1 and regime.metric in ("latency_s", "ttft_s"):
+    if regime.hosted > 1 and regime.metric in LOADED:
         swap = swap_seconds(designs, regime.hosted)
         with np.errstate(invalid="ignore"):
             metric = Metric(metric.value + swap, metric.sigma)
     if regime.per == "accelerator":
-        metric = Metric(metric.value / designs.points.accelerators, metric.sigma, metric.most)
+        count = designs.points.accelerators
+        metric = Metric(metric.value / count, metric.sigma, metric.most / count)
     return metric
 
 
@@ -334,16 +333,24 @@ def _why_not(designs: Designs, measure: _Measure, out: Any, name: str, regime: R
         return out.code, out.detail
     index, owner = designs.accelerator_index()
     mine = np.flatnonzero((owner == index.index(name)) & designs.predictions.fits)
+    if not np.isfinite(measure.metric.value[mine]).any():
+        if regime.hosted > 1 and regime.metric in LOADED:
+            return "no_slower_memory", "no rate of a link to the host is known, over which models could be exchanged"
+        return "unknown", f"{regime.metric} is not known here: {_missing(regime.metric)}"
     for target in regime.slo:
         values = statistic(designs, target).value[mine]
         if not target.met(values).any():
-            reached = np.nanmin(values) if target.sense.startswith("<") else np.nanmax(values)
+            known = values[np.isfinite(values)]
+            if not known.size:
+                return "target", f"{target.metric} is not known here, {_missing(target.metric)}: {target.text()}"
+            reached = known.min() if target.sense.startswith("<") else known.max()
             return "target", f"{target.metric} {target.statistic} is {_shown(target, reached)} at best: {target.text()}"
-    if regime.slo:
-        return "target", "no level of concurrency meets all targets at once"
-    if regime.hosted > 1:
-        return "no_slower_memory", "no rate of a link to the host is known, over which models could be exchanged"
-    return "unknown", f"{regime.metric} is not known here: no rated power or price with a source"
+    return "target", "no level of concurrency meets all targets at once"
+
+
+def _missing(metric: str) -> str:
+    """Why a metric has no value where a design runs."""
+    return "one output token has no gap" if metric.startswith("itl") else "no rated power or price with a source"
 
 
 def _shown(target: Any, value: float) -> str:

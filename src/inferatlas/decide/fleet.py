@@ -80,11 +80,10 @@ def fleet(
 
     Raises
     ------
-    NotModelled : the model has no performance model yet. UnknownName : region or site. NoFeasibleAnswer : no
-    accelerator can be asked at all.
+    NotModelled : the model has no performance model yet. UnknownName : region or site.
     """
     ops = operators(model)
-    bound = _bind(model, known, formats, (price, region, site))
+    bound = _bind(model, known, formats, (price, region, site), within)
     table = platform_table(bound.platforms, is_moe=bool(ops.experts))
     sizes = {i: _sizes(ops, p.device, bound.most[i], within) for i, p in enumerate(bound.platforms)}
     parts: list[tuple[Points, Predictions]] = []
@@ -101,8 +100,9 @@ def fleet(
         parts.append((points[keep], _taken(predictions, keep)))
         why |= {i: _reason(predictions.reason[points.platform == i]) for i in shapes if not done[i]}
         sizes = {i: more for i, more in sizes.items() if not done[i]}
-    if not parts:
-        raise NoFeasibleAnswer("no accelerator can be asked", code="no_accelerator", field="accelerator")
+    if not parts:  # every accelerator is out already: no point, and all the reasons
+        none = make_points(np.zeros(0), concurrency=1.0, input_tokens=1.0, output_tokens=1.0)
+        parts.append((none, predict(ops, table, none)))
     points, predictions = joined([p for p, _ in parts]), joined([p for _, p in parts])
     costs = metric_arrays(
         predictions, bound.costs, points.platform, points.accelerators,
@@ -115,28 +115,43 @@ def fleet(
 
 
 def _bind(
-    model: ModelConfig, known: Sequence[Accelerator], formats: Formats, money: tuple[float | None, str, str]
-) -> _Bound:
+    model: ModelConfig, known: Sequence[Accelerator], formats: Formats, money: tuple[float | None, str, str],
+    within: int | None,
+) -> _Bound:  # fmt: skip
     out = _Bound([], [], [], [])
     price, region, site = money
     for one in known:
         try:
             part = device(one)
-            found = [bind(one, None, weights, model=model.id) for weights in formats(model, part)]
+            found = _platforms(one, model, formats(model, part))
+            most = one.cluster.count if one.cluster else MOST_ACCELERATORS
+            if within and within > most:
+                raise NoFeasibleAnswer(f"{within} accelerators are more than the {most} there are", code="count")
         except (NoFeasibleAnswer, NotModelled) as error:
             code = error.code if isinstance(error, NoFeasibleAnswer) else "not_modelled"
             out.rejected.append(Rejected(one.id, code, str(error)))
-            continue
-        if not found:
-            out.rejected.append(Rejected(one.id, "precision", "none of the formats asked for is multiplied here"))
             continue
         cost = economics(
             part.id, part.architectural_class, part.node, price=price, region=region, site=site, cluster=one.cluster
         )
         out.platforms.extend(found)
-        out.most.extend([one.cluster.count if one.cluster else MOST_ACCELERATORS] * len(found))
+        out.most.extend([most] * len(found))
         out.costs.extend([cost] * len(found))
     return out
+
+
+def _platforms(known: Accelerator, model: ModelConfig, formats: Sequence[str]) -> list[Platform]:
+    """One accelerator in each format that it takes; raises the last reason if there is none."""
+    found: list[Platform] = []
+    last = NoFeasibleAnswer("none of the formats asked for is multiplied here", code="precision")
+    for weights in formats:
+        try:
+            found.append(bind(known, None, weights, model=model.id))
+        except NoFeasibleAnswer as error:
+            last = error
+    if not found:
+        raise last
+    return found
 
 
 def _sizes(ops: Operators, part: Device, most: int, within: int | None) -> Iterator[layouts.Layouts]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferatlas import __version__
-from inferatlas.show.page import Block
+from inferatlas.show.page import Block, Command, Heading, Page
 from inferatlas.show.tables import bar_lines
 
 if TYPE_CHECKING:
@@ -68,6 +68,26 @@ def html_page(title: str, answer: str, sections: Sequence[Section], command: str
         title=title, answer=answer, lead=lead, sections=drawn, command=command, folded=FOLDED, version=__version__,
         date=datetime.now(UTC).date().isoformat(),
     )  # fmt: skip
+
+
+def plain_page(page: Page) -> str:
+    """Any page of a command as HTML: its first heading is the answer, its command the one that gives it again.
+
+    Examples
+    --------
+    >>> from inferatlas.show.page import Command, Heading
+    >>> "<h1>inferatlas</h1>" in plain_page([Heading("Yes."), Command("Reproduce", "inferatlas x")])
+    True
+    """
+    heading = next((block.text for block in page if isinstance(block, Heading)), "")
+    command = next((block.text for block in page if isinstance(block, Command) and block.title == "Reproduce"), "")
+    rest = [
+        block
+        for block in page
+        if not (isinstance(block, Heading) and block.text == heading)
+        and not (isinstance(block, Command) and block.text == command)
+    ]
+    return html_page("inferatlas", heading, [Section("result", "Result", rest)], command)
 
 
 def write_html(

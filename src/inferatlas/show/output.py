@@ -16,7 +16,7 @@ from inferatlas.errors import BadInput
 from inferatlas.show.page import Page
 from inferatlas.show.tables import to_markdown, to_text
 
-Format = Literal["table", "json", "jsonl", "csv", "parquet", "md"]
+Format = Literal["table", "json", "jsonl", "csv", "parquet", "md", "html"]
 FORMATS: tuple[str, ...] = get_args(Format)
 EXTENSIONS = {
     ".txt": "table",
@@ -27,6 +27,8 @@ EXTENSIONS = {
     ".parquet": "parquet",
     ".pq": "parquet",
     ".md": "md",
+    ".html": "html",
+    ".htm": "html",
 }
 FILE_WIDTH = 160  # characters of a table that no terminal limits
 Rows = Sequence[Mapping[str, Any]]
@@ -35,14 +37,16 @@ Columns = Mapping[str, Any]  # name -> array, all of one length
 
 @dataclass(frozen=True)
 class Result:
-    """One result in its three forms, each made only when it is asked for.
+    """One result in its forms, each made only when it is asked for.
 
-    ``document`` is the JSON, ``rows`` the table of data (rows, or columns as arrays), ``page`` what people read.
+    ``document`` is the JSON, ``rows`` the table of data (rows, or columns as arrays), ``page`` what people read;
+    ``html`` a page with charts, where there is a better one than ``page`` itself.
     """
 
     document: Callable[[], Any]
     rows: Callable[[], Rows | Columns]
     page: Callable[[], Page]
+    html: Callable[[], str] | None = None
 
 
 def format_for(asked: str | None, output: str | None) -> str:
@@ -108,6 +112,10 @@ def emit(result: Result, style: str, *, width: int = FILE_WIDTH, colour: bool = 
         return to_text(result.page(), width=width, colour=colour)
     if style == "md":
         return to_markdown(result.page())
+    if style == "html":
+        from inferatlas.show.html import plain_page
+
+        return result.html() if result.html else plain_page(result.page())
     if style == "json":
         return to_json(result.document())
     rows = result.rows()

@@ -30,7 +30,7 @@ class Budget:
 
 def weight_bytes(
     ops: Operators, tp: ArrayLike, pp: ArrayLike, ep: ArrayLike, bytes_w: ArrayLike, bytes_wide: ArrayLike,
-    bytes_dense: ArrayLike | None = None, *, resident: bool = False, redundant: int = 0,
+    bytes_dense: ArrayLike | None = None, *, resident: bool = False, redundant: int = 0, tables: bool = True,
 ) -> Floats:  # fmt: skip
     """Bytes of weights on the fullest device.
 
@@ -38,7 +38,7 @@ def weight_bytes(
     KV heads, MLA down-projections not at all), experts by the ranks they are spread over, layers by pp
     (the fullest stage has ceil(L/pp)); embedding and head sit on the first and last stage, 16-bit.
     ``bytes_dense`` is for formats that quantise experts only. Resident machines divide everything evenly.
-    ``redundant``: spare copies of experts per layer.
+    ``redundant``: spare copies of experts per layer. Without ``tables``: no embedding and no head.
     """
     tp, pp, ep = (as_floats(x) for x in (tp, pp, ep))
     width, wide = as_floats(bytes_w), as_floats(bytes_wide)
@@ -59,12 +59,12 @@ def weight_bytes(
         total = total + np.where(ep > 1, spare, 0.0)
     norms = sum(group.count * group.norms for group in ops.model.layers) * ops.model.hidden
     total = total + (norms + routers) * wide
-    table = ops.model.vocab * ops.model.hidden * wide / tp
-    tables = table * (1.0 if ops.model.tied_embeddings else 2.0)
+    table = ops.model.vocab * ops.model.hidden * wide / tp if tables else 0.0 * wide
+    both = table * (1.0 if ops.model.tied_embeddings else 2.0)
     if resident:
-        return (total + tables) / pp
+        return (total + both) / pp
     stage = np.ceil(ops.layers / pp) / ops.layers
-    return total * stage + np.where(pp > 1, table, tables)
+    return total * stage + np.where(pp > 1, table, both)
 
 
 def kv_bytes(

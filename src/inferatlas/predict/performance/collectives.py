@@ -8,7 +8,7 @@ machines need one expression. The plain forms of the references stand beside it 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -179,6 +179,20 @@ def group_cost(network: Network, op: str, n: int, stride: int = 1) -> tuple[floa
         width *= (n - 1) / (network.domain - 1)  # a smaller group reaches only the links to its peers
     hops, per_byte = _shape_cost(network.topology, op, n)
     return network.base_s + network.step_s * hops, per_byte / width, network.q
+
+
+def law_time(network: Network, op: str, n: int, size: ArrayLike) -> Floats:
+    """Seconds of one collective of ``size`` bytes on a group of n: the law of `group_cost`."""
+    latency, per_byte, q = group_cost(network, op, n)
+    moved = np.asarray(size, dtype=np.float64) * per_byte
+    return (latency**q + moved**q) ** (1.0 / q) if latency > 0 else moved
+
+
+def faster(network: Network, factor: float) -> Network:
+    """The same network with links of another speed."""
+    fitted = network.fitted and {op: (a0, a1, w * factor, q) for op, (a0, a1, w, q) in network.fitted.items()}
+    out = network.scale_out and network.scale_out * factor
+    return replace(network, bytes_per_s=network.bytes_per_s * factor, scale_out=out, fitted=fitted)
 
 
 def hop_cost(network: Network, *, across: bool) -> tuple[float, float, float]:

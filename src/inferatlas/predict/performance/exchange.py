@@ -133,10 +133,11 @@ def prepare_exchange(ops: Operators, row: PlatformTable, shard: Shard, collectiv
         return Exchange(tuple(laws))
     # a decoding sequence gathers its parts of attention, softmax statistics included, from the shards of its context
     values = max(row.attention.heads * _value_dim(row.attention) for row in ops.attentions)
+    count = sum(row.count for row in ops.attentions)
     column = context_column(shard.cp, ranks)
     laws.append(
         _law(
-            row, "context all_reduce", ops.layers, float(ops.layers), collectives.context, index, column,
+            row, "context all_reduce", count, float(count), collectives.context, index, column,
             BYTES * values / shard.ranks_f, per_output=True,
         )
     )  # fmt: skip

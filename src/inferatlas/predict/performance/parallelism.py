@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.experts import distinct_uniform, expected_maximum, imbalance_uniform
-from inferatlas.predict.performance.collectives import ring, switch_all_to_all
+from inferatlas.predict.performance.collectives import Network, law_time, ring, switch_all_to_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,29 @@ class ExpertLayer:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """n devices on a switch: bandwidth and peak of each, injection bandwidth ``link`` and latency ``alpha_s``; SI."""
+    """n devices on a switch: bandwidth and peak of each, injection bandwidth ``link`` and latency ``alpha_s``; SI.
+
+    ``network``: the laws of a real part's network, which then stand for ring and switch.
+    """
 
     devices: int
     flop_per_s: float
     bytes_per_s: float
     link: float
     alpha_s: float
+    network: Network | None = None
+
+    def all_reduce(self, size: Floats) -> Floats:
+        """Seconds to all-reduce ``size`` bytes: the network's law, or a ring (19)."""
+        if self.network is None:
+            return ring("all_reduce", self.devices, size, self.alpha_s, self.link)
+        return law_time(self.network, "all_reduce", self.devices, size)
+
+    def all_to_all(self, sent: Floats) -> Floats:
+        """Seconds of an all-to-all in which each device distributes ``sent`` bytes, its own share included."""
+        if self.network is None:
+            return switch_all_to_all(self.devices, sent * (1.0 - 1.0 / self.devices), self.alpha_s, self.link)
+        return law_time(self.network, "all_to_all", self.devices, sent)
 
 
 def tensor_parallel_bytes(layer: ExpertLayer, devices: int, tokens: ArrayLike) -> Floats:
@@ -52,11 +68,16 @@ def expert_parallel_bytes(layer: ExpertLayer, devices: int, tokens: ArrayLike) -
 
 
 def tensor_parallel_time(layer: ExpertLayer, machine: Machine, tokens: ArrayLike) -> Floats:
-    """Equation (26): ``C_TP = AR(T D b_a) + E(U(T)) w_e/(n M_bw)`` in seconds, ring all-reduce."""
+    """Equation (26): ``C_TP = AR(T D b_a) + E(U(T)) w_e/(n M_bw)`` in seconds, ring all-reduce.
+
+    The reference prints the work ``2 T k g D F_e/(n P)`` with C_EP only; both need it, so that both count it here
+    (C_EP times its imbalance) and like is compared with like.
+    """
     t, n = np.asarray(tokens, dtype=np.float64), machine.devices
     touched = distinct_uniform(layer.experts, layer.top_k, t) * layer.weights * layer.weight_bytes
-    reduce = ring("all_reduce", n, t * layer.hidden * layer.activation_bytes, machine.alpha_s, machine.link)
-    return reduce + touched / (n * machine.bytes_per_s)
+    reduce = machine.all_reduce(t * layer.hidden * layer.activation_bytes)
+    work = 2.0 * t * layer.top_k * layer.weights / (n * machine.flop_per_s)
+    return reduce + touched / (n * machine.bytes_per_s) + work
 
 
 def expert_parallel_time(layer: ExpertLayer, machine: Machine, tokens: ArrayLike) -> Floats:
@@ -67,7 +88,7 @@ def expert_parallel_time(layer: ExpertLayer, machine: Machine, tokens: ArrayLike
     """
     t, n = np.asarray(tokens, dtype=np.float64), machine.devices
     sent = t * layer.top_k * layer.hidden * layer.activation_bytes / n
-    exchange = 2.0 * switch_all_to_all(n, sent * (1.0 - 1.0 / n), machine.alpha_s, machine.link)
+    exchange = 2.0 * machine.all_to_all(sent)
     held = layer.experts / n
     hit = distinct_uniform(layer.experts, layer.top_k, t) / layer.experts
     most = np.minimum(held * hit + expected_maximum(n) * np.sqrt(held * hit * (1.0 - hit)), held)

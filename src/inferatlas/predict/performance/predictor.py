@@ -141,12 +141,13 @@ def memory_budget(
     """Memory per engine device and the sequences that fit, equations (4), (32), (33)."""
     tokens, output = points.input_tokens.astype(row.dies.dtype), points.output_tokens.astype(row.dies.dtype)
     mean = tokens + 0.5 * output
-    weights = memory.weight_bytes(
-        ops, shard.ranks_f, shard.stages_f, shard.ep_f, row.bytes_w, row.bytes_wide, row.bytes_dense,
-        resident=resident, redundant=redundant,
+    held = partial(
+        memory.weight_bytes, ops, shard.ranks_f, shard.stages_f, shard.ep_f, row.bytes_w, row.bytes_wide,
+        row.bytes_dense, resident=resident, redundant=redundant,
     )  # fmt: skip
+    weights = held()
     if shard.offload is not None:  # what streams in needs a layer's room twice: the one in use and the next
-        waiting = weights * shard.offload
+        waiting = held(tables=False) * shard.offload
         weights = weights - np.maximum(waiting * (1.0 - 2.0 * shard.stages_f / ops.layers), 0.0)
     step_tokens = np.minimum(row.step_tokens, np.maximum(tokens, 256.0)) if not resident else np.ones_like(tokens)
     activations = memory.activation_bytes(ops, shard.ranks_f, step_tokens, row.bytes_a)

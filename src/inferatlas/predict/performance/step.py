@@ -131,7 +131,8 @@ def prepare(
     moved = tuple((op, op.io_whole * io_whole + op.io_split * io_split) for op in ops.rows if isinstance(op, Vector))
     return Prepared(
         ops, row, shard, tuple(products), tuple(_routed(op, row, shard, routing) for op in ops.experts), moved,
-        row.flop_s_wide / ranks, io_split, prepare_exchange(ops, row, shard, collectives), streaming(ops, row, shard),
+        row.flop_s_wide / ranks, io_split, prepare_exchange(ops, row, shard, collectives),
+        streaming(ops, row, shard, routing.redundant),
     )  # fmt: skip
 
 
@@ -221,7 +222,7 @@ def run(
     for op in p.ops.attentions:
         tc, tm = _attention(op, p, prefill, cached, decode, context, tokens, prompts)
         if shares is not None and prefill is not None and cached is not None:
-            ring += op.count * _exposed_ring(op, p, np.hypot(tc, tm), prefill, cached)
+            ring += op.count * _exposed_ring(op, p, np.hypot(tc, tm), prefill, cached, prompts)
         add(op.name, op.count, tc, tm)
     for y in p.routed:
         add(y.op.name, y.op.count, *_experts(y, p.shard, tokens))
@@ -259,14 +260,17 @@ def _overhead(p: Prepared, prefill: Floats | None, outputs: Floats, sink: Sink |
     return launches
 
 
-def streaming(ops: Operators, row: PlatformTable, shard: Shard) -> Floats | None:
-    """Seconds to stream the weights that wait in slower memory through a replica's devices, once; None: none wait.
+def streaming(ops: Operators, row: PlatformTable, shard: Shard, redundant: int = 0) -> Floats | None:
+    """Seconds to stream the layers' weights in slower memory through a replica's devices, once; None: none wait there.
 
     Every stage streams its own part over its own devices, one after the other for one micro-batch.
     """
     if shard.offload is None:
         return None
-    whole = weight_bytes(ops, shard.ranks_f, 1.0, shard.ep_f, row.bytes_w, row.bytes_wide, row.bytes_dense)
+    whole = weight_bytes(
+        ops, shard.ranks_f, 1.0, shard.ep_f, row.bytes_w, row.bytes_wide, row.bytes_dense, redundant=redundant,
+        tables=False,
+    )  # fmt: skip
     seconds = np.where(shard.offload > 0, whole * shard.offload * row.offload_s, 0.0)
     return (seconds / shard.stages_f if bool(row.resident.all()) else seconds).astype(shard.ranks_f.dtype)
 
@@ -279,12 +283,14 @@ def exposed_stream(waiting: Floats, busy: Floats, layers: int, sink: Sink | None
     return exposed
 
 
-def _exposed_ring(op: AttentionCore, p: Prepared, busy: Floats, prefill: Floats, cached: Floats) -> Floats:
+def _exposed_ring(
+    op: AttentionCore, p: Prepared, busy: Floats, prefill: Floats, cached: Floats, prompts: Floats | float
+) -> Floats:
     """Ring attention (25): n-1 sends of the local keys and values per layer, hidden behind attention itself."""
     if p.exchange.ring is None or p.shard.cp_f is None:
         return np.zeros_like(busy)
     latency, per_byte = p.exchange.ring
-    local = kept(cached + prefill, op.attention.window) / p.shard.cp_f
+    local = prompts * kept(cached + prefill, op.attention.window) / p.shard.cp_f
     local *= kv_values_per_rank(op.attention, p.shard.ranks_f) * p.row.bytes_kv
     return np.maximum((p.shard.cp_f - 1.0) * (latency + local * per_byte) - busy, 0.0)
 

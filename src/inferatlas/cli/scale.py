@@ -1,0 +1,63 @@
+"""``inferatlas scale``: every scaling strategy side by side, and the best hybrid."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from inferatlas.cli import flags
+from inferatlas.cli.emitting import TYPED, Sink
+from inferatlas.cli.flags import DEPLOYMENT, TARGET, WORKLOAD, flag, integer
+
+
+def scale(
+    *,
+    model: flags.Model,
+    accelerator: flags.Accelerator,
+    count: Annotated[int, integer("Accelerators in all.", DEPLOYMENT, "--count", "--total-gpus")],
+    traffic: flags.Traffic = flags.Traffic(),  # noqa: B008 - frozen
+    objective: Annotated[flags.Objective, flag("What is best.", TARGET)] = "throughput",
+    engine: flags.Engine = None,
+    weights: Annotated[str | None, flag("Format of the weights.", DEPLOYMENT)] = None,
+    kv_cache: flags.KvCache = None,
+    skew: Annotated[float, flag("Zipf exponent of the experts' popularity; 0: uniform.", WORKLOAD)] = 0.0,
+    placement: Annotated[Literal["balanced", "contiguous"], flag("Where experts sit.", DEPLOYMENT)] = "balanced",
+    redundant: Annotated[int, integer("Spare copies of experts per layer.", DEPLOYMENT)] = 0,
+    price: Annotated[float | None, flag("USD per accelerator-hour, instead of the catalogue's.", flags.COST)] = None,
+    out: flags.Out = flags.Out(),  # noqa: B008
+) -> int:
+    """Tensor, pipeline, expert, data and context parallelism, offload, and their hybrids, side by side.
+
+    Exit code 3 if no strategy places the model.
+    """
+    from inferatlas.decide.scaling import scale as compare
+    from inferatlas.predict.llm.placement import Routing
+    from inferatlas.show.output import Result
+    from inferatlas.show.scaling import scaling_html, scaling_page, scaling_rows
+
+    sink = Sink(out.format, out.output, out.quiet)
+    with sink.working("searching"):
+        found = compare(
+            model,
+            accelerator,
+            count=count,
+            workload=traffic.workload,
+            isl=traffic.isl,
+            osl=traffic.osl,
+            concurrency=traffic.concurrency,
+            request_rate=traffic.request_rate,
+            objective=objective,
+            engine=engine,
+            weights=weights,
+            kv_cache=kv_cache,
+            routing=Routing(skew, placement, redundant),
+            price=price,
+        )
+    sink.put(
+        Result(
+            found.as_dict,
+            lambda: scaling_rows(found),
+            lambda: scaling_page(found, TYPED.get()),
+            lambda: scaling_html(found, TYPED.get()),
+        )
+    )
+    return 0 if any(one.fits for one in found.strategies) else 3

@@ -1,0 +1,99 @@
+"""Experts and how to spread them: parameters per unit of compute, imbalance by placement, expert against tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inferatlas.predict.llm.experts import inclusion, zipf_popularity
+from inferatlas.predict.llm.operators import Experts, Operators
+from inferatlas.predict.llm.parameters import count
+from inferatlas.predict.llm.placement import Load, Routing, balanced, contiguous, device_load, replicate
+from inferatlas.predict.performance.collectives import faster
+from inferatlas.predict.performance.parallelism import ExpertLayer, Machine, expert_parallel_from
+from inferatlas.predict.performance.platform import Platform, PlatformTable
+from inferatlas.predict.replicas import Layout
+
+GROUPS = (2, 4, 8, 16, 32, 64)
+LINKS = (0.25, 1.0, 4.0)  # of the part's own
+REDUNDANT = 32  # spare copies that the table of placements tries; DeepSeek-V3 serves prefill with 32
+
+
+def layer_load(op: Experts, tokens: float, groups: int, routing: Routing) -> Load:
+    """Load of the devices of one layer under a routing."""
+    pi = inclusion(zipf_popularity(op.experts, routing.exponent), op.top_k)
+    load = replicate(pi, routing.redundant)[0] if routing.redundant else pi
+    where = balanced(load, groups) if routing.placement == "balanced" else contiguous(load.size, groups)
+    return device_load(load, where, max(tokens, 1.0), groups)
+
+
+def imbalance(ops: Operators, layout: Layout, batch: float, routing: Routing) -> dict[str, float | None]:
+    """The busiest device's load over the mean, as placed and with other placements, and what spare copies weigh."""
+    op = max(ops.experts, key=lambda one: one.count)
+    tokens = batch * max(layout.ep // layout.tp, 1)
+    choices = {
+        "imbalance": routing,
+        "imbalance_contiguous": Routing(routing.exponent, "contiguous"),
+        "imbalance_balanced": Routing(routing.exponent, "balanced"),
+        f"imbalance_{REDUNDANT}_spare": Routing(routing.exponent, "balanced", REDUNDANT),
+    }
+    out: dict[str, float | None] = {
+        name: layer_load(op, tokens, layout.ep, choice).imbalance for name, choice in choices.items()
+    }
+    out["spare_parameters"] = float(sum(one.count * one.weights for one in ops.experts) * REDUNDANT)
+    return out
+
+
+def params_per_flop(ops: Operators, layout: Layout, batch: float, routing: Routing) -> float:
+    """Parameters that the model holds per FLOP that a token costs, at the pace of the busiest device.
+
+    0.5 for a dense model, whose every parameter takes part in a multiplication and an addition; for experts over
+    several devices the FLOPs of a token count as often as the busiest device has more than the mean.
+
+    Examples
+    --------
+    >>> from inferatlas.catalogue.models import load_model
+    >>> from inferatlas.predict.llm.operators import operators
+    >>> round(params_per_flop(operators(load_model("llama-3.1-8b")), Layout(1, 1, 1, 1), 8.0, Routing()), 2)
+    0.53
+    """
+    parameters = count(ops.model)
+    routed = sum(op.count * op.top_k * op.weights for op in ops.experts)
+    dense = parameters.active_without_embedding - routed
+    uneven = 1.0
+    if ops.experts and layout.ep > 1:
+        op = max(ops.experts, key=lambda one: one.count)
+        uneven = layer_load(op, batch * max(layout.ep // layout.tp, 1), layout.ep, routing).imbalance
+    return parameters.total / (2.0 * (dense + routed * uneven))
+
+
+def table(ops: Operators, platform: Platform, platforms: PlatformTable) -> list[dict[str, Any]]:
+    """From how many tokens a step expert parallelism is cheaper than tensor parallelism, equation (26).
+
+    For the model's own experts at links of several speeds, and for others of the same total size: half and twice as
+    many, half and twice the top k. ``tokens`` None: never up to 65,536.
+    """
+    op = max(ops.experts, key=lambda one: one.count)
+    shapes = {(op.experts, op.top_k), (op.experts // 2, op.top_k), (op.experts * 2, op.top_k)}
+    shapes |= {(op.experts, max(op.top_k // 2, 1)), (op.experts, op.top_k * 2)}
+    rows = []
+    for experts, top_k in sorted(s for s in shapes if s[1] < s[0]):
+        own = (experts, top_k) == (op.experts, op.top_k)
+        layer = ExpertLayer(experts, top_k, op.weights * op.experts // experts, op.hidden, float(platforms.bytes_w[0]))
+        for n in (n for n in GROUPS if experts % n == 0):
+            for link in LINKS if own else (1.0,):
+                machine = _machine(platform, platforms, n, link)
+                if machine is not None:
+                    tokens = expert_parallel_from(layer, machine)
+                    rows.append(
+                        {"experts": experts, "top_k": top_k, "devices": n, "link": link, "tokens": tokens, "own": own}
+                    )
+    return rows
+
+
+def _machine(platform: Platform, platforms: PlatformTable, n: int, link: float) -> Machine | None:
+    """n devices of a platform at links of another speed; None where no network is known to join so many."""
+    network = platform.network
+    if n > network.domain and not network.scale_out:
+        return None
+    compute, memory = 1.0 / float(platforms.flop_s[0]), 1.0 / float(platforms.expert_byte_s[0])
+    return Machine(n, compute, memory, network.bytes_per_s * link, network.base_s, faster(network, link))

@@ -1,0 +1,120 @@
+"""The values of a sweep: given one by one, or in equal ratios between two ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from inferatlas.errors import BadInput
+from inferatlas.predict.replicas import MOST_ACCELERATORS
+
+# ends where none are given; lengths end with the model's context before that
+RANGES = {"batch": (1.0, 1024.0), "isl": (128.0, 131_072.0), "osl": (16.0, 8192.0), "rate": (0.1, 100.0)}
+COUNTS = tuple(float(2**k) for k in range(11))
+POINTS, MOST_POINTS = 60, 10_000
+ALL_BETWEEN = 16  # whole numbers between two points that are tried one by one; of more, so many first
+NEAR = 1.01  # ratio of two rates between which no more are tried
+
+
+def grid(
+    over: str, values: Sequence[float] | None, start: float | None, stop: float | None, points: int, room: float
+) -> list[float]:
+    """The x of a sweep, increasing.
+
+    Parameters
+    ----------
+    over : what is swept; rates may be fractions, all else is whole.
+    values : the x themselves; or ``start``, ``stop`` and about how many ``points``.
+    room : tokens that the model's context leaves to the length that is swept.
+
+    Raises
+    ------
+    BadInput : fewer than two values, not increasing, out of range, not whole; values and ends at once.
+
+    Examples
+    --------
+    >>> grid("batch", None, 1, 16, 6, 0.0), grid("rate", None, 0.5, 2.0, 3, 0.0)
+    ([1.0, 2.0, 3.0, 5.0, 9.0, 16.0], [0.5, 1.0, 2.0])
+    """
+    ends = {"from": start, "to": stop}
+    if values is not None:
+        for field, end in ends.items():
+            if end is not None:
+                raise BadInput("contradicts the values given", field=field, allowed="either values, or from and to")
+    elif over == "count" and start is None and stop is None:
+        values = COUNTS  # few other numbers of accelerators can be divided into layouts
+    if values is not None:
+        found = [float(x) for x in values]
+        if len(found) > MOST_POINTS:
+            raise BadInput(f"{len(found):,} values", field="values", allowed=f"2 to {MOST_POINTS:,}")
+        for x in found:
+            _check(over, x, "values")
+        if len(found) < 2 or any(b <= a for a, b in zip(found, found[1:], strict=False)):
+            words = "fewer than two values" if len(found) < 2 else "the values do not increase"
+            raise BadInput(words, field="values", allowed=_allowed(over))
+        return found
+    for field, end in ends.items():
+        if end is not None:
+            _check(over, end, field)
+    if not 2 <= points <= MOST_POINTS:
+        raise BadInput(f"{points} points", field="steps", allowed=f"2 to {MOST_POINTS:,}")
+    low, high = RANGES.get(over, (1.0, float(MOST_ACCELERATORS)))
+    low = low if start is None else float(start)
+    if over in ("isl", "osl") and room > low:
+        high = min(high, room)
+    high = high if stop is None else float(stop)
+    if low >= high:
+        raise BadInput(f"{low:g} is not below {high:g}", field="to" if start is None else "from",
+                       allowed="from below to")  # fmt: skip
+    return _ratios(low, high, points, whole=over != "rate")
+
+
+def _check(over: str, x: float, field: str) -> None:
+    least, most = _limits(over)
+    if not least <= x <= most:
+        raise BadInput(f"{x:g} is out of range", field=field, allowed=_allowed(over))
+    if over != "rate" and x != int(x):
+        raise BadInput(f"{x:g} is not a whole number", field=field, allowed=_allowed(over))
+
+
+def _limits(over: str) -> tuple[float, float]:
+    # float32, in which sweeps are predicted, holds whole numbers up to 2^24
+    return (1e-6, 1e6) if over == "rate" else (1.0, float(MOST_ACCELERATORS) if over == "count" else 2.0**24)
+
+
+def _allowed(over: str) -> str:
+    least, most = _limits(over)
+    return f"two or more increasing {'' if over == 'rate' else 'whole '}numbers, {least:g} to {most:,.0f}"
+
+
+def _ratios(low: float, high: float, points: int, *, whole: bool) -> list[float]:
+    """About so many points in equal ratios; of whole numbers more are tried, for the first ones coincide."""
+    tried = points
+    while True:
+        found = np.geomspace(low, high, tried)
+        found[0], found[-1] = low, high
+        if not whole:
+            return found.tolist()
+        distinct = sorted(set(np.round(found).tolist()))
+        if len(distinct) >= min(points, int(high - low) + 1) or tried > 20 * points:
+            return distinct
+        tried += points - len(distinct)
+
+
+def between(a: float, b: float, *, whole: bool) -> list[float]:
+    """Values between two neighbours to look at more closely; none where they are near enough.
+
+    Of whole numbers all if they are few, else some; of others some, in equal ratios.
+
+    Examples
+    --------
+    >>> between(3.0, 6.0, whole=True), len(between(1000.0, 9000.0, whole=True)), between(1.0, 1.005, whole=False)
+    ([4.0, 5.0], 16, [])
+    """
+    if not whole:
+        return [] if b / a <= NEAR else np.geomspace(a, b, ALL_BETWEEN + 2)[1:-1].tolist()
+    gap = int(b - a) - 1
+    tried = min(gap, ALL_BETWEEN)
+    return [a + 1 + math.floor(k * gap / tried) for k in range(tried)]

@@ -1,0 +1,207 @@
+"""How much one deployment's latency varies and why, and what the routing of experts would add at each spread."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inferatlas.catalogue.accelerators import load_accelerator
+from inferatlas.catalogue.models import load_model
+from inferatlas.decide.expert_choice import layer_load
+from inferatlas.errors import BadInput, NoFeasibleAnswer
+from inferatlas.predict.llm.operators import Experts, Operators, operators
+from inferatlas.predict.llm.placement import Routing, zipf_exponent
+from inferatlas.predict.performance.platform import platform_table
+from inferatlas.predict.performance.predictor import predict
+from inferatlas.predict.performance.tails import percentile_of
+from inferatlas.predict.performance.variance import MEANING, variance
+from inferatlas.predict.platforms import bind
+from inferatlas.predict.question import check_context, reason_of
+from inferatlas.predict.replicas import choose_layout, label_of, layout_notes, points_of
+from inferatlas.workload import make_workload
+
+HIGH = 0.10  # a coefficient of variation that the digest of Sharma 2025 calls high on mixtures of experts
+GROUPS = (2, 4, 8, 16, 32, 64)
+SPARE = 32
+QUANTILES = ("p50", "p90", "p95", "p99")
+
+
+@dataclass(frozen=True)
+class Variability:
+    """Coefficients of variation by cause on both clocks, percentiles, and the routing distribution of a mixture."""
+
+    inputs: dict[str, Any]
+    batch: float
+    means: dict[str, float]  # itl_s, latency_s
+    cov: dict[str, float]  # gap, latency (fixed lengths), latency_with_lengths
+    percentiles: dict[str, dict[str, float]]
+    causes: list[dict[str, Any]]
+    routing: list[dict[str, Any]]
+    deterministic: bool
+    label: str
+    assumptions: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON of ``inferatlas variance --format json``."""
+        return asdict(self)
+
+
+def variability(
+    model: str, accelerator: str, *, layout: dict[str, int | None] | None = None, engine: str | None = None,
+    weights: str | None = None, kv_cache: str | None = None, traffic: dict[str, Any] | None = None,
+    routing: Routing | None = None, counts: str | Path | None = None,
+) -> Variability:  # fmt: skip
+    """Variation of latency of one deployment and the share of each cause.
+
+    Parameters
+    ----------
+    layout : ``count, tp, pp, ep, dp, cp``, as in `predict.question.ask`; what is open is chosen.
+    traffic : arguments of `workload.make_workload`. routing : popularity and placement of experts.
+    counts : file with measured visits per expert of a layer (one number a line, or a CSV whose last column holds
+        them); their Zipf exponent replaces that of ``routing``.
+
+    Raises
+    ------
+    BadInput, UnknownName, NotModelled. NoFeasibleAnswer : the deployment does not fit, with the reason.
+
+    Examples
+    --------
+    >>> load = {"isl": 1024, "osl": 256, "concurrency": 16}
+    >>> found = variability("llama-3.3-70b", "h100", layout={"tp": 8}, traffic=load)
+    >>> max(found.causes, key=lambda cause: cause["latency_share"])["cause"]
+    'prefill'
+    """
+    config, known = load_model(model), load_accelerator(accelerator)
+    ops = operators(config)
+    load = make_workload(**(traffic or {}))
+    check_context(config, load)
+    routing = routing or Routing()
+    if counts is not None:
+        routing = Routing(measured_exponent(Path(counts), ops), routing.placement, routing.redundant)
+    platform = bind(known, engine, weights, kv_cache=kv_cache, model=config.id)
+    table = platform_table([platform], is_moe=bool(ops.experts))
+    asked = layout or {}
+    count, tp, pp, ep, dp, cp = (asked.get(name) for name in ("count", "tp", "pp", "ep", "dp", "cp"))
+    chosen, notes = choose_layout(ops, table, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp)
+    points = points_of(load, [chosen])
+    predictions = predict(ops, table, points, routing=routing)
+    if not predictions.fits[0]:
+        why = reason_of(int(predictions.reason[0]), ops, table, load, count=chosen.count)
+        raise NoFeasibleAnswer(why["detail"], code=why["code"], least_count=why["least_count"], field="count")
+    spread = variance(ops, table, points, predictions, routing)
+    gap_shares, latency_shares = spread.shares("gap"), spread.shares("latency")
+    causes = [
+        {
+            "cause": cause,
+            "meaning": MEANING[cause],
+            "gap_cov": float(np.sqrt(spread.gap[cause][0])) if cause in spread.gap else None,
+            "gap_share": float(gap_shares[cause][0]) if cause in spread.gap else None,
+            "latency_cov": float(np.sqrt(part[0])),
+            "latency_share": float(latency_shares[cause][0]),
+        }
+        for cause, part in spread.latency.items()
+    ]
+    cov = {
+        "gap": float(spread.cov("gap")[0]),
+        "latency": float(spread.cov()[0]),
+        "latency_with_lengths": float(spread.cov(fixed_lengths=False)[0]),
+    }
+    means = {"itl_s": float(predictions.itl_s[0]), "latency_s": float(predictions.latency_s[0])}
+    percentiles = {
+        "latency_s": _quantiles(means["latency_s"], cov["latency"]),
+        "latency_with_lengths_s": _quantiles(means["latency_s"], cov["latency_with_lengths"]),
+    }
+    tokens = float(predictions.batch[0]) * (1 if table.resident[0] else 1.0 / chosen.pp)
+    return Variability(
+        inputs={
+            "model": config.id, "accelerator": platform.device.id, "count": chosen.count, "layout": asdict(chosen),
+            "engine": platform.engine.name, "weights": platform.precision.weights, "workload": asdict(load),
+            "routing": asdict(routing),
+        },
+        batch=float(predictions.batch[0]),
+        means=means,
+        cov=cov,
+        percentiles=percentiles,
+        causes=causes,
+        routing=_distribution(ops, tokens, routing) if ops.experts and not table.resident[0] else [],
+        deterministic=platform.device.style != "kernel",
+        label=label_of(platform, chosen),
+        assumptions=[*_assumptions(routing, counts), *notes, *layout_notes(platform, chosen)],
+    )  # fmt: skip
+
+
+def _quantiles(mean: float, cov: float) -> dict[str, float]:
+    return {q: float(percentile_of(mean, cov, q)) for q in QUANTILES}
+
+
+def measured_exponent(path: Path, ops: Operators) -> float:
+    """Zipf exponent of measured visits per expert.
+
+    Raises
+    ------
+    BadInput : a file that cannot be read, a line that is no count (with the line), or as many as no layer has experts.
+    """
+    if not ops.experts:
+        raise BadInput(f"{ops.model.id} has no experts", field="counts", allowed="a mixture of experts", file=path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot be read: {error}", field="counts", file=path) from None
+    counts: list[float] = []
+    for number, line in enumerate(lines, 1):
+        text = line.rsplit(",", 1)[-1].strip()
+        try:
+            counts.append(float(text))
+        except ValueError:
+            if text and counts:  # a heading may stand above the numbers, nothing among them
+                raise BadInput(f"'{text}' is not a count", field="counts", file=path, line=number) from None
+    sizes = {op.experts: op for op in ops.experts}
+    if len(counts) not in sizes:
+        allowed = " or ".join(str(size) for size in sizes)
+        raise BadInput(f"{len(counts)} counts", field="counts", allowed=f"{allowed}, one per expert", file=path)
+    try:
+        return min(zipf_exponent(counts, sizes[len(counts)].top_k), 3.0)
+    except BadInput as wrong:
+        raise BadInput(wrong.message, field="counts", allowed=wrong.allowed, file=path) from None
+
+
+def _distribution(ops: Operators, tokens: float, routing: Routing) -> list[dict[str, Any]]:
+    """What one layer's routing does on every number of devices: experts touched, imbalance by placement, variation."""
+    op = max(ops.experts, key=lambda one: one.count)
+    rows = []
+    for groups in (n for n in GROUPS if n <= op.experts):
+        seen = max(tokens, 1.0) * groups  # attention stays data-parallel: every device brings its own batch
+        held = {
+            "contiguous": layer_load(op, seen, groups, Routing(routing.exponent, "contiguous")),
+            "balanced": layer_load(op, seen, groups, Routing(routing.exponent, "balanced")),
+            "spare": layer_load(op, seen, groups, Routing(routing.exponent, "balanced", SPARE)),
+        }
+        own = layer_load(op, seen, groups, routing)
+        rows.append(
+            {
+                "devices": groups, "tokens": seen, "distinct": own.distinct, "layer_cov": own.cov,
+                "step_cov": own.cov / np.sqrt(op.count), "high": own.cov > HIGH,
+                **{f"imbalance_{name}": load.imbalance for name, load in held.items()},
+                "skew": own.skew, "layers": op.count, **_of(op),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _of(op: Experts) -> dict[str, int]:
+    return {"experts": op.experts, "top_k": op.top_k}
+
+
+def _assumptions(routing: Routing, counts: str | Path | None) -> list[str]:
+    law = "measured visits" if counts is not None else "an assumption"
+    out = [
+        "causes are independent: squared coefficients of variation add; percentiles are lognormal (45)",
+        "layers route independently, so that a step varies as one layer over the root of their number (17)",
+        "jitter of a device that a host drives is a prior (1 % of a step, 0.3 to 3 %), nil on compiled machines",
+    ]
+    if routing.exponent:
+        out.append(f"experts follow a Zipf law of exponent {routing.exponent:.2f} ({law}); persistent skew is bias")
+    return out

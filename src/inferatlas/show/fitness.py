@@ -1,0 +1,238 @@
+"""`inferatlas regimes` as a page: the matrix of grades, each regime's numbers, and where a published grade differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from inferatlas.decide.fitness import SHOWN, Cell, Fitness, RegimeResult
+from inferatlas.show.deployment import INTERVALS, flat_metrics, layout_words
+from inferatlas.show.html import Section, html_page
+from inferatlas.show.numbers import NONE, figure, heading, quantity, with_interval
+from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
+
+STAR = "* the published grade is another one, see below"
+GRADING = (
+    "A score is the value over the best shown (best over value where lower is better). Grades by score: {}. A grade's "
+    "interval is that of its value."
+)
+
+
+def fitness_page(found: Fitness, typed: str) -> Page:
+    """The matrix; of a single regime, its numbers instead."""
+    blocks: list[Block] = [Heading(answer(found))]
+    if len(found.regimes) > 1:
+        blocks += [matrix(found), Paragraph(STAR, quiet=True), measures(found)]
+    else:
+        blocks += [Paragraph(found.regimes[0].regime.description), numbers(found.regimes[0])]
+    blocks += [drivers(found), *differences(found), *_closing(found), Command("Reproduce", typed)]
+    return blocks
+
+
+def answer(found: Fitness) -> str:
+    """Who is best where, in a sentence or two."""
+    best: dict[str, list[str]] = {}
+    for one in found.regimes:
+        if one.cells and one.cells[0].score is not None:
+            best.setdefault(one.cells[0].accelerator, []).append(one.regime.title.lower())
+    count = len({cell.accelerator for one in found.regimes for cell in one.cells})
+    if not best:
+        return f"None of {count} accelerators can be graded."
+    words = "; ".join(f"{name}: {', '.join(titles)}" for name, titles in best.items())
+    head = "Best of" if len(best) == 1 else "No accelerator is best everywhere. Best of"
+    return f"{head} {count} for {found.model}: {words}."
+
+
+def matrix(found: Fitness) -> Table:
+    """Accelerators by regimes: the grade, and the value under it."""
+    columns = [Column("accelerator\nclass"), *(Column(_broken(one.regime.title)) for one in found.regimes)]
+    rows = []
+    for cells in _by_accelerator(found):
+        first = cells[0]
+        graded = [_graded(cell, one) for cell, one in zip(cells, found.regimes, strict=True)]
+        rows.append([f"{first.accelerator}\n{first.architectural_class.replace('_', ' ')}", *graded])
+    return Table("Grade and value", columns, rows)
+
+
+def _by_accelerator(found: Fitness) -> list[list[Cell]]:
+    """Cells of each accelerator in the order of the regimes; the accelerators with the highest mean score first."""
+    held = [{cell.accelerator: cell for cell in one.cells} for one in found.regimes]
+    rows = [[cells[name] for cells in held] for name in held[0]]
+    return sorted(rows, key=lambda row: (-sum(cell.score or 0.0 for cell in row), row[0].accelerator))
+
+
+def _graded(cell: Cell, one: RegimeResult) -> str:
+    if cell.grade is None or cell.value is None:
+        return f"{NONE}\n{(cell.code or 'unknown').replace('_', ' ')}"
+    star = " *" if cell.differs else ""
+    return f"{cell.grade}\n{figure(cell.value.value, quantity(one.regime.metric)[1])}{star}"
+
+
+def _broken(title: str) -> str:
+    """A title on two lines, broken near its middle.
+
+    >>> _broken("Low-latency single stream")
+    'Low-latency single\\nstream'
+    """
+    words = title.split()
+    half = (len(words) + 1) // 2
+    return f"{' '.join(words[:half])}\n{' '.join(words[half:])}".strip()
+
+
+def measures(found: Fitness) -> Table:
+    """What each regime asks and measures."""
+    rows = []
+    for one in found.regimes:
+        regime = one.regime
+        asked = f"{regime.input_tokens:,.0f} in, {regime.output_tokens:,.0f} out"
+        levels = ", ".join(f"{level:,}" for level in regime.concurrency)
+        rows.append(
+            [
+                f"{regime.title}\n{regime.name}", measure_words(one), f"{asked}\n{levels} in flight", one.model,
+                ", ".join(target.text() for target in regime.slo) or NONE,
+            ]
+        )  # fmt: skip
+    columns = [Column("regime"), Column("metric", wraps=True), Column("requests"), Column("model"), Column("targets")]
+    return Table("What is measured", columns, rows)
+
+
+def measure_words(one: RegimeResult) -> str:
+    """The metric of a regime in words."""
+    name = quantity(one.regime.metric)[0]
+    per = " per accelerator" if one.regime.per == "accelerator" else ""
+    hosted = f", {one.regime.hosted} models taking turns" if one.regime.hosted > 1 else ""
+    return f"{name}{per}{hosted}, {one.regime.better} is better"
+
+
+def numbers(one: RegimeResult) -> Table:
+    """The numbers behind each grade of one regime, best first."""
+    per = "\nper accelerator" if one.regime.per == "accelerator" else "\nwith loading" if one.regime.hosted > 1 else ""
+    columns = [
+        Column("deployment\nlayout"), Column("weights\nengine"), Column("in flight", right=True),
+        Column(f"{quantity(one.regime.metric)[0]}{per}", right=True), Column("grade\ninterval"),
+        Column("score", right=True), Column("published"), *(Column(heading(name), right=True) for name in SHOWN),
+        Column("bound"), Column("software"), Column("label"),
+    ]  # fmt: skip
+    return Table(f"{one.regime.title}: {measure_words(one)}", columns, [_numbers_row(cell, one) for cell in one.cells])
+
+
+def _numbers_row(cell: Cell, one: RegimeResult) -> list[str]:
+    published = cell.paper_grade or NONE
+    level = cell.software["level"]
+    if cell.grade is None or cell.value is None or cell.grades is None:
+        blank = [NONE] * (len(SHOWN) + 1)
+        return [f"{cell.accelerator}\n{(cell.code or '').replace('_', ' ')}", NONE, NONE, NONE, NONE, NONE, published,
+                *blank, level, NONE]  # fmt: skip
+    between = cell.grades[0] if cell.grades[0] == cell.grades[1] else f"{cell.grades[0]} – {cell.grades[1]}"
+    return [
+        f"{cell.count} x {cell.accelerator}\n{layout_words(cell.layout)}", f"{cell.weights}\n{cell.engine}",
+        f"{cell.concurrency:g}", with_interval(cell.value, quantity(one.regime.metric)[1]),
+        f"{cell.grade}\n{between}", f"{cell.score:.2f}", published,
+        *(with_interval(cell.metrics[name], quantity(name)[1]) for name in SHOWN),
+        (cell.bound or "").replace("_", "\n", 1), level, cell.label or NONE,
+    ]  # fmt: skip
+
+
+def drivers(found: Fitness) -> Table:
+    """How closely goodness follows what the machines have: correlation of logarithms over the accelerators graded."""
+    names = ("memory_bandwidth", "compute", "memory_capacity")
+
+    def word(r: float | None) -> str:
+        return NONE if r is None else f"{r:.2f}"
+
+    rows = [
+        [one.regime.title, str(sum(cell.score is not None for cell in one.cells)),
+         *(word(one.drivers.get(name)) for name in names)]
+        for one in found.regimes
+    ]  # fmt: skip
+    columns = [Column("regime"), Column("graded", right=True)]
+    columns += [Column(name.replace("_", " "), right=True) for name in names]
+    return Table("Correlation of the value (better is up) with what a deployment has, logarithms", columns, rows)
+
+
+def differences(found: Fitness) -> list[Block]:
+    """Cells whose published grade is another one, with the reason; what agrees is counted."""
+    cells = [(cell, one) for one in found.regimes for cell in one.cells if cell.paper_grade]
+    if not cells:
+        return []
+    differ = [(cell, one) for cell, one in cells if cell.differs]
+    sources = "; ".join(sorted({one.regime.published.source for _, one in cells if one.regime.published}))
+    head = Paragraph(f"Of {len(cells)} grades published for these accelerators ({sources}), {len(cells) - len(differ)} "
+                     "are ours too.")  # fmt: skip
+    if not differ:
+        return [head]
+    rows = [
+        [f"{cell.accelerator}\n{one.regime.name}", cell.paper_grade or NONE, cell.grade or NONE, cell.differs or ""]
+        for cell, one in differ
+    ]
+    columns = [Column("accelerator\nregime"), Column("published"), Column("ours"), Column("why", wraps=True)]
+    return [head, Table("Where they differ", columns, rows)]
+
+
+def _closing(found: Fitness) -> Iterator[Block]:
+    yield Items("Assumed", found.assumptions)
+    thresholds = {tuple(one.regime.thresholds.items()) for one in found.regimes}
+    for held in sorted(thresholds):
+        yield Paragraph(GRADING.format(", ".join(f"{word} from {least:g}" for word, least in held)), quiet=True)
+    yield Paragraph(INTERVALS, quiet=True)
+
+
+def fitness_rows(found: Fitness) -> list[dict[str, Any]]:
+    """A row per cell."""
+    return [_flat(cell, one) for one in found.regimes for cell in one.cells]
+
+
+def _flat(cell: Cell, one: RegimeResult) -> dict[str, Any]:
+    value = cell.value
+    return {
+        "regime": one.regime.name, "model": one.model, "metric": one.regime.metric, "per": one.regime.per,
+        "accelerator": cell.accelerator, "class": cell.architectural_class, "count": cell.count,
+        "value": value.value if value else None, "value_low": value.low if value else None,
+        "value_high": value.high if value else None, "score": cell.score, "grade": cell.grade,
+        "grade_low": cell.grades[0] if cell.grades else None, "grade_high": cell.grades[1] if cell.grades else None,
+        "paper_grade": cell.paper_grade, "reason": cell.reason, "code": cell.code, "bound": cell.bound,
+        **{name: cell.layout.get(name) for name in ("tp", "pp", "ep", "dp")}, "weights": cell.weights,
+        "engine": cell.engine, "software": cell.software["level"], "concurrency": cell.concurrency,
+        **flat_metrics(cell.metrics or dict.fromkeys(SHOWN)), "label": cell.label, "differs": cell.differs,
+    }  # fmt: skip
+
+
+def fitness_html(found: Fitness, typed: str) -> str:
+    """The same as a page with the heat map and every regime's numbers."""
+    sections = [
+        Section(
+            "matrix", "Regimes and accelerators", [measures(found)], lambda: _heat_map(found),
+            "Heat map of accelerators by regimes, the more colour the better.",
+            "The more colour, the closer to the best (logarithmic). An empty frame cannot be served.",
+        ),
+        Section("differences", "Where published grades differ", differences(found)),
+        *(
+            Section(one.regime.name, one.regime.title, [Paragraph(one.regime.description), numbers(one)])
+            for one in found.regimes
+        ),
+        Section("drivers", "What goodness follows", [drivers(found)]),
+        Section("assumed", "Assumed", list(_closing(found))),
+    ]  # fmt: skip
+    sections = [section for section in sections if section.blocks]
+    return html_page("Which architecture for which work?", answer(found), sections, typed, lead=_lead(found))
+
+
+def _lead(found: Fitness) -> str:
+    cells = sum(len(one.cells) for one in found.regimes)
+    return f"{found.model}, {len(found.regimes)} regimes, {cells} cells."
+
+
+def _heat_map(found: Fitness):
+    from inferatlas.show.charts.fitness import Cell as Mark
+    from inferatlas.show.charts.fitness import fitness as chart
+
+    return chart(
+        [
+            Mark(cell.accelerator, one.regime.title, cell.score, cell.grade or "", bool(cell.differs))
+            for cells in _by_accelerator(found)
+            for cell, one in zip(cells, found.regimes, strict=True)
+        ]
+    )
+
+
+__all__: Sequence[str] = ("fitness_html", "fitness_page", "fitness_rows")
