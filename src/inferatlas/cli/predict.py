@@ -27,7 +27,9 @@ def predict(
     ep: Ep = None,
     dp: Dp = None,
     cp: Cp = None,
-    offload: Annotated[float, flag("Share of the weights that stream in from slower memory.", DEPLOYMENT)] = 0.0,
+    offload: Annotated[
+        float, flag("Share of the layers' weights that stream in from slower memory.", DEPLOYMENT)
+    ] = 0.0,
     engine: flags.Engine = None,
     weights: Annotated[str | None, flag("Format of the weights.", DEPLOYMENT)] = None,
     activations: Annotated[str | None, flag("Format of the activations.", DEPLOYMENT)] = None,

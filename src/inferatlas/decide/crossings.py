@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -88,7 +89,7 @@ def crossings(x: Floats, value: Floats, sigma: Floats, *, higher: bool) -> list[
     best = _leaders(good)
     served = [i for i, leader in enumerate(best) if leader >= 0]
     found: list[Crossing] = []
-    for i, j in zip(served, served[1:], strict=False):
+    for i, j in pairwise(served):
         if best[i] == best[j]:
             continue
         for t, before, after, how in _overtaken(good, i, j, best[i], best[j]):

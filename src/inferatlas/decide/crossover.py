@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -13,22 +12,25 @@ from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.accelerators import accelerator_ids, load_accelerator
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.crossings import changes, crossings, leaders
-from inferatlas.decide.swept import LAYOUT, METRICS, OVER, Curve, Sweep, Swept, joined, swept
+from inferatlas.decide.crossovers import Absent, BoundChange, Crossover, Crossovers, Lead
+from inferatlas.decide.grids import POINTS, between, grid
+from inferatlas.decide.swept import METRICS, OVER, ROOM, Curve, Sweep, Swept, joined, swept
 from inferatlas.errors import BadInput, NoFeasibleAnswer, UnknownName
-from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import operators
 from inferatlas.predict.llm.precision import FORMATS
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.performance.points import BOUNDS
 from inferatlas.predict.question import check_context
 from inferatlas.predict.replicas import MOST_ACCELERATORS
-from inferatlas.workload import Workload, make_workload
+from inferatlas.workload import Workload, load_workload, make_workload
 
-RANGES = {"batch": (1.0, 1024.0), "isl": (128.0, 131_072.0), "osl": (16.0, 8192.0), "rate": (0.1, 100.0)}
-COUNTS = tuple(float(2**k) for k in range(11))
-POINTS, MOST_POINTS = 60, 10_000
-INPUT_TOKENS, OUTPUT_TOKENS, IN_FLIGHT = 1024, 256, 32  # what is not swept and not given
-ALL_BETWEEN = 16  # whole numbers between two points that are tried one by one; of more, so many first
+INPUT_TOKENS, OUTPUT_TOKENS, IN_FLIGHT = 1024, 256, 32  # what is neither swept nor given
+UNKNOWN = {
+    "power_w": "no rated power with a source is known",
+    "tokens_per_joule": "no rated power with a source is known",
+    "usd_per_million_tokens": "no price with a source is known",
+    "itl_s": "a single output token has no gap between tokens",
+}
 
 
 def crossover(
@@ -43,8 +45,8 @@ def crossover(
     ----------
     over : ``batch`` (requests in flight over the deployment), ``isl``, ``osl`` (tokens), ``rate`` (requests/s, open
         loop) or ``count`` (accelerators of the deployment).
-    values, start, stop, points : the x: given one by one, or about so many in equal ratios, whole except rates.
-    metric : primary metric; default latency for rates, else output tokens/s per accelerator.
+    values, start, stop, points : the x: one by one, or about so many in equal ratios; whole except rates.
+    metric : primary metric, one of `METRICS`; default: latency for rates, else output tokens/s per accelerator.
     workload, isl, osl, concurrency : what is not swept; default 1,024 and 256 tokens and 32 requests in flight.
     within : accelerators in all, instead of whole nodes. weights : formats to try; default the checkpoint's.
 
@@ -55,8 +57,8 @@ def crossover(
     Examples
     --------
     >>> found = crossover("llama-3.1-8b", ["h100", "a100-80gb-sxm"], values=[1, 8, 64], isl=512, osl=128)
-    >>> found.crossovers, {lead.accelerator for lead in found.leads if lead.metric == "itl_s"}
-    ([], {'nvidia-h100-sxm'})
+    >>> [(lead.accelerator, lead.x_from, lead.x_to) for lead in found.leads if lead.metric == "itl_s"]
+    [('nvidia-h100-sxm', 1.0, 64.0)]
     """
     _check(over, metric, within, weights)
     config = load_model(model)
@@ -65,22 +67,19 @@ def crossover(
     load = _load(over, workload, isl, osl, concurrency)
     if over not in ("isl", "osl"):
         check_context(config, load)
-    xs = _grid(over, values, start, stop, points, config.context_length - (load.output_tokens if over == "isl" else
-               load.input_tokens if over == "osl" else 0.0))  # fmt: skip
+    xs = grid(over, values, start, stop, points, config.context_length - _total(load, over, 0.0))
     ask = Sweep(config, tuple(known), load, over, tuple(weights or ()), within)
     fits = [x for x in xs if _total(load, over, x) <= config.context_length]
     found = swept(ask, fits) if fits else None
-    names = [one.id for one in known]
     rejected = list(_absent(ask, found, xs))
     if found is None or not len(found):
-        why = "; ".join(f"{one.accelerator}: {one.detail}" for one in rejected)
-        raise NoFeasibleAnswer(f"nothing can be compared: {why}", code=rejected[0].code, field="accelerators")
+        raise _nothing(rejected)
+    names = [one.id for one in known]
     primary = metric or ("latency_s" if over == "rate" else "output_tokens_per_s_per_accelerator")
-    found, tried = _narrowed(ask, found, names, fits)
-    curves = {name: found.curve(name, names, xs) for name in METRICS}
-    every = {name: found.curve(name, names, tried) for name in METRICS}
+    found, tried, every = _narrowed(ask, found, names, fits)
+    curves = every if tried == xs else {name: found.curve(name, names, xs) for name in METRICS}
     return Crossovers(
-        _inputs(ask, xs, names, primary),
+        _inputs(ask, xs, names, primary, workload),
         np.array(xs),
         names,
         primary,
@@ -89,8 +88,8 @@ def crossover(
         [one for name, curve in every.items() for one in _crossovers(name, curve, names, tried)],
         [one for name, curve in every.items() for one in _leads(name, curve, names, tried)],
         list(_bounds(found, curves[primary], names, xs)),
-        list(_assumptions(ask, found, primary)),
-        [*rejected, *_unknown(found, curves, names, xs)],
+        list(_assumptions(ask, found)),
+        [*rejected, *_unknown(curves, names, xs)],
     )
 
 
@@ -100,7 +99,7 @@ def _check(over: str, metric: str | None, within: int | None, weights: Sequence[
     if metric is not None and metric not in METRICS:
         raise UnknownName("metric", metric, METRICS)
     if within is not None and over == "count":
-        raise BadInput("the number of accelerators is what is swept", field="count", allowed="without --over count")
+        raise BadInput("contradicts --over count", field="count", allowed="either of them")
     if within is not None and not (1 <= within <= MOST_ACCELERATORS and within == int(within)):
         raise BadInput(f"{within} accelerators", field="count", allowed=f"1 to {MOST_ACCELERATORS}")
     for name in weights or ():
@@ -125,150 +124,146 @@ def _known(asked: Sequence[str]) -> list[Accelerator]:
 
 def _load(over: str, name: str | None, isl: int | None, osl: int | None, concurrency: int | None) -> Workload:
     """What stays as it is; of the quantity that is swept, a placeholder."""
-    given = {"isl": isl, "osl": osl}
-    swept_too = "concurrency" if over in ("batch", "rate") and concurrency is not None else over
-    if swept_too != over or given.get(over) is not None:
-        raise BadInput(f"contradicts --over {over}", field=swept_too, allowed="either of them")
-    if name is None:
-        given = {"isl": isl or INPUT_TOKENS if isl is None else isl, "osl": OUTPUT_TOKENS if osl is None else osl}
+    also = {"isl": isl, "osl": osl, "batch": concurrency, "rate": concurrency}.get(over)
+    if also is not None:
+        field = over if over in ("isl", "osl") else "concurrency"
+        raise BadInput(f"contradicts --over {over}", field=field, allowed="either of them")
+    profile = load_workload(name) if name is not None else None
     if concurrency is None:
-        concurrency = IN_FLIGHT
-        if name is not None:
-            from inferatlas.workload import load_workload
-
-            concurrency = load_workload(name).concurrency or IN_FLIGHT
-    return make_workload(name, isl=given["isl"], osl=given["osl"], concurrency=concurrency)
+        concurrency = (profile.concurrency if profile else None) or IN_FLIGHT
+    if profile is None:
+        isl, osl = INPUT_TOKENS if isl is None else isl, OUTPUT_TOKENS if osl is None else osl
+    return make_workload(name, isl=isl, osl=osl, concurrency=concurrency)
 
 
 def _total(load: Workload, over: str, x: float) -> float:
-    if over == "isl":
-        return x + load.output_tokens
-    return load.input_tokens + (x if over == "osl" else load.output_tokens)
+    """Tokens of a request at an x."""
+    return (x if over == "isl" else load.input_tokens) + (x if over == "osl" else load.output_tokens)
 
 
-def _narrowed(ask: Sweep, found: Swept, names: list[str], xs: list[float]) -> tuple[Swept, list[float]]:
-    """More x where the best changes, until it changes between neighbouring whole numbers."""
-    if ask.over in ("rate", "count"):  # rates are not whole, and few numbers of accelerators can be divided
-        return found, xs
+def _narrowed(
+    ask: Sweep, found: Swept, names: list[str], xs: list[float]
+) -> tuple[Swept, list[float], dict[str, Curve]]:
+    """More x where the best changes, until it changes between neighbours; and the curves over all x tried."""
     while True:
+        curves = {name: found.curve(name, names, xs) for name in METRICS}
         more: set[float] = set()
-        for name, higher in METRICS.items():
-            best = leaders(found.curve(name, names, xs).value, higher=higher)
-            more.update(x for i in range(len(xs) - 1) if best[i] != best[i + 1] for x in _between(xs[i], xs[i + 1]))
+        for name, curve in curves.items() if ask.over != "count" else ():
+            best = leaders(curve.value, higher=METRICS[name])
+            for i in (i for i in range(len(xs) - 1) if best[i] != best[i + 1]):
+                more.update(between(xs[i], xs[i + 1], whole=ask.over != "rate"))
         if not more:
-            return found, xs
+            return found, xs, curves
         found, xs = joined([found, swept(ask, sorted(more))]), sorted({*xs, *more})
 
 
-def _crossovers(metric: str, curve: Curve, names: list[str], xs: list[float]) -> list[Crossover]:
-    found = crossings(np.array(xs), curve.value, curve.sigma, higher=METRICS[metric])
-    return [Crossover(one.x, names[one.before], names[one.after], metric, one.low, one.high, one.first)
-            for one in found]  # fmt: skip
+def _crossovers(metric: str, curve: Curve, names: list[str], xs: list[float]) -> Iterator[Crossover]:
+    for one in crossings(np.array(xs), curve.value, curve.sigma, higher=METRICS[metric]):
+        yield Crossover(
+            one.x, names[one.before], names[one.after], metric, one.low, one.high, one.first, one.how
+        )  # fmt: skip
 
 
 def _leads(metric: str, curve: Curve, names: list[str], xs: list[float]) -> Iterator[Lead]:
-    best = leaders(curve.value, higher=METRICS[metric])
-    start = 0
-    for i in range(1, len(best) + 1):
-        if i == len(best) or best[i] != best[start]:
-            if best[start] >= 0:
-                yield Lead(metric, names[best[start]], xs[start], xs[i - 1])
-            start = i
+    """Who is best from where to where; an x where nobody serves parts nothing."""
+    best = [(x, k) for x, k in zip(xs, leaders(curve.value, higher=METRICS[metric]), strict=True) if k >= 0]
+    for k, same in groupby(best, key=lambda one: one[1]):
+        held = [x for x, _ in same]
+        yield Lead(metric, names[k], held[0], held[-1])
 
 
 def _bounds(found: Swept, curve: Curve, names: list[str], xs: list[float]) -> Iterator[BoundChange]:
     for k, name in enumerate(names):
-        row = curve.row[k].tolist()
-        words = [None if i < 0 else BOUNDS[int(found.bound[i])] for i in row]
+        words = [None if i < 0 else BOUNDS[int(found.bound[i])] for i in curve.row[k].tolist()]
         for at, before, after in changes(words):
             last = next(j for j in range(at - 1, -1, -1) if words[j] is not None)
             yield BoundChange(name, xs[at], before, after, xs[last])
+
+
+def _nothing(rejected: Sequence[Absent]) -> NoFeasibleAnswer:
+    who: dict[str, list[str]] = {}
+    for one in rejected:
+        who.setdefault(one.detail, []).append(one.accelerator)
+    why = "; ".join(f"{', '.join(dict.fromkeys(names))}: {detail}" for detail, names in who.items())
+    return NoFeasibleAnswer(f"nothing can be compared: {why}", code=rejected[0].code, field="accelerators")
+
+
+Why = tuple[str, str] | None  # code and words
 
 
 def _absent(ask: Sweep, found: Swept | None, xs: list[float]) -> Iterator[Absent]:
     """Accelerators without a point, by ranges of x with one reason."""
     limit = ask.model.context_length
     words = f"input and output tokens exceed the context of {ask.model.id} ({limit:,})"
+    beyond = reasons.CODES[reasons.CONTEXT], words
     for one in ask.known:
-        held: list[tuple[float, tuple[str, str] | None]] = []
-        for x in xs:
-            if _total(ask.workload, ask.over, x) > limit:
-                held.append((x, (reasons.CODES[reasons.CONTEXT], words)))
-            else:
-                held.append((x, found.missing.get((one.id, x)) if found else None))
-        yield from _ranges(one.id, held)
+        held: list[Why] = [
+            beyond if found is None or _total(ask.workload, ask.over, x) > limit else found.missing.get((one.id, x))
+            for x in xs
+        ]
+        yield from _ranges(one.id, xs, held)
 
 
-def _ranges(name: str, held: list[tuple[float, tuple[str, str] | None]], metric: str | None = None) -> Iterator[Absent]:
-    start = 0
-    for i in range(1, len(held) + 1):
-        if i == len(held) or held[i][1] != held[start][1]:
-            why = held[start][1]
-            if why is not None:
-                yield Absent(name, held[start][0], held[i - 1][0], *why, metric)
-            start = i
-
-
-UNKNOWN = {
-    "power_w": "no rated power with a source is known",
-    "tokens_per_joule": "no rated power with a source is known",
-    "usd_per_million_tokens": "no price with a source is known",
-    "itl_s": "a single output token has no gap between tokens",
-}
-
-
-def _unknown(found: Swept, curves: dict[str, Curve], names: list[str], xs: list[float]) -> Iterator[Absent]:
-    """Metrics that an accelerator serves without having."""
-    served = {name: curve.row >= 0 for name, curve in curves.items()}
-    here = np.logical_or.reduce(list(served.values()))
-    for metric, why in UNKNOWN.items():
+def _unknown(curves: dict[str, Curve], names: list[str], xs: list[float]) -> Iterator[Absent]:
+    """Metrics that an accelerator does not have where it serves."""
+    served = np.logical_or.reduce([curve.row >= 0 for curve in curves.values()])
+    for metric, words in UNKNOWN.items():
         for k, name in enumerate(names):
-            without = here[k] & ~served[metric][k]
-            yield from _ranges(name, [(x, ("unknown", why) if no else None) for x, no in zip(xs, without, strict=True)],
-                               metric)  # fmt: skip
+            without = (served[k] & (curves[metric].row[k] < 0)).tolist()
+            yield from _ranges(name, xs, [("unknown", words) if no else None for no in without], metric)
 
 
-def _inputs(ask: Sweep, xs: list[float], names: list[str], primary: str) -> dict[str, Any]:
+def _ranges(name: str, xs: list[float], held: list[Why], metric: str | None = None) -> Iterator[Absent]:
+    for why, same in groupby(zip(xs, held, strict=True), key=lambda one: one[1]):
+        if why is not None:
+            at = [x for x, _ in same]
+            yield Absent(name, at[0], at[-1], *why, metric)
+
+
+def _inputs(ask: Sweep, xs: list[float], names: list[str], primary: str, workload: str | None) -> dict[str, Any]:
     load, over = ask.workload, ask.over
     return {
         "model": ask.model.id, "accelerators": names, "over": over, "values": xs, "metric": primary,
-        "workload": load.name, "input_tokens": None if over == "isl" else load.input_tokens,
+        "workload": workload, "input_tokens": None if over == "isl" else load.input_tokens,
         "output_tokens": None if over == "osl" else load.output_tokens,
         "concurrency": None if over in ("batch", "rate") else load.concurrency, "count": ask.within,
         "weights": list(ask.weights) or None,
     }  # fmt: skip
 
 
-def _assumptions(ask: Sweep, found: Swept, primary: str) -> Iterator[str]:
+def _assumptions(ask: Sweep, found: Swept) -> Iterator[str]:
     load, over = ask.workload, ask.over
     lengths = {"isl": f"{load.output_tokens:,.0f} output tokens", "osl": f"{load.input_tokens:,.0f} input tokens"}
     both = f"{load.input_tokens:,.0f} input and {load.output_tokens:,.0f} output tokens"
-    flying = "" if over in ("batch", "rate") else f", {load.concurrency} requests in flight"
+    flying = {"batch": ", a closed loop", "rate": ", Poisson arrivals"}.get(over, f", {load.concurrency} in flight")
     yield f"requests of {lengths.get(over, both)}{flying}"
-    if over == "count":
-        yield "a deployment has exactly the number of accelerators swept"
-    elif ask.within:
-        yield f"a deployment has {ask.within} accelerators"
+    if over == "count" or ask.within:
+        yield f"a deployment has {'the number of' if over == 'count' else ask.within} accelerators" + (
+            " that is swept" if over == "count" else ""
+        )
     else:
-        yield "a deployment is one node, or as many whole nodes as serve at that x (nodes doubled until they do)"
-        yield "machines that keep the model in on-chip memory take the fewest nodes that serve at that x"
+        yield "a deployment is one node; where that does not serve at an x, nodes are doubled until they do"
+        yield (
+            "machines that keep the model in on-chip memory take from the fewest nodes that serve at an x up to "
+            f"{ROOM:g} times that, whichever is best"
+        )
     yield (
         f"weights: {', '.join(ask.weights)}"
         if ask.weights
         else ("weights: the checkpoint's format where the part multiplies it, else 16 bit")
     )
     yield "at each x the best layout of each accelerator counts, found for each metric by itself"
-    yield "between two x values are interpolated in equal ratios; " + (
-        "crossings are narrowed down to neighbouring whole numbers" if over in ("batch", "isl", "osl")
-        else "x between those asked about are not tried"
-    )  # fmt: skip
-    yield "x_low to x_high: the probability of the order is between 20 and 80 %, errors lognormal and independent"
+    yield "an accelerator is one device as sold: a wafer counts as one"
+    near = {"rate": "crossings are narrowed down to 1 %", "count": "counts between those asked about are not tried"}
+    yield "between two x, values are interpolated in equal ratios; " + near.get(
+        over, "crossings are narrowed down to neighbouring whole numbers"
+    )
+    yield "from x_low to x_high the probability of the order is between 20 and 80 %: errors lognormal, independent"
     labels = {p.device.id: p.label for p in found.platforms}
-    for label in ("predicted", "extrapolated"):
-        word = "calibrated (predicted)" if label == "predicted" else "not covered by a calibration (extrapolated)"
-        yield f"{word}: {', '.join(sorted(n for n, one in labels.items() if one == label)) or 'none'}"
-    if found.platforms and ask.model.kind == "moe":
+    for label, words in (("predicted", "calibrated (predicted)"), ("extrapolated", "not calibrated (extrapolated)")):
+        yield f"{words}: {', '.join(sorted(n for n, one in labels.items() if one == label)) or 'none'}"
+    if ask.model.kind == "moe":
         yield "tokens are routed uniformly over the experts"
 
 
-__all__: Sequence[str] = ("METRICS", "OVER", "Crossover", "Crossovers", "crossover")
+__all__: Sequence[str] = ("METRICS", "OVER", "Crossovers", "crossover")

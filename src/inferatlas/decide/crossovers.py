@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from inferatlas.decide.swept import LAYOUT, METRICS, Curve, Swept
+import numpy as np
+from numpy.typing import NDArray
+
+from inferatlas.decide.swept import Curve, Swept
+from inferatlas.predict.answer import Metric
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.performance.points import BOUNDS
 
@@ -15,7 +20,8 @@ from inferatlas.predict.performance.points import BOUNDS
 class Crossover:
     """The best accelerator by ``metric`` changes at ``x`` (interpolated; see `crossings.Crossing`).
 
-    ``first``: the first whole x, or the first x asked about, at which the newcomer is the best.
+    ``first``: the first x at which the newcomer is the best, a whole number except of rates. ``how``: overtaken, or
+    the former best ``ends`` there (it cannot serve beyond), or the newcomer ``begins`` (it could not before).
     """
 
     x: float
@@ -25,10 +31,11 @@ class Crossover:
     x_low: float | None
     x_high: float | None
     first: float | None
+    how: str
 
     def as_dict(self) -> dict[str, Any]:
         return {"x": self.x, "from": self.before, "to": self.after, "metric": self.metric, "x_low": self.x_low,
-                "x_high": self.x_high, "first": self.first}  # fmt: skip
+                "x_high": self.x_high, "first": self.first, "how": self.how}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class BoundChange:
 
 @dataclass(frozen=True)
 class Lead:
-    """One accelerator is the best by a metric at every x tried from ``x_from`` to ``x_to``."""
+    """One accelerator is the best by a metric at every x tried from ``x_from`` to ``x_to`` at which any serves."""
 
     metric: str
     accelerator: str
@@ -87,28 +94,39 @@ class Crossovers:
     def over(self) -> str:
         return self.inputs["over"]
 
-    def points(self) -> list[dict[str, Any]]:
+    def rows(self, at: Sequence[int] | None = None) -> NDArray[np.int64]:
+        """Rows of ``found`` that are the best by the primary metric, by x and accelerator; ``at``: only these x."""
+        row = self.curves[self.metric].row.T if at is None else self.curves[self.metric].row.T[list(at)]
+        return row[row >= 0]
+
+    def metrics(self, rows: NDArray[np.int64]) -> dict[str, tuple[Floats, Floats, Floats]]:
+        """Lower end, value and upper end of every metric in these rows; NaN where it is unknown."""
+        found = {}
+        for name, metric in self.found.metrics.items():
+            one = Metric(
+                *(np.broadcast_to(x, metric.value.shape)[rows] for x in (metric.value, metric.sigma, metric.most))
+            )
+            found[name] = (one.low(), one.value, one.high())
+        return found
+
+    def points(self, at: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """For each x and accelerator the design that is best by the primary metric."""
-        row = self.curves[self.metric].row
-        ends = {name: _ends(self.found, name) for name in METRICS}
-        names, bound = self.found.names().tolist(), self.found.bound.tolist()
-        layout = {name: self.found.layout[name].tolist() for name in LAYOUT}
-        count, owner = self.found.count.tolist(), self.found.platform.tolist()
+        found, rows = self.found, self.rows(at)
+        metrics = {name: [column.tolist() for column in ends] for name, ends in self.metrics(rows).items()}
+        layout = {name: column[rows].tolist() for name, column in found.layout.items()}
+        xs, counts, bounds = found.x[rows].tolist(), found.count[rows].tolist(), found.bound[rows].tolist()
         points = []
-        for at, x in enumerate(self.x.tolist()):
-            for i in row[:, at].tolist():
-                if i < 0:
-                    continue
-                platform = self.found.platforms[owner[i]]
-                metrics = {name: _interval(low[i], value[i], high[i]) for name, (low, value, high) in ends.items()}
-                points.append(
-                    {
-                        "x": x, "accelerator": names[i], "metrics": metrics,
-                        "layout": {name: column[i] for name, column in layout.items()}, "count": count[i],
-                        "weights": platform.precision.weights, "engine": platform.engine.name,
-                        "bound": BOUNDS[bound[i]], "label": platform.label,
-                    }
-                )  # fmt: skip
+        for i, owner in enumerate(found.platform[rows].tolist()):
+            platform = found.platforms[owner]
+            points.append(
+                {
+                    "x": xs[i], "accelerator": platform.device.id,
+                    "metrics": {name: _interval(*(end[i] for end in ends)) for name, ends in metrics.items()},
+                    "layout": {name: column[i] for name, column in layout.items()}, "count": counts[i],
+                    "weights": platform.precision.weights, "engine": platform.engine.name,
+                    "bound": BOUNDS[bounds[i]], "label": platform.label,
+                }
+            )  # fmt: skip
         return points
 
     def as_dict(self) -> dict[str, Any]:
@@ -123,11 +141,6 @@ class Crossovers:
             "rejected": [asdict(one) for one in self.rejected],
             "interval": 0.8,
         }
-
-
-def _ends(found: Swept, name: str) -> tuple[list[float], list[float], list[float]]:
-    metric = found.metrics[name]
-    return metric.low().tolist(), metric.value.tolist(), metric.high().tolist()
 
 
 def _interval(low: float, value: float, high: float) -> dict[str, float] | None:

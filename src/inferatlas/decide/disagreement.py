@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from inferatlas.workload import GRADES, Regime
 
 if TYPE_CHECKING:
-    from inferatlas.decide.fitness import Cell
+    from inferatlas.decide.cells import Cell
 
 
 def explained(cell: Cell, regime: Regime) -> Cell:

@@ -26,10 +26,20 @@ def layer_load(op: Experts, tokens: float, groups: int, routing: Routing) -> Loa
     return device_load(load, where, max(tokens, 1.0), groups)
 
 
-def imbalance(ops: Operators, layout: Layout, batch: float, routing: Routing) -> dict[str, float | None]:
-    """The busiest device's load over the mean, as placed and with other placements, and what spare copies weigh."""
+def _tokens(layout: Layout, batch: float, dies: int) -> float:
+    """Tokens that one layer of experts sees in a step: those of every replica that shares them."""
+    return batch * max(layout.ep // (layout.tp * dies), 1)
+
+
+def imbalance(
+    ops: Operators, layout: Layout, batch: float, routing: Routing, *, dies: int = 1
+) -> dict[str, float | None]:
+    """The busiest device's load over the mean, as placed and with other placements, and what spare copies weigh.
+
+    ``dies``: devices that an engine sees per accelerator.
+    """
     op = max(ops.experts, key=lambda one: one.count)
-    tokens = batch * max(layout.ep // layout.tp, 1)
+    tokens = _tokens(layout, batch, dies)
     choices = {
         "imbalance": routing,
         "imbalance_contiguous": Routing(routing.exponent, "contiguous"),
@@ -43,7 +53,7 @@ def imbalance(ops: Operators, layout: Layout, batch: float, routing: Routing) ->
     return out
 
 
-def params_per_flop(ops: Operators, layout: Layout, batch: float, routing: Routing) -> float:
+def params_per_flop(ops: Operators, layout: Layout, batch: float, routing: Routing, *, dies: int = 1) -> float:
     """Parameters that the model holds per FLOP that a token costs, at the pace of the busiest device.
 
     0.5 for a dense model, whose every parameter takes part in a multiplication and an addition; for experts over
@@ -62,7 +72,7 @@ def params_per_flop(ops: Operators, layout: Layout, batch: float, routing: Routi
     uneven = 1.0
     if ops.experts and layout.ep > 1:
         op = max(ops.experts, key=lambda one: one.count)
-        uneven = layer_load(op, batch * max(layout.ep // layout.tp, 1), layout.ep, routing).imbalance
+        uneven = layer_load(op, _tokens(layout, batch, dies), layout.ep, routing).imbalance
     return parameters.total / (2.0 * (dense + routed * uneven))
 
 

@@ -96,7 +96,7 @@ def fleet(
         points = _points(shapes, workload, levels)
         predictions = predict(ops, table, points, checked=True, dtype=np.float32)
         done = np.bincount(points.platform, predictions.fits, len(bound.platforms)) > 0
-        keep = np.flatnonzero(done[points.platform] & _not_too_large(table, points, predictions, room))
+        keep = np.flatnonzero(done[points.platform] & _in_room(table, points, predictions, room))
         parts.append((points[keep], _taken(predictions, keep)))
         why |= {i: _reason(predictions.reason[points.platform == i]) for i in shapes if not done[i]}
         sizes = {i: more for i, more in sizes.items() if not done[i]}
@@ -182,13 +182,14 @@ def _points(shapes: dict[int, layouts.Layouts], workload: Workload, levels: Leve
     return make_points(**columns, input_cv=workload.input_cv, output_cv=workload.output_cv)
 
 
-def _not_too_large(table: PlatformTable, points: Points, predictions: Predictions, room: float) -> np.ndarray:
+def _in_room(table: PlatformTable, points: Points, predictions: Predictions, room: float) -> np.ndarray:
     """Of resident machines, the sizes from the least that serves up to ``room`` times that; of others, all."""
     resident = table.resident[points.platform]
     least = np.full(len(table.platforms), np.iinfo(np.int32).max)
     served = np.flatnonzero(resident & predictions.fits)
     np.minimum.at(least, points.platform[served], points.pp[served])
-    return ~resident | (points.pp <= room * least[points.platform])
+    chips, first = points.pp, least[points.platform]
+    return ~resident | ((chips >= first) & (chips <= room * first))
 
 
 def _taken(predictions: Predictions, index: np.ndarray) -> Predictions:

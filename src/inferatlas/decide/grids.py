@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -38,26 +39,15 @@ def grid(
     >>> grid("batch", None, 1, 16, 6, 0.0), grid("rate", None, 0.5, 2.0, 3, 0.0)
     ([1.0, 2.0, 3.0, 5.0, 9.0, 16.0], [0.5, 1.0, 2.0])
     """
-    ends = {"from": start, "to": stop}
-    if values is not None:
-        for field, end in ends.items():
-            if end is not None:
-                raise BadInput("contradicts the values given", field=field, allowed="either values, or from and to")
-    elif over == "count" and start is None and stop is None:
+    if values is None and over == "count" and start is None and stop is None:
         values = COUNTS  # few other numbers of accelerators can be divided into layouts
-    if values is not None:
-        found = [float(x) for x in values]
-        if len(found) > MOST_POINTS:
-            raise BadInput(f"{len(found):,} values", field="values", allowed=f"2 to {MOST_POINTS:,}")
-        for x in found:
-            _check(over, x, "values")
-        if len(found) < 2 or any(b <= a for a, b in zip(found, found[1:], strict=False)):
-            words = "fewer than two values" if len(found) < 2 else "the values do not increase"
-            raise BadInput(words, field="values", allowed=_allowed(over))
-        return found
-    for field, end in ends.items():
+    for field, end in {"from": start, "to": stop}.items():
+        if end is not None and values is not None:
+            raise BadInput("contradicts the values given", field=field, allowed="either values, or from and to")
         if end is not None:
             _check(over, end, field)
+    if values is not None:
+        return _given(over, [float(x) for x in values])
     if not 2 <= points <= MOST_POINTS:
         raise BadInput(f"{points} points", field="steps", allowed=f"2 to {MOST_POINTS:,}")
     low, high = RANGES.get(over, (1.0, float(MOST_ACCELERATORS)))
@@ -66,9 +56,19 @@ def grid(
         high = min(high, room)
     high = high if stop is None else float(stop)
     if low >= high:
-        raise BadInput(f"{low:g} is not below {high:g}", field="to" if start is None else "from",
-                       allowed="from below to")  # fmt: skip
+        field = "to" if start is None else "from"
+        raise BadInput(f"{low:g} is not below {high:g}", field=field, allowed="from below to")
     return _ratios(low, high, points, whole=over != "rate")
+
+
+def _given(over: str, values: list[float]) -> list[float]:
+    if not 2 <= len(values) <= MOST_POINTS:
+        raise BadInput(f"{len(values):,} values", field="values", allowed=f"2 to {MOST_POINTS:,}")
+    for x in values:
+        _check(over, x, "values")
+    if any(b <= a for a, b in pairwise(values)):
+        raise BadInput("the values do not increase", field="values", allowed=_allowed(over))
+    return values
 
 
 def _check(over: str, x: float, field: str) -> None:
@@ -86,7 +86,7 @@ def _limits(over: str) -> tuple[float, float]:
 
 def _allowed(over: str) -> str:
     least, most = _limits(over)
-    return f"two or more increasing {'' if over == 'rate' else 'whole '}numbers, {least:g} to {most:,.0f}"
+    return f"increasing {'' if over == 'rate' else 'whole '}numbers, {least:g} to {most:,.0f}"
 
 
 def _ratios(low: float, high: float, points: int, *, whole: bool) -> list[float]:

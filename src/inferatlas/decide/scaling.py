@@ -117,7 +117,7 @@ def scale(
     --------
     >>> found = scale("llama-3.3-70b", "h100", count=8)
     >>> found.strategies[0].name, {s.name: s.fits for s in found.strategies}["data"]
-    ('hybrid best', False)
+    ('tensor', False)
     """
     if objective not in OBJECTIVES:
         raise UnknownName("objective", objective, OBJECTIVES)
@@ -210,8 +210,8 @@ def _best(strategy: Strategy, tried: Candidates, predictions: Predictions, value
     fits = mine[predictions.fits[mine]]
     if fits.size:
         return int(fits[np.argmin(np.nan_to_num(value[fits], nan=np.inf))])
-    # the reason that is closest to fitting: memory before anything that is no layout at all
-    nearest = min(mine, key=lambda i: (_DISTANCE.get(int(predictions.reason[i]), 2), i))
+    # the reason that is closest to fitting: memory before anything that is no layout at all, most offloaded first
+    nearest = min(mine, key=lambda i: (_DISTANCE.get(int(predictions.reason[i]), 2), -tried.offload[i], i))
     return int(nearest)
 
 
@@ -243,7 +243,9 @@ def _placed(
     shard = shard_of(row, one)
     budget = memory_budget(setting.ops, row, shard, one, bool(setting.table.resident[0]), setting.routing.redundant)
     batch = float(answer.batch[0]) / (1.0 if setting.table.resident[0] else layout.pp)
-    sent = sum(float(b[0]) for b in sent_bytes(setting.ops, shard, np.array([max(batch, 1.0)])).values())
+    # in the time between two tokens all micro-batches pass a device
+    passing = np.maximum(answer.batch.astype(np.float64), 1.0)
+    sent = sum(float(b[0]) for b in sent_bytes(setting.ops, shard, passing).values())
     return Placed(
         strategy.name, asdict(layout), True, None, strategy.exchange, held,
         metrics=metrics,
@@ -251,7 +253,9 @@ def _placed(
             "weights": float(budget.weights[0]), "kv": float(budget.kv_per_sequence[0] * answer.batch[0]),
             "usable": float(budget.usable[0]),
         },
-        params_per_flop=expert_choice.params_per_flop(setting.ops, layout, max(batch, 1.0), setting.routing),
+        params_per_flop=expert_choice.params_per_flop(
+            setting.ops, layout, max(batch, 1.0), setting.routing, dies=setting.platform.device.engine_devices
+        ),
         latency_cov=float(spread.cov()[0]),
         gap_cov=float(spread.cov("gap")[0]),
         variance_shares=_shares(spread),
@@ -281,7 +285,7 @@ def _shares(spread: Variance) -> dict[str, float]:
 def _collective(setting: _Setting, point: Points, answer: Predictions) -> tuple[str | None, float]:
     """The exchange that a request spends most time on, and its share of the latency."""
     spent: dict[str, float] = {}
-    steps = {"prefill": 1.0, "decode": max(setting.load.output_tokens - 1.0, 0.0)}
+    steps = {"prefill": _chunks(setting, point), "decode": max(setting.load.output_tokens - 1.0, 0.0)}
     for row in breakdown(setting.ops, setting.table, point, answer):
         spent[row.operator] = spent.get(row.operator, 0.0) + row.network_s * steps[row.phase]
     name = max(spent, key=lambda key: spent[key], default=None)
@@ -290,17 +294,23 @@ def _collective(setting: _Setting, point: Points, answer: Predictions) -> tuple[
     return name, min(spent[name] / float(answer.latency_s[0]), 1.0)
 
 
+def _chunks(setting: _Setting, point: Points) -> float:
+    """Steps that a request's own prompt takes; a fraction where the last is short."""
+    return max(float(point.input_tokens[0]) / float(setting.table.step_tokens[0]), 1.0)
+
+
 def _details(setting: _Setting, layout: Layout, point: Points, batch: float) -> dict[str, float | None]:
     """What is peculiar to pipelines and to experts."""
     out: dict[str, float | None] = {}
     if layout.pp > 1 and not setting.table.resident[0]:
-        micro = max(float(point.input_tokens[0]) / float(setting.table.step_tokens[0]), 1.0)
+        micro = max(_chunks(setting, point) / layout.cp, 1.0)
         out["micro_batches_prefill"] = micro
         out["bubble"] = float(pipeline_bubble(layout.pp, micro))
         out[f"bubble_interleaved_{INTERLEAVED}"] = float(pipeline_bubble(layout.pp, INTERLEAVED * micro))
-        out["decode_utilisation"] = float(pipeline_utilisation(layout.pp, max(batch, 1.0) * layout.pp))
+        out["decode_utilisation"] = float(pipeline_utilisation(layout.pp, batch * layout.pp))
     if layout.ep > 1:
-        out |= expert_choice.imbalance(setting.ops, layout, batch, setting.routing)
+        dies = setting.platform.device.engine_devices
+        out |= expert_choice.imbalance(setting.ops, layout, batch, setting.routing, dies=dies)
     return out
 
 

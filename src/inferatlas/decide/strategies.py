@@ -34,6 +34,7 @@ class Candidates:
     dp: NDArray[np.int32]
     cp: NDArray[np.int32]
     offload: NDArray[np.float64]
+    dies: int = 1  # devices that an engine sees per accelerator
 
     def __len__(self) -> int:
         return len(self.tp)
@@ -64,7 +65,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     Strategy("pipeline", _pure("pp"), "one hop to the next stage per micro-batch", "pipeline"),
     Strategy(
         "expert",
-        lambda c: (c.tp == 1) & (c.pp == 1) & (c.cp == 1) & (c.offload == 0) & (c.ep == c.dp) & (c.ep > 1),
+        lambda c: (c.tp == 1) & (c.pp == 1) & (c.cp == 1) & (c.offload == 0) & (c.ep == c.dp * c.dies) & (c.dp > 1),
         "all-to-all before and after the experts of a layer", "expert",
     ),
     Strategy(
@@ -114,17 +115,18 @@ def candidates(ops: Operators, device: Device, count: int) -> Candidates:
         plain = (found.cp == 1) & ((found.ep == 1) | (found.ep == found.tp * device.engine_devices))
         some = Layouts(*(getattr(found, n)[plain] for n in ("tp", "pp", "ep", "dp", "cp")))
         rows += [_columns(some, np.full(len(some), share)) for share in OFFLOADS[1:]]
-    rows.append(np.array(list(_pure_shapes(count, bool(ops.experts))), dtype=np.float64).reshape(-1, 6))
+    pure = list(_pure_shapes(count, bool(ops.experts), device.engine_devices))
+    rows.append(np.array(pure, dtype=np.float64).reshape(-1, 6))
     table = np.unique(np.concatenate(rows), axis=0)
     whole = {n: np.ascontiguousarray(table[:, i], dtype=np.int32) for i, n in enumerate(("tp", "pp", "ep", "dp", "cp"))}
-    return Candidates(**whole, offload=np.ascontiguousarray(table[:, 5]))
+    return Candidates(**whole, offload=np.ascontiguousarray(table[:, 5]), dies=device.engine_devices)
 
 
 def _columns(found: Layouts, offload: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([found.tp, found.pp, found.ep, found.dp, found.cp, offload], axis=1).astype(np.float64)
 
 
-def _pure_shapes(count: int, moe: bool) -> Iterator[tuple[float, ...]]:
+def _pure_shapes(count: int, moe: bool, dies: int) -> Iterator[tuple[float, ...]]:
     """The pure layouts (tp, pp, ep, dp, cp, offload), so that each strategy has one to say why it cannot be."""
     yield (count, 1, 1, 1, 1, 0.0)
     yield (1, count, 1, 1, 1, 0.0)
@@ -132,7 +134,7 @@ def _pure_shapes(count: int, moe: bool) -> Iterator[tuple[float, ...]]:
     yield (1, 1, 1, 1, count, 0.0)
     yield (1, 1, 1, count, 1, OFFLOADS[-1])
     if moe and count > 1:
-        yield (1, 1, count, count, 1, 0.0)
+        yield (1, 1, count * dies, count, 1, 0.0)
 
 
 @lru_cache(maxsize=1)

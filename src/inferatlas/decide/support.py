@@ -27,7 +27,7 @@ def of(platform: Platform, strategy: Strategy, layout: Layout | None) -> dict[st
     if layout is None:
         return out | {"level": "none", "why": "no such layout", "flags": {}}
     level, why, flags = "full", [], {}
-    for name in _parts(layout):
+    for name in _parts(layout, platform.device.engine_devices):
         flag = load_engine(platform.engine.name).strategy(name)
         flags[name] = flag
         if flag == "no":
@@ -47,10 +47,10 @@ def of(platform: Platform, strategy: Strategy, layout: Layout | None) -> dict[st
     return out | {"level": level, "why": "; ".join(why), "flags": flags}
 
 
-def _parts(layout: Layout) -> list[str]:
+def _parts(layout: Layout, dies: int) -> list[str]:
     """The kinds of parallelism that a layout asks of an engine; replicas behind a router ask nothing of it."""
     used = [name for field, name in NAMES.items() if getattr(layout, field) > 1]
-    if layout.ep > layout.tp:  # experts spread over replicas, whose attention is data-parallel within one engine
+    if layout.ep > layout.tp * dies:  # experts spread over replicas, whose attention is data-parallel within one engine
         used.append("data")
     return [*used, "offload"] if layout.offload > 0 else used
 

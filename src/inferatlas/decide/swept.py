@@ -35,6 +35,8 @@ METRICS = {
     "output_tokens_per_s_per_accelerator": True, "tokens_per_joule": True, "power_w": False,
     "usd_per_million_tokens": False,
 }  # fmt: skip
+FEW = 64  # x at which all sizes of resident machines are predicted sooner than looked for
+HARDLY_ANY = 1e-6  # requests per second
 LAYOUT = ("tp", "pp", "ep", "dp")
 
 
@@ -163,13 +165,15 @@ def swept(ask: Sweep, xs: Sequence[float]) -> Swept:
 
 def _of_known_size(ask: Sweep, xs: Sequence[float]) -> Swept:
     """What more requests need is patience, not memory: the sizes at the first x are those at all of them."""
+    if len(xs) <= FEW:
+        return _once(ask, ask.known, xs, room=ROOM)
     first = _once(ask, ask.known, xs[:1], room=ROOM)
     parts = [replace(first, missing={(name, x): why for (name, _), why in first.missing.items() for x in xs})]
     held: dict[int, dict[str, list[str]]] = {}  # accelerators in all -> accelerator -> formats
     for i, count in sorted(set(zip(first.platform.tolist(), first.count.tolist(), strict=True))):
         p = first.platforms[i]
         held.setdefault(count, {}).setdefault(p.device.id, []).append(p.precision.weights)
-    for size, formats in held.items() if len(xs) > 1 else ():
+    for size, formats in held.items():
         known = [one for one in ask.known if one.id in formats]
         parts.append(_once(ask, known, xs[1:], within=size, formats=lambda _, part, names=formats: names[part.id]))
     return joined(parts)
@@ -177,22 +181,28 @@ def _of_known_size(ask: Sweep, xs: Sequence[float]) -> Swept:
 
 def _growing(ask: Sweep, xs: Sequence[float]) -> Swept:
     """Longer requests or more of them a second need larger deployments: who cannot serve an x yet is asked again."""
-    parts = [_once(ask, ask.known, xs, room=math.inf)]
-    first = parts[0]
+    first = _once(ask, ask.known, xs, room=math.inf)
+    parts = [first]
     for i, platform in enumerate(first.platforms):
-        name, weights = platform.device.id, platform.precision.weights
-        known = [one for one in ask.known if one.id == name]
+        known = [one for one in ask.known if one.id == platform.device.id]
+        formats = [platform.precision.weights]
         left = sorted(set(xs) - set(first.x[first.platform == i].tolist()))
         while left and len(left) < len(xs):  # none served at all: `fleet` has tried every size
-            more = _once(ask, known, left, room=math.inf, formats=lambda *_, weights=weights: [weights])
-            if ask.over == "rate":  # lengths do not change with the rate: who serves one rate holds the model
-                why = reasons.CODES[reasons.RATE], "the request rate exceeds what the largest deployment can serve"
-                more = replace(more, missing=dict.fromkeys(more.missing, why))
+            more = _once(ask, known, left, room=math.inf, formats=lambda *_, formats=formats: formats)
             parts.append(more)
             if not len(more):
                 break
             left = sorted(set(left) - set(more.x.tolist()))
-    return joined(parts)
+    found = joined(parts)
+    return replace(found, missing=_of_rates(ask, found)) if ask.over == "rate" and found.missing else found
+
+
+def _of_rates(ask: Sweep, found: Swept) -> dict[tuple[str, float], tuple[str, str]]:
+    """Who serves some rate, however low, holds the model: it is the rate that others are too much for."""
+    names = {name for name, _ in found.missing}
+    holds = set(_once(ask, [one for one in ask.known if one.id in names], [HARDLY_ANY]).names().tolist())
+    why = reasons.CODES[reasons.RATE], "the request rate exceeds what the largest deployment can serve"
+    return {(name, x): why if name in holds else other for (name, x), other in found.missing.items()}
 
 
 def _once(
@@ -235,8 +245,7 @@ def _swept_column(ask: Sweep, designs: Designs) -> Floats:
 
 
 def _least(designs: Designs, x: Floats, xs: Sequence[float]) -> NDArray[np.int64]:
-    """Feasible rows on the fewest accelerators that serve at their x, per platform; of resident machines, up to twice.
-    """
+    """Feasible rows on the fewest accelerators that serve at their x, per platform; resident machines have room."""
     rows = np.flatnonzero(designs.predictions.fits)
     key = designs.points.platform[rows] * len(xs) + np.searchsorted(np.asarray(xs), x[rows])
     count = designs.points.accelerators[rows]

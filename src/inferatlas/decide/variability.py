@@ -86,6 +86,11 @@ def variability(
     asked = layout or {}
     count, tp, pp, ep, dp, cp = (asked.get(name) for name in ("count", "tp", "pp", "ep", "dp", "cp"))
     chosen, notes = choose_layout(ops, table, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp)
+    if known.cluster is not None and chosen.count > known.cluster.count:
+        raise BadInput(
+            f"{chosen.count} accelerators are more than cluster {known.cluster.id} has",
+            field="count", allowed=f"up to {known.cluster.count}",
+        )  # fmt: skip
     points = points_of(load, [chosen])
     predictions = predict(ops, table, points, routing=routing)
     if not predictions.fits[0]:
@@ -127,7 +132,7 @@ def variability(
         percentiles=percentiles,
         causes=causes,
         routing=_distribution(ops, tokens, routing) if ops.experts and not table.resident[0] else [],
-        deterministic=platform.device.style != "kernel",
+        deterministic=bool(table.resident[0]),
         label=label_of(platform, chosen),
         assumptions=[*_assumptions(routing, counts), *notes, *layout_notes(platform, chosen)],
     )  # fmt: skip

@@ -51,7 +51,8 @@ def ask(
     model, accelerator : catalogue names, or paths (YAML of an accelerator or a cluster; ``config.json`` of a model).
     count : accelerators in all; without it the smallest number that the layout needs.
     tp, pp, ep, dp : layout; what is not given is chosen and named in ``fallbacks``.
-    cp, offload : shards of each sequence's context; share of the weights that stream in from slower memory.
+    cp, offload : shards of each sequence's context; share of the layers' weights that stream in from
+        slower memory.
     engine, weights, activations, kv_cache : names; defaults are documented in `platforms.bind`.
     workload, isl, osl, concurrency, request_rate : traffic, see `workload.make_workload`.
     price : USD per accelerator-hour. region, site : rows of the grid and PUE tables.

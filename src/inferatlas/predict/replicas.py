@@ -55,8 +55,8 @@ def layout_notes(platform: Platform, layout: Layout) -> list[str]:
     if layout.offload > 0 and part.offload is not None:
         rate = (part.offload.bytes_per_s or 0.0) / 1e9
         notes.append(
-            f"{layout.offload:.0%} of the weights stream from {part.offload.name} memory at up to {rate:g} GB/s per "
-            "device, prefetched a layer ahead; that memory is taken to be large enough"
+            f"{layout.offload:.0%} of the layers' weights stream from {part.offload.name} memory at up to {rate:g} "
+            "GB/s per device, prefetched a layer ahead; that memory is taken to be large enough"
         )
     return notes
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from inferatlas.decide.fitness import SHOWN, Cell, Fitness, RegimeResult
+from inferatlas.decide.cells import SHOWN, Cell
+from inferatlas.decide.fitness import Fitness, RegimeResult
 from inferatlas.show.deployment import INTERVALS, flat_metrics, layout_words
 from inferatlas.show.html import Section, html_page
 from inferatlas.show.numbers import NONE, figure, heading, quantity, with_interval
@@ -25,7 +26,7 @@ def fitness_page(found: Fitness, typed: str) -> Page:
         blocks += [matrix(found), Paragraph(STAR, quiet=True), measures(found)]
     else:
         blocks += [Paragraph(found.regimes[0].regime.description), numbers(found.regimes[0])]
-    blocks += [drivers(found), *differences(found), *_closing(found), Command("Reproduce", typed)]
+    blocks += [energy(found), drivers(found), *differences(found), *_closing(found), Command("Reproduce", typed)]
     return blocks
 
 
@@ -110,17 +111,23 @@ def numbers(one: RegimeResult) -> Table:
     columns = [
         Column("deployment\nlayout"), Column("weights\nengine"), Column("in flight", right=True),
         Column(f"{quantity(one.regime.metric)[0]}{per}", right=True), Column("grade\ninterval"),
-        Column("score", right=True), Column("published"), *(Column(heading(name), right=True) for name in SHOWN),
+        Column("score", right=True), Column("published"), *(Column(heading(name), right=True) for name in _beside(one)),
         Column("bound"), Column("software"), Column("label"),
     ]  # fmt: skip
     return Table(f"{one.regime.title}: {measure_words(one)}", columns, [_numbers_row(cell, one) for cell in one.cells])
+
+
+def _beside(one: RegimeResult) -> list[str]:
+    """The metrics shown beside the regime's own, without that one again."""
+    same = one.regime.per == "deployment" and one.regime.hosted == 1
+    return [name for name in SHOWN if not (same and name == one.regime.metric)]
 
 
 def _numbers_row(cell: Cell, one: RegimeResult) -> list[str]:
     published = cell.paper_grade or NONE
     level = cell.software["level"]
     if cell.grade is None or cell.value is None or cell.grades is None:
-        blank = [NONE] * (len(SHOWN) + 1)
+        blank = [NONE] * (len(_beside(one)) + 1)
         return [f"{cell.accelerator}\n{(cell.code or '').replace('_', ' ')}", NONE, NONE, NONE, NONE, NONE, published,
                 *blank, level, NONE]  # fmt: skip
     between = cell.grades[0] if cell.grades[0] == cell.grades[1] else f"{cell.grades[0]} – {cell.grades[1]}"
@@ -128,9 +135,31 @@ def _numbers_row(cell: Cell, one: RegimeResult) -> list[str]:
         f"{cell.count} x {cell.accelerator}\n{layout_words(cell.layout)}", f"{cell.weights}\n{cell.engine}",
         f"{cell.concurrency:g}", with_interval(cell.value, quantity(one.regime.metric)[1]),
         f"{cell.grade}\n{between}", f"{cell.score:.2f}", published,
-        *(with_interval(cell.metrics[name], quantity(name)[1]) for name in SHOWN),
+        *(with_interval(cell.metrics[name], quantity(name)[1]) for name in _beside(one)),
         (cell.bound or "").replace("_", "\n", 1), level, cell.label or NONE,
     ]  # fmt: skip
+
+
+def energy(found: Fitness) -> Table:
+    """Who leads by the metric and who by energy, and whether the orders are the same."""
+    rows = []
+    for one in found.regimes:
+        held = {cell.accelerator: cell for cell in one.cells}
+        first = next((cell for cell in one.cells if cell.score is not None), None)
+        frugal = held.get(one.energy.get("best") or "")
+        r = one.energy.get("rank_correlation")
+        rows.append([one.regime.title, *_joules(first), *_joules(frugal), NONE if r is None else f"{r:.2f}"])
+    columns = [Column("regime"), Column("best by the metric"), Column("tokens/J", right=True),
+               Column("power", right=True), Column("best by tokens/J"), Column("tokens/J", right=True),
+               Column("power", right=True), Column("rank\ncorrelation", right=True)]  # fmt: skip
+    return Table("Energy: output tokens per joule and power of the same deployments", columns, rows)
+
+
+def _joules(cell: Cell | None) -> list[str]:
+    if cell is None:
+        return [NONE, NONE, NONE]
+    named = ((name, quantity(name)[1]) for name in ("tokens_per_joule", "power_w"))
+    return [f"{cell.count} x {cell.accelerator}", *(with_interval(cell.metrics.get(n), unit) for n, unit in named)]
 
 
 def drivers(found: Fitness) -> Table:
@@ -210,6 +239,7 @@ def fitness_html(found: Fitness, typed: str) -> str:
             Section(one.regime.name, one.regime.title, [Paragraph(one.regime.description), numbers(one)])
             for one in found.regimes
         ),
+        Section("energy", "Energy", [energy(found)]),
         Section("drivers", "What goodness follows", [drivers(found)]),
         Section("assumed", "Assumed", list(_closing(found))),
     ]  # fmt: skip

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from inferatlas.predict.hardware.device import MemoryTier
 from inferatlas.predict.mapping import reasons
-from inferatlas.predict.mapping.layouts import enumerate_layouts, legal
+from inferatlas.predict.mapping.layouts import enumerate_layouts, layouts_of, legal
 
 MODELS = ["llama-3.1-8b", "llama-3.3-70b", "mixtral-8x7b", "deepseek-r1", "gpt-oss-120b", "nemotron-super-49b"]
 
@@ -85,6 +86,83 @@ def test_resident_machines_are_rows_of_chips(ops_of, make_device):
     assert set(zip(found.pp.tolist(), found.dp.tolist(), strict=True)) == {
         (p, d) for p in range(1, 13) for d in range(1, 13) if p * d <= 12
     }
+
+
+def of_count(found) -> set[tuple[int, ...]]:
+    columns = (found.tp, found.pp, found.ep, found.dp, found.cp)
+    return set(zip(*(column.tolist() for column in columns), strict=True))
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("dies", [1, 2])
+@pytest.mark.parametrize("context", [False, True])
+def test_layouts_of_a_count_are_legal_unique_and_have_that_count(ops_of, make_device, model, dies, context):
+    ops, device = ops_of(model), make_device(engine_devices=dies, domain=8)
+    for count in (1, 2, 3, 6, 8, 12, 16, 40, 64):
+        found = layouts_of(ops, device, count, context=context)
+        assert (found.count == count).all()
+        assert not legal(ops, device, found.tp, found.pp, found.ep, found.dp, found.cp).any()
+        assert len(of_count(found)) == len(found)
+        assert context or (found.cp == 1).all()
+        if count <= 8 and code(ops, device, tp=count) == reasons.OK:
+            assert (count, 1, 1, 1, 1) in of_count(found)
+        assert (found.dp == count).any()  # whatever divides the model or not, replicas do not
+
+
+@pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b", "nemotron-super-49b"])
+@pytest.mark.parametrize("count", [1, 2, 4, 6, 8, 12])
+@pytest.mark.parametrize("domain", [4, 16])
+def test_layouts_of_a_count_are_all_there_are(ops_of, make_device, model, count, domain):
+    ops, device = ops_of(model), make_device(domain=domain)
+    some = range(1, count + 1)
+    products = [
+        (t, p, e, d, c)
+        for t, p, d, c in ((t, p, d, c) for t in some for p in some for d in some for c in some)
+        if t * p * d * c == count and t <= domain and c in (1, 2, 4, 8)
+        for e in range(1, t * d + 1)
+    ]
+    columns = np.array(products, dtype=np.int32).T
+    ok = legal(ops, device, *columns) == reasons.OK
+    expected = {row for row, fits in zip(products, ok, strict=True) if fits}
+    found = of_count(layouts_of(ops, device, count, context=True))
+    assert found <= expected
+    # of the many ranks that a mixture's experts could be spread over, the powers of two and the replica's own
+    assert {row for row in expected if row[2] == row[0] or row[2] & (row[2] - 1) == 0} <= found
+    assert of_count(layouts_of(ops, device, count)) == {row for row in found if row[4] == 1}
+
+
+@pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b"])
+def test_layouts_of_a_count_are_among_all_up_to_it(ops_of, make_device, model):
+    ops, device = ops_of(model), make_device(domain=8)
+    every = enumerate_layouts(ops, device, 16)
+    for count in (1, 2, 4, 8, 16):
+        powers = {row for row in of_count(layouts_of(ops, device, count)) if row[1] & (row[1] - 1) == 0}
+        assert powers == {row for row in of_count(every) if np.prod(row[:2]) * row[3] == count}
+
+
+def test_layouts_of_a_row_of_chips_are_its_divisions_into_rows(ops_of, make_device):
+    device = make_device(style="static_pipeline", topology="dragonfly")
+    for context in (False, True):
+        found = of_count(layouts_of(ops_of("llama-3.1-8b"), device, 12, context=context))
+        assert found == {(1, p, 1, 12 // p, 1) for p in (1, 2, 3, 4, 6, 12)}
+
+
+def test_shards_of_the_context_and_slower_memory_are_checked(ops_of, make_device):
+    dense, one = ops_of("llama-3.1-8b"), np.ones(1, dtype=np.int32)
+    device = make_device(domain=8)
+
+    def of(device, tp=1, cp=1, offload=0.0) -> int:
+        return int(legal(dense, device, tp * one, one, one, one, cp * one, np.array([offload]))[0])
+
+    assert of(device, tp=4, cp=2) == reasons.OK
+    assert of(device, tp=4, cp=4) == reasons.INTERCONNECT
+    assert of(make_device(domain=8, scale_out_bytes_per_s=50e9), tp=4, cp=4) == reasons.OK
+    assert of(device, offload=0.1) == reasons.OFFLOAD
+    assert of(device, tp=3, offload=0.1) == reasons.HEADS
+    slower = MemoryTier("host", np.inf, 50e9)
+    assert of(make_device(offload=slower), offload=1.0) == reasons.OK
+    assert of(make_device(style="wafer", topology="pipeline", offload=slower), cp=2, offload=0.5) == reasons.RESIDENT
+    assert of(make_device(style="wafer", topology="pipeline", offload=slower), offload=0.5) == reasons.OK
 
 
 def test_every_code_has_a_name_and_words():

@@ -200,3 +200,66 @@ def test_every_catalogue_device_has_a_network_and_unknown_links_say_so():
         assert net.bytes_per_s > 0
         known = part.link_bytes_per_s or (part.topology == "pipeline" and part.scale_out_bytes_per_s)
         assert bool(notes) == (not known)
+
+
+@pytest.mark.parametrize("part", ["nvidia-h100-sxm", "nvidia-l4", "amd-mi300x", "google-tpu-v5p"])
+@pytest.mark.parametrize("op", c.OPERATIONS)
+@given(n=st.sampled_from([2, 4, 8, 16, 64]), size=sizes)
+def test_a_law_s_time_is_that_of_its_constants(part, op, n, size):
+    net, _ = network(device(load_accelerator(part)))
+    if n > net.domain and not net.scale_out:
+        return
+    assert c.law_time(net, op, n, [size, 2 * size]) == pytest.approx(
+        [time(net, op, n, size), time(net, op, n, 2 * size)]
+    )
+
+
+@given(ops, groups, sizes)
+def test_19_a_plain_switch_is_a_ring(op, n, size):
+    net = plain("switch")
+    assert c.law_time(net, op, n, size) == pytest.approx(float(c.ring(op, n, size, 1e-6, 400e9)))
+    assert c.law_time(net, op, 1, size) == 0
+
+
+@pytest.mark.parametrize("part", ["nvidia-h100-sxm", "amd-mi300x", "nvidia-l4"])
+def test_links_as_fast_as_they_are_change_nothing(part):
+    net, _ = network(device(load_accelerator(part)))
+    assert c.faster(net, 1.0) == net
+
+
+@pytest.mark.parametrize("part", ["nvidia-h100-sxm", "amd-mi300x"])
+@pytest.mark.parametrize("op", c.OPERATIONS)
+@given(n=st.sampled_from([2, 8, 16]), size=sizes, factor=st.floats(0.1, 10))
+def test_faster_links_move_bytes_as_much_faster_and_start_no_sooner(part, op, n, size, factor):
+    net, _ = network(device(load_accelerator(part)))
+    quick = c.faster(net, factor)
+    assert time(quick, op, n, factor * size) == pytest.approx(time(net, op, n, size))
+    assert c.law_time(quick, op, n, 0.0) == pytest.approx(c.law_time(net, op, n, 0.0))
+    assert c.hop_cost(quick, across=True)[1] == pytest.approx(c.hop_cost(net, across=True)[1] / factor)
+
+
+def test_27_a_hop_is_one_message_over_a_link_or_over_the_nic():
+    net = plain("switch", domain=8, scale_out=50e9, scale_out_s=1e-5, efficiency=0.8)
+    assert c.hop_cost(net, across=False) == pytest.approx((1e-6, 1 / (0.8 * 400e9), 1.0))
+    assert c.hop_cost(net, across=True) == pytest.approx((1e-5, 1 / (0.8 * 50e9), 1.0))
+    # nobody shares a domain of one; where the NIC is unknown, the assumed one stands in
+    assert c.hop_cost(plain("switch", domain=1, scale_out=50e9), across=False)[1] == pytest.approx(1 / 50e9)
+    assert c.hop_cost(plain("switch", domain=8), across=True)[1] == pytest.approx(1 / 12.5e9)
+
+
+@given(st.sampled_from(c.OPERATIONS), sizes)
+def test_members_that_stand_apart_leave_the_domain_sooner(op, size):
+    net = plain("switch", domain=8, scale_out=50e9, scale_out_s=1e-5)
+
+    def cost(n: int, stride: int) -> float:
+        latency, per_byte, _ = c.group_cost(net, op, n, stride)
+        return latency + size * per_byte
+
+    assert cost(4, 2) == cost(4, 1)  # the eighth device is the last of the domain
+    # four that are four devices apart: two in each domain, then two domains over the NICs
+    both = 2 if op == "all_reduce" else 1
+    shared = 1 if op == "all_to_all" else 2  # who shares a domain shares the data between domains
+    outer = both * 1e-5 + both / 2 / shared * size / 50e9
+    assert cost(4, 4) == pytest.approx(cost(2, 4) + outer)
+    # eight devices apart, nobody shares a domain
+    assert cost(4, 8) == pytest.approx(both * (3e-5 + 3 / 4 * size / 50e9))

@@ -446,18 +446,14 @@ def test_27_inside_a_domain_all_hops_are_near_and_beyond_one_per_domain_is_far(p
     assert across == (0 if pp <= held else math.ceil(pp / held) if held else pp)
 
 
-def test_an_unknown_network_is_assumed_and_said(ops_of):
-    asked = {"tp": 8, "dp": 1, "concurrency": 1, "isl": 512, "osl": 64}
-    lost = [
-        one.id
-        for one in accelerators()
-        if not device(one).scale_out_bytes_per_s and device(one).node == device(one).domain == 8
-        and device(one).style == "kernel"
-    ]  # fmt: skip
-    for name in lost[:2]:
-        two, one = (ask("llama-3.1-8b", name, pp=pp, **asked) for pp in (2, 1))
-        assert any("no scale-out bandwidth" in note for note in two.fallbacks) or not two.fits
-        assert not any("no scale-out bandwidth" in note for note in one.fallbacks)
+@pytest.mark.parametrize("part", ["amd-mi325x", "nvidia-l4", "nvidia-h100-sxm"])
+def test_27_an_unknown_network_between_nodes_is_assumed_and_said(part):
+    known = device(load_accelerator(part))
+    asked = {"tp": known.domain, "dp": 1, "concurrency": 1, "isl": 512, "osl": 64}
+    one, two = (ask("llama-3.1-8b", part, pp=pp, **asked) for pp in (1, 2))
+    said = [any("no scale-out bandwidth" in note for note in answer.fallbacks) for answer in (one, two)]
+    assert one.fits and two.fits
+    assert said == [False, known.scale_out_bytes_per_s is None]
 
 
 def test_parts_of_a_step_with_shards_and_a_stream_sum_to_it(ops_of, make_device, lossless):

@@ -5,8 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferatlas.catalogue.accelerators import load_accelerator
+from inferatlas.predict.hardware.device import device
 from inferatlas.predict.performance import parallelism as par
+from inferatlas.predict.performance.collectives import Network, law_time
 from inferatlas.predict.performance.parallelism import ExpertLayer, Machine
+from inferatlas.predict.performance.priors import network
 
 DEEPSEEK = ExpertLayer(experts=256, top_k=8, weights=3 * 7168 * 2048, hidden=7168, weight_bytes=1.0)
 stages = st.integers(1, 64)
@@ -53,6 +57,29 @@ def test_26_the_crossover_is_where_the_costs_cross():
     assert par.expert_parallel_time(DEEPSEEK, slow, before) >= par.tensor_parallel_time(DEEPSEEK, slow, before)
     many = ExpertLayer(8, 8, 3 * 7168 * 2048, 7168)
     assert par.expert_parallel_from(many, Machine(2, 1e15, 3.35e12, 100e9, 0.0)) is None  # k/n = 4 times the bytes
+
+
+@given(st.sampled_from([2, 4, 8, 16, 64]), st.floats(1, 1e9))
+def test_26_a_network_s_laws_stand_for_ring_and_switch(n, size):
+    real, _ = network(device(load_accelerator("nvidia-h100-sxm")))
+    m = Machine(n, 1e15, 3e12, real.bytes_per_s, real.base_s, real)
+    assert m.all_reduce(np.array(size)) == law_time(real, "all_reduce", n, size)
+    assert m.all_to_all(np.array(size)) == law_time(real, "all_to_all", n, size)
+    # a plain one is what the reference writes, up to the latency of an exchange step by step
+    plain = Network("switch", 450e9, None, 64, 0.0, 1e-6, 1.0, 1.0, 0.0, 12.5e9)
+    by_law, by_form = Machine(n, 1e15, 3e12, 450e9, 1e-6, plain), machine(n)
+    assert by_law.all_reduce(np.array(size)) == pytest.approx(by_form.all_reduce(np.array(size)))
+    steps = by_law.all_to_all(np.array(size)) - by_form.all_to_all(np.array(size))
+    assert steps == pytest.approx((n - 2) * 1e-6, abs=1e-12)
+
+
+@given(st.sampled_from([2, 4, 8, 16, 64]), st.integers(1, 10**5))
+def test_26_both_do_the_same_work_and_differ_in_what_they_move(n, tokens):
+    # links and memory without end: what is left is the work, of the busiest device where experts are spread
+    m = Machine(n, 1e15, 1e30, 1e30, 0.0)
+    divided = float(par.tensor_parallel_time(DEEPSEEK, m, tokens))
+    assert divided == pytest.approx(2 * tokens * DEEPSEEK.top_k * DEEPSEEK.weights / (n * 1e15))
+    assert divided * (1 - 1e-12) <= par.expert_parallel_time(DEEPSEEK, m, tokens) <= n * divided * (1 + 1e-12)
 
 
 def test_27_bubble_of_four_stages_and_eight_micro_batches():

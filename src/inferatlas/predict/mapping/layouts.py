@@ -121,8 +121,8 @@ def enumerate_layouts(ops: Operators, device: Device, max_count: int, *, every_c
 def layouts_of(ops: Operators, device: Device, count: int, *, context: bool = False) -> Layouts:
     """All legal layouts of exactly ``count`` accelerators; ``context``: with shards of the context too.
 
-    tp and pp run over the divisors of ``count`` (pp up to the layers), cp over its powers of two, ep as in
-    `enumerate_layouts`; dp is what is left. There may be none.
+    tp and pp run over the divisors of ``count`` (tp inside one scale-up domain, pp up to the layers), cp over its
+    powers of two, ep as in `enumerate_layouts`; dp is what is left. There may be none.
     """
     divisors = [n for n in range(1, count + 1) if count % n == 0]
     if is_resident(device):

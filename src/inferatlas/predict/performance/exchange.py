@@ -14,7 +14,7 @@ from inferatlas.predict.performance.platform import GroupCosts, PlatformTable
 from inferatlas.predict.performance.shard import Shard
 
 INSIDE, ACROSS = 1, 2  # columns of `Collectives.send`
-WIDEST = 4096  # ranks, for the columns of `Collectives.context`
+WIDEST = 65_536  # ranks, in the codes of `context_code`
 BYTES = 2.0  # hidden states and logits are exchanged in 16 bit
 
 
@@ -26,11 +26,14 @@ class Collectives:
     all_gather: GroupCosts | None
     all_to_all: GroupCosts | None
     send: GroupCosts | None  # columns: 0 no hop, INSIDE a scale-up domain, ACROSS domains
-    context: GroupCosts | None = None  # column of a point: `context_column`
+    context: GroupCosts | None = None  # column of a point: the place of its code in ``codes``
+    codes: Ints | None = None  # ascending, 0 (no shards) first: `context_code`
 
     def astype(self, dtype: type[np.floating]) -> Collectives:
-        costs = (getattr(self, f.name) for f in fields(self))
-        return Collectives(*(None if c is None else c.astype(dtype) for c in costs))
+        costs = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "codes"}
+        return Collectives(
+            **{name: None if c is None else c.astype(dtype) for name, c in costs.items()}, codes=self.codes
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +132,12 @@ def prepare_exchange(ops: Operators, row: PlatformTable, shard: Shard, collectiv
         )
     if collectives.send is not None:
         laws += _hops(row, shard, collectives.send, hidden / shard.ranks_f)
-    if collectives.context is None or shard.cp_f is None or collectives.send is None:
+    if collectives.context is None or collectives.codes is None or shard.cp_f is None or collectives.send is None:
         return Exchange(tuple(laws))
     # a decoding sequence gathers its parts of attention, softmax statistics included, from the shards of its context
     values = max(row.attention.heads * _value_dim(row.attention) for row in ops.attentions)
     count = sum(row.count for row in ops.attentions)
-    column = context_column(shard.cp, ranks)
+    column = np.searchsorted(collectives.codes, context_code(shard.cp, ranks)).astype(np.int32)
     laws.append(
         _law(
             row, "context all_reduce", count, float(count), collectives.context, index, column,
@@ -152,8 +155,8 @@ def _value_dim(attention: Attention) -> int:
     return attention.kv_lora if attention.kv_lora is not None else attention.head_dim
 
 
-def context_column(cp: Ints, ranks: Ints) -> Ints:
-    """Column of a group of cp shards, each of ``ranks`` devices, in `Collectives.context`; 0 where there is none."""
+def context_code(cp: Ints, ranks: Ints) -> Ints:
+    """A number for a group of cp shards, each of ``ranks`` devices; 0 where there is none."""
     return np.where(cp > 1, cp * WIDEST + ranks, 0).astype(np.int32)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,8 @@ from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.llm.placement import UNIFORM, Routing
 from inferatlas.predict.mapping import layouts, memory, reasons
 from inferatlas.predict.performance.collectives import group_cost
-from inferatlas.predict.performance.exchange import WIDEST, Collectives, context_column
-from inferatlas.predict.performance.platform import GroupCosts, PlatformTable, group_costs, group_table, hop_costs
+from inferatlas.predict.performance.exchange import WIDEST, Collectives, context_code
+from inferatlas.predict.performance.platform import PlatformTable, group_costs, group_table, hop_costs
 from inferatlas.predict.performance.points import OFFLINE, Points, Predictions, empty_predictions
 from inferatlas.predict.performance.power import draw
 from inferatlas.predict.performance.priors import spread
@@ -109,22 +110,21 @@ def collectives_in_use(ops: Operators, table: PlatformTable, points: Points, res
         all_gather=None if resident or tensor is None else costs("all_gather", ranks),
         all_to_all=costs("all_to_all", np.where(points.ep > ranks, points.ep, 1)) if ops.experts else None,
         send=hop_costs(table) if ((points.pp > 1) | (points.cp > 1)).any() else None,
-        context=_context_costs(table, points, ranks) if (points.cp > 1).any() else None,
+        **(_context_costs(table, points, ranks) if (points.cp > 1).any() else {}),
     )
 
 
-def _context_costs(table: PlatformTable, points: Points, ranks: NDArray[np.int32]) -> GroupCosts:
+def _context_costs(table: PlatformTable, points: Points, ranks: NDArray[np.int32]) -> dict[str, Any]:
     """All-reduce over shards of the context; groups that no network reaches cost nothing (their points say why)."""
-    column = context_column(points.cp, ranks)
-    used = np.zeros((len(table.platforms), int(column.max()) + 1), dtype=bool)
-    used[points.platform, column] = True
-    used[:, 0] = False
+    codes = np.unique(np.append(context_code(points.cp, ranks), 0)).astype(np.int32)
     costs: dict[tuple[int, int], tuple[float, float, float]] = {}
-    for i, code in zip(*np.nonzero(used), strict=True):
-        network, (shards, stride) = table.platforms[i].network, divmod(int(code), WIDEST)
-        if network.scale_out or shards * stride <= network.domain:
-            costs[int(i), int(code)] = group_cost(network, "all_reduce", shards, stride)
-    return group_table(used.shape, costs)
+    for i in np.flatnonzero(np.bincount(points.platform)).tolist():
+        network = table.platforms[i].network
+        for column, code in enumerate(codes.tolist()):
+            shards, stride = divmod(code, WIDEST)
+            if shards and (network.scale_out or shards * stride <= network.domain):
+                costs[i, column] = group_cost(network, "all_reduce", shards, stride)
+    return {"context": group_table((len(table.platforms), codes.size), costs), "codes": codes}
 
 
 def _reachable(table: PlatformTable, marks: NDArray[np.bool_]) -> NDArray[np.bool_]:

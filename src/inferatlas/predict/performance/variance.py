@@ -26,12 +26,11 @@ from inferatlas.predict.llm.placement import (
 from inferatlas.predict.performance.occupancy import occupancy_noise
 from inferatlas.predict.performance.platform import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
-from inferatlas.predict.performance.predictor import collectives_in_use
 from inferatlas.predict.performance.priors import constant
-from inferatlas.predict.performance.resident import resident_step
 from inferatlas.predict.performance.shard import Shard, shard_of
-from inferatlas.predict.performance.step import step
+from inferatlas.predict.performance.under_load import UnderLoad, under_load
 
+MOST = 0.999  # of a step that may depend on the load; serving has no steady state beyond
 CAUSES = ("routing", "batching", "queueing", "prefill", "stragglers", "lengths")
 MEANING = {
     "routing": "experts of a step are touched unevenly, differently in every step",
@@ -68,90 +67,97 @@ def variance(
 ) -> Variance:
     """Causes of variation at points that fit; NaN elsewhere. Platforms of one kind (resident or not) at a time.
 
-    ``batching``: (45) for latency; for a gap the occupancy's variance ``b/(1-ρ)`` of the linearised birth and death
-    of requests times the slope of the step. ``prefill``: chunks in a gap are counted like Poisson arrivals.
-    ``stragglers``: jitter of a device, a prior, times the spread of the largest of n. ``queueing``: waits vary by
-    their mean.
+    ``batching``: `arrival_noise`, and the wait for the boundary of a step (45). ``prefill``: chunks of a closed loop
+    come independently of one another, those of an open loop with their requests. ``stragglers``: jitter of a device,
+    a prior, times the spread of the largest of n. ``queueing``: waits vary by their mean. ``lengths``: of outputs by
+    their share of the latency, of prompts by that of the prompt's own steps.
     """
-    resident = bool(table.resident[points.platform].all()) if len(points) else False
     row = table.rows(points.platform)
     shard = shard_of(row, points)
-    steps = _steps(ops, table, row, points, predictions, shard, resident)
+    steps = under_load(ops, table, points, predictions, routing)
     gaps = np.maximum(points.output_tokens.astype(np.float64) - 1.0, 1.0)
-    itl = np.where(points.output_tokens > 1, predictions.itl_s, steps.decode)
+    itl = np.where(points.output_tokens > 1, predictions.itl_s, steps.decode.total)
     decoding = np.where(points.output_tokens > 1, gaps * predictions.itl_s, 0.0) / predictions.latency_s
-    carried = np.maximum(itl * row.accepted - steps.decode, 0.0) / np.maximum(steps.added, 1e-30)
-    prefill = np.where(steps.added > 0, carried * (steps.added / itl) ** 2, 0.0)
-    # (44): a sequence costs its own slope and its share of the prompts
-    slope = steps.slope + carried * steps.added / steps.batch
-    load = np.minimum(slope * steps.batch / itl, 0.999)
+    whole = itl * row.accepted  # a step, prompts included
+    chunks = steps.carried * (steps.added / whole) ** 2
+    # one sequence more lengthens the steps of one of the micro-batches that are under way
+    stages = np.where(row.resident, 1.0, shard.stages_f)
+    running = np.nan_to_num(predictions.batch.astype(np.float64), nan=1.0)
+    ahead = steps.carried * steps.added / whole
+    noise = arrival_noise(steps.slope / stages * running / whole, ahead, running)
     open_loop = ~np.isnan(points.request_rate)
-    each = np.where(open_loop, (slope / itl) ** 2 * steps.batch, 0.0)
+    boundary = np.clip(running - 1.0, 0.0, 1.0) / (12.0 * gaps**2)
     routed = _routing(ops, shard, steps, routing) ** 2
     jitter = np.where(row.resident, 0.0, constant("jitter", "device"))
     ranks = np.maximum(np.maximum(shard.ranks, shard.ep) * shard.cp, 1)
     late = (jitter * np.array([maximum_deviation(int(n), fixed_total=False) for n in ranks])) ** 2
-    lengths = _lengths(points, predictions, decoding)
     first = predictions.ttft_s / predictions.latency_s
-    waited = np.maximum(predictions.ttft_cv**2 - (_prefill_share(predictions, steps) * points.input_cv) ** 2, 0.0)
+    passes = (steps.chunks + stages - 1.0) / stages  # of a request's own prompt
+    prompt = np.clip(steps.mixed.total * passes / predictions.ttft_s, 0.0, 1.0) * points.input_cv
     zero = np.zeros_like(itl)
     gap = {
-        "routing": routed, "batching": each / (1.0 - load), "queueing": zero, "prefill": prefill, "stragglers": late,
-    }  # fmt: skip
+        "routing": routed,
+        "batching": np.where(open_loop, noise.gap, 0.0),
+        "queueing": zero,
+        "prefill": np.where(open_loop, chunks / (1.0 - np.minimum(ahead, MOST) ** 2), chunks),
+        "stragglers": late,
+    }
     latency = {
         "routing": routed / gaps * decoding**2,
-        "batching": each * occupancy_noise(load) * decoding**2,
-        "queueing": waited * first**2,
-        "prefill": prefill / gaps * decoding**2,
+        "batching": np.where(open_loop, noise.request + boundary, 0.0) * decoding**2,
+        "queueing": np.maximum(predictions.ttft_cv**2 - prompt**2, 0.0) * first**2,
+        "prefill": np.where(open_loop, noise.prompts, chunks / gaps) * decoding**2,
         "stragglers": late / gaps * decoding**2,
-        "lengths": lengths,
+        "lengths": (decoding * points.output_cv) ** 2 + (first * prompt) ** 2,
     }
     alive = np.where(predictions.fits, 1.0, np.nan)
     return Variance({k: v * alive for k, v in gap.items()}, {k: v * alive for k, v in latency.items()})
 
 
 @dataclass(frozen=True, slots=True)
-class _Steps:
-    """Seconds of the steps at the predicted batch, and what they depend on."""
+class ArrivalNoise:
+    """Squared coefficients of variation: of a gap by the batch, of a request's steps by the batch and by prompts."""
 
-    batch: Floats  # sequences of a micro-batch
-    decode: Floats
-    slope: Floats  # per further sequence
-    added: Floats  # by a chunk of a prompt
-    mixed: Floats
-    experts: Floats  # share of the decode step
+    gap: Floats
+    request: Floats
+    prompts: Floats
 
 
-def _steps(
-    ops: Operators, table: PlatformTable, row: PlatformTable, points: Points, predictions: Predictions, shard: Shard,
-    resident: bool,
-) -> _Steps:  # fmt: skip
-    run = resident_step if resident else step
-    collectives = collectives_in_use(ops, table, points, resident)
-    tokens = points.input_tokens.astype(np.float64)
-    stages = np.ones(len(points)) if resident else shard.stages_f
-    batch = np.maximum(np.nan_to_num(predictions.batch.astype(np.float64), nan=1.0) / stages, 1.0)
-    context = tokens + 0.5 * points.output_tokens
-    chunk = tokens if resident else np.minimum(tokens, row.step_tokens * points.cp)
-    spent: dict[str, Floats] = {}
-    zero = np.zeros(len(points))
+def arrival_noise(decode_load: Floats, prompt_load: Floats, batch: Floats) -> ArrivalNoise:
+    """What Poisson arrivals make of continuous batching: equation (45) with prompts.
 
-    def sink(name: str, count: int, **seconds: Floats) -> None:
-        spent[name] = spent.get(name, zero) + np.sum([np.broadcast_to(s, zero.shape) for s in seconds.values()], axis=0)
+    A step takes ``s = t0 + a b + c A`` with b sequences and A arrivals, each with its prompt. Linearised about (44),
+    ``δs = (a G h + c) ε/(1 - ρ_c - ρ_a h)``, h as in (45) and ε the arrivals' own noise. With ``r = ρ_a/(1-ρ_c)``
 
-    decode = run(ops, row, shard, collectives, prefill=None, cached=None, decode=batch, context=context, sink=sink)
-    more = run(ops, row, shard, collectives, prefill=None, cached=None, decode=batch + 1.0, context=context)
-    others = batch * np.clip(batch - 1.0, 0.0, 1.0)
-    mixed = run(
-        ops, row, shard, collectives, prefill=chunk, cached=0.5 * np.maximum(tokens - chunk, 0.0), decode=others,
-        context=context,
-    )  # fmt: skip
-    experts = spent.get("experts", zero) / decode.total
-    added = np.maximum(mixed.total - decode.total, 0.0) * row.interference
-    return _Steps(batch, decode.total, np.maximum(more.total - decode.total, 0.0), added, mixed.total, experts)
+        gap       (ρ_a/(1-ρ_c))²/(b (1-ρ_c)(1-ρ_a-ρ_c))
+        request   (ρ_a² I(r) + ρ_a ρ_c (1/(1-r) + r I(r)))/(b (1-ρ_c)²)
+        prompts   ρ_c²/(b (1-ρ_c)² (1-r))
+
+    Without prompts the batch varies by b/(1-ρ), which is exact (processor sharing), and a request by (45).
+
+    Parameters
+    ----------
+    decode_load, prompt_load : ρ_a = λ G a and ρ_c = λ c, shares of a step. batch : mean sequences, b.
+
+    Examples
+    --------
+    >>> noise = arrival_noise(np.array([0.5]), np.array([0.0]), np.array([50.0]))
+    >>> round(float(noise.gap[0]), 3), round(float(noise.request[0]) ** 0.5, 3), float(noise.prompts[0])
+    (0.01, 0.09, 0.0)
+    """
+    ahead = np.minimum(prompt_load, MOST)
+    own = np.minimum(decode_load / (1.0 - ahead), MOST)
+    settle, wander = 1.0 / (1.0 - own), occupancy_noise(own)  # (1/2π) ∫ |h|²/|1 - r h|² dω is the first
+    beside = ahead / (1.0 - ahead)
+    each = np.maximum(batch, 1e-30)
+    return ArrivalNoise(
+        gap=own**2 * settle / (each * (1.0 - ahead) ** 2),
+        request=(own**2 * wander + own * beside * (settle + own * wander)) / each,
+        prompts=beside**2 * settle / each,
+    )
 
 
-def _routing(ops: Operators, shard: Shard, steps: _Steps, routing: Routing) -> Floats:
+def _routing(ops: Operators, shard: Shard, steps: UnderLoad, routing: Routing) -> Floats:
     """Equation (17): the layers' variation over the root of their number, times the share of the step.
 
     Where experts are not spread, what varies is how many of them a step touches.
@@ -178,22 +184,13 @@ def layer_cov(op: Experts, tokens: float, groups: int, routing: Routing = UNIFOR
     """
     pi = inclusion(zipf_popularity(op.experts, routing.exponent), op.top_k)
     if groups <= 1:
-        touched = 1.0 - (1.0 - pi) ** tokens
-        # visits share a total: fewer distinct experts here mean more visits there, which halves the variance or less;
-        # taken as independent, an upper estimate
-        return float(np.sqrt((touched * (1.0 - touched)).sum()) / touched.sum())
+        missed = (1.0 - pi) ** tokens
+        # a token takes k experts, no fewer: what the total of visits would explain of the experts touched drops out,
+        # all of it for one token
+        explained = tokens * (pi @ missed) ** 2 / max((pi * (1.0 - pi)).sum(), 1e-30)
+        return float(np.sqrt(max((missed * (1.0 - missed)).sum() - explained, 0.0)) / (1.0 - missed).sum())
     load = pi
     if routing.redundant:
         load = replicate(pi, routing.redundant)[0]
     where = balanced(load, groups) if routing.placement == "balanced" else contiguous(load.size, groups)
     return device_load(load, where, tokens, groups).cov
-
-
-def _prefill_share(predictions: Predictions, steps: _Steps) -> Floats:
-    return np.clip(steps.mixed / predictions.ttft_s, 0.0, 1.0)
-
-
-def _lengths(points: Points, predictions: Predictions, decoding: Floats) -> Floats:
-    """What the spread of lengths adds to a request's latency: of outputs by their share, of prompts by theirs."""
-    first = 1.0 - decoding
-    return (decoding * points.output_cv) ** 2 + (first * points.input_cv) ** 2

@@ -1,0 +1,32 @@
+"""CPU seconds of the laboratory's commands, interpreter start included.
+
+Bar: ``crossover`` over 1,000 batches of three accelerators: below 1 s.
+"""
+
+from __future__ import annotations
+
+from bench_commands import cpu_seconds
+
+MODEL = ["--model", "llama-3.1-70b"]
+THREE = ["--accelerators", "nvidia-h100-sxm,cerebras-wse-3,groq-lpu-v1"]
+BATCHES = ",".join(str(batch) for batch in range(1, 1001))
+COMMANDS = {
+    "regimes, every accelerator": ["regimes"],
+    "regimes, three": ["regimes", *MODEL, *THREE],
+    "crossover, default grid": ["crossover", *MODEL, *THREE],
+    "crossover, 1,000 batches": ["crossover", *MODEL, *THREE, "--over", "batch", "--values", BATCHES],
+    "crossover, 1,000 as JSON": ["crossover", *MODEL, *THREE, "--values", BATCHES, "--format", "json"],
+    "crossover, input lengths": ["crossover", *MODEL, *THREE, "--over", "isl"],
+    "crossover, request rates": ["crossover", *MODEL, *THREE, "--over", "rate"],
+}
+
+
+def main(runs: int = 5) -> None:
+    for name, arguments in COMMANDS.items():
+        cpu_seconds(arguments)  # warm the file cache
+        seconds = sorted(cpu_seconds(arguments) for _ in range(runs))
+        print(f"{name:30s} median {seconds[runs // 2]:.2f} s of CPU (best {seconds[0]:.2f}, worst {seconds[-1]:.2f})")
+
+
+if __name__ == "__main__":
+    main()

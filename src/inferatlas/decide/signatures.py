@@ -1,0 +1,122 @@
+"""Failure signatures: what would go wrong with a deployment under a trace, with the numbers and the remedy.
+
+The three of the digest of Sharma 2025: out of memory at long context, variance above 10 % on a mixture of experts,
+low use at a small batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from inferatlas.decide.expert_choice import layer_load
+from inferatlas.decide.variability import HIGH
+from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.llm.parameters import count
+from inferatlas.predict.llm.placement import Routing
+from inferatlas.predict.llm.precision import FORMATS
+from inferatlas.predict.mapping.memory import Budget
+from inferatlas.predict.performance.platform import Platform
+from inferatlas.predict.performance.points import Points, Predictions
+from inferatlas.quantities import show
+from inferatlas.workload.traces import Trace
+
+LOW_USE = 0.10  # share of the peak below which the compute of a deployment counts as idle
+TAIL = 95.0  # percentile of requests in flight and of lengths that memory should hold at once
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One signature: whether it shows, why, and what to do."""
+
+    name: str
+    detected: bool
+    why: str
+    remedy: str
+
+
+def out_of_memory(trace: Trace, budget: Budget, points: Points, predictions: Predictions) -> Signature:
+    """Whether the cache of long requests outgrows memory: the longest one alone, or a busy moment of long ones.
+
+    ``predictions.batch`` sequences are in flight on average; the moment has as many as the 95th percentile of a
+    Poisson count of that mean, each of the 95th percentile of lengths.
+    """
+    total = (trace.input_tokens + trace.output_tokens).astype(np.float64)
+    left = float(budget.usable[0] - budget.weights[0] - budget.activations[0] - budget.reserve[0])
+    per_token = float(budget.kv_longest[0]) / float(points.input_tokens[0] + points.output_tokens[0])
+    longest, long = float(total.max()), float(np.percentile(total, TAIL))
+    flying = float(predictions.batch[0])
+    busy = flying + 1.645 * np.sqrt(flying)
+    alone, together = longest * per_token, busy * long * per_token
+    detected = alone > left or together > left
+    why = (
+        f"memory has room for {show(_three(left), 'B')} of cache a device; the longest request ({longest:,.0f} tokens) "
+        f"takes {show(_three(alone), 'B')}, {busy:,.0f} requests of {long:,.0f} tokens (95th percentiles) take "
+        f"{show(_three(together), 'B')}"
+    )
+    halved = "an FP8 cache halves that; " if together <= 2 * left and alone <= 2 * left else ""
+    remedy = (
+        f"{halved}more accelerators per replica (`inferatlas scale --count N`), shards of the context (`--cp`), or "
+        "longer queues: engines then admit fewer requests at once"
+        if detected
+        else "none needed"
+    )
+    return Signature("out of memory at long context", bool(detected), why, remedy)
+
+
+def variance_of_experts(ops: Operators, points: Points, predictions: Predictions, cov: float) -> Signature:
+    """Whether the load of a layer's busiest device varies by more than 10 % in a mixture of experts."""
+    name = "variance above 10 % on a mixture of experts"
+    if not ops.experts:
+        return Signature(name, False, f"{ops.model.id} has no experts", "none needed")
+    op = max(ops.experts, key=lambda one: one.count)
+    ep = int(points.ep[0])
+    if ep == 1:
+        why = f"experts are not spread (ep 1); latency varies by {cov:.1%} at fixed lengths, not by routing"
+        return Signature(name, False, why, "none needed")
+    tokens = float(predictions.batch[0]) / float(points.pp[0]) * max(ep / float(points.tp[0]), 1.0)
+    load = layer_load(op, tokens, ep, Routing())
+    detected = load.cov > HIGH
+    why = (
+        f"{tokens:,.0f} tokens a step over {ep} devices load the busiest of a layer {load.imbalance:.2f} times the "
+        f"mean, varying by {load.cov:.1%} from layer to layer; over {op.count} layers a step varies by "
+        f"{load.cov / np.sqrt(op.count):.1%}"
+    )
+    remedy = (
+        "measure the routing and place experts by it (`inferatlas variance --counts FILE --redundant 32`), spread them "
+        "over fewer devices, or serve larger batches"
+        if detected
+        else "none needed; check the routing distribution once it can be measured (`inferatlas variance --counts`)"
+    )
+    return Signature(name, bool(detected), why, remedy)
+
+
+def low_use(ops: Operators, platform: Platform, points: Points, predictions: Predictions, rate: float) -> Signature:
+    """Whether compute idles because the batch is below the ridge point, equation (11): B_crit = P b_w/(2 M_bw)."""
+    part = platform.device
+    peak = part.peaks.get(platform.compute) or max(part.peaks.values())
+    active = count(ops.model).active_without_embedding
+    tokens = float(points.input_tokens[0] + points.output_tokens[0])
+    accelerators = int(points.accelerators[0])
+    used = rate * tokens * 2.0 * active / (accelerators * peak)
+    spread = ops.experts[0].experts / ops.experts[0].top_k if ops.experts else 1.0
+    width = FORMATS[platform.precision.weights].bytes
+    critical = peak * width / (2.0 * (part.memory.bytes_per_s or np.nan)) * spread
+    batch = float(predictions.batch[0]) / (1.0 if points.pp[0] == 1 else float(points.pp[0]))
+    detected = used < LOW_USE and batch < critical
+    why = (
+        f"{used:.1%} of the peak of {accelerators} x {part.id} is used; a step holds {batch:,.1f} sequences, and "
+        f"compute would bind from about {critical:,.0f}: weights are read for few tokens each time"
+    )
+    remedy = (
+        "fewer or smaller accelerators if latency allows, several services on one deployment, or a class with more "
+        "bandwidth per FLOP (`inferatlas regimes --regime single-stream`)"
+        if detected
+        else "none needed"
+    )
+    return Signature("low use at a small batch", bool(detected), why, remedy)
+
+
+def _three(value: float) -> float:
+    return float(f"{value:.3g}")
