@@ -133,7 +133,7 @@ def scale(
     load = _traffic(workload, isl, osl, concurrency, request_rate, light)
     check_context(config, load)
     ops = operators(config)
-    weights = weights or native_format(config, bind(known, engine, kv_cache=kv_cache).device)[0]
+    weights = weights or native_format(config, device(known))[0]
     platform = bind(known, engine, weights, kv_cache=kv_cache, model=config.id)
     part = platform.device
     money = economics(part.id, part.architectural_class, part.node, price=price, cluster=known.cluster)

@@ -11,7 +11,9 @@ import numpy as np
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.expert_choice import layer_load
+from inferatlas.decide.fleet import native_format
 from inferatlas.errors import BadInput, NoFeasibleAnswer
+from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Experts, Operators, operators
 from inferatlas.predict.llm.placement import Routing, zipf_exponent
 from inferatlas.predict.performance.platform import platform_table
@@ -59,6 +61,7 @@ def variability(
     Parameters
     ----------
     layout : ``count, tp, pp, ep, dp, cp``, as in `predict.question.ask`; what is open is chosen.
+    weights : default: the checkpoint's format where the part multiplies it, else 16 bit.
     traffic : arguments of `workload.make_workload`. routing : popularity and placement of experts.
     counts : file with measured visits per expert of a layer (one number a line, or a CSV whose last column holds
         them); their Zipf exponent replaces that of ``routing``.
@@ -81,6 +84,7 @@ def variability(
     routing = routing or Routing()
     if counts is not None:
         routing = Routing(measured_exponent(Path(counts), ops), routing.placement, routing.redundant)
+    weights = weights or native_format(config, device(known))[0]
     platform = bind(known, engine, weights, kv_cache=kv_cache, model=config.id)
     table = platform_table([platform], is_moe=bool(ops.experts))
     asked = layout or {}

@@ -77,9 +77,8 @@ def test_26_volumes_are_those_of_one_layer_of_experts(sent, ops_of, n, tokens):
     layer = par.ExpertLayer(op.experts, min(op.top_k, n), op.weights, op.hidden)
     spread = sent("qwen3-30b-a3b", tokens / n, ep=n, dp=n)["all_to_all"]
     assert spread == pytest.approx(op.count * float(par.expert_parallel_bytes(layer, n, tokens)))
-    if n <= 32:
-        divided = sent("qwen3-30b-a3b", tokens, tp=n)["all_reduce"]
-        assert divided == pytest.approx(2 * op.count * float(par.tensor_parallel_bytes(layer, n, tokens)))
+    divided = sent("qwen3-30b-a3b", tokens, tp=n)["all_reduce"]
+    assert divided == pytest.approx(2 * op.count * float(par.tensor_parallel_bytes(layer, n, tokens)))
 
 
 @pytest.mark.parametrize("model", ["llama-3.3-70b", "deepseek-r1", "mixtral-8x7b"])
