@@ -206,9 +206,9 @@ def joined(parts: Sequence[T]) -> T:
 
 
 def _reason(codes: np.ndarray) -> int:
-    """Why nothing fitted: memory where that is what fails, else the commonest reason."""
+    """Why nothing fitted: the reason of what came closest to serving, else the commonest one."""
     counts = np.bincount(codes, minlength=len(reasons.CODES))
-    for code in (reasons.KV_CACHE, reasons.WEIGHTS):
+    for code in (reasons.RATE, reasons.KV_CACHE, reasons.WEIGHTS):
         if counts[code]:
             return code
     return int(counts.argmax()) if codes.size else reasons.HEADS

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from inferatlas.catalogue import names
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.models import load_model
@@ -16,15 +18,16 @@ from inferatlas.decide import signatures, support
 from inferatlas.decide.cells import software
 from inferatlas.decide.fitness import Fitness, fitness
 from inferatlas.decide.fleet import native_format
-from inferatlas.decide.judge import probability
+from inferatlas.decide.judge import Budget, probability
 from inferatlas.decide.launch import command
 from inferatlas.decide.mix import KINDS, LOADS, pace, regime_shares
 from inferatlas.decide.recommend import metrics_of
 from inferatlas.decide.search import Designs, Limits, evaluate
 from inferatlas.decide.strategies import STRATEGIES
-from inferatlas.errors import NoFeasibleAnswer
-from inferatlas.predict.answer import Interval
-from inferatlas.predict.performance.points import BOUNDS
+from inferatlas.decide.why_not import explain
+from inferatlas.errors import BadInput, NoFeasibleAnswer
+from inferatlas.predict.answer import Interval, Metric
+from inferatlas.predict.performance.points import BOUNDS, Predictions
 from inferatlas.predict.performance.predictor import memory_budget, predict
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.under_load import spending, under_load
@@ -36,6 +39,7 @@ from inferatlas.workload.traces import Trace, interarrival_cv, read_trace, trace
 
 EVEN = 0.5  # a design counts where it is as likely as not to meet the targets
 VARIES = 0.10  # CoV of latency from which variance is named as the constraint where a percentile is asked for
+NEAREST = ("target", "rate_beyond_capacity", "kv_cache", "memory")  # why nothing serves, nearest to success first
 
 
 @dataclass(frozen=True)
@@ -97,40 +101,47 @@ def profile(
     config, targets = load_model(model), parse_targets(slo)
     load = trace_workload(read)
     check_context(config, load)
+    if load.output_tokens <= 1 and any(target.metric == "itl" for target in targets):
+        raise BadInput("with one output token there is no inter-token latency", field="slo", allowed="ttft or latency")
     ttft_s, itl_s = pace(targets)
     shares = regime_shares(read, config, ttft_s, itl_s)
     asked = (accelerator,) if accelerator else None
     limits = Limits(asked, None, engine, weights, max_count=max_count)
     designs = evaluate(config, load, limits)
-    native = None if weights else _native(designs)
-    smallest = _smallest(designs, targets, native)
+    if not weights:
+        designs = _native(designs)
+    smallest = _smallest(designs, targets)
     graded = fitness(model, names=[name for name in (*LOADS, *KINDS) if shares[name] > 0])
     mixed = _mixed(graded, shares)
     chosen = _chosen(smallest, mixed, designs)
-    return _profile(config, read, load, targets, designs, smallest, chosen, mixed, shares, graded, (ttft_s, itl_s))
+    typed = model, accelerator
+    return _profile(
+        config, read, load, targets, designs, smallest, chosen, mixed, shares, graded, (ttft_s, itl_s), typed
+    )
 
 
-def _native(designs: Designs) -> np.ndarray:
-    """Designs in the format in which accelerators are compared: narrower ones change a model's answers."""
+def _native(designs: Designs) -> Designs:
+    """Those in the format in which accelerators are compared: narrower ones change a model's answers."""
     own = [p.precision.weights in native_format(designs.model, p.device) for p in designs.table.platforms]
-    return np.array(own, dtype=bool)[designs.points.platform]
+    keep = np.flatnonzero(np.array(own, dtype=bool)[designs.points.platform])
+    predictions = Predictions(**{f.name: getattr(designs.predictions, f.name)[keep] for f in fields(Predictions)})
+    metrics = {
+        name: Metric(*(np.broadcast_to(x, metric.value.shape)[keep] for x in (metric.value, metric.sigma, metric.most)))
+        for name, metric in designs.metrics.items()
+    }
+    return replace(designs, points=designs.points[keep], predictions=predictions, metrics=metrics)
 
 
-def _smallest(designs: Designs, targets: tuple[ServiceTarget, ...], allowed: np.ndarray | None) -> dict[str, int]:
+def _smallest(designs: Designs, targets: tuple[ServiceTarget, ...]) -> dict[str, int]:
     """Of every accelerator that serves the trace, the design of fewest devices, the fastest of those.
 
     Raises
     ------
     NoFeasibleAnswer : there is none.
     """
-    meets = designs.predictions.fits & (probability(designs, targets) >= EVEN)
-    keep = np.flatnonzero(meets if allowed is None else meets & allowed)
+    keep = np.flatnonzero(designs.predictions.fits & (probability(designs, targets) >= EVEN))
     if not keep.size:
-        why = "; ".join(f"{out.accelerator}: {out.detail}" for out in designs.rejected[:3])
-        raise NoFeasibleAnswer(
-            "nothing within the limits serves the trace" + (f" ({why})" if why else ""),
-            code="rate_beyond_capacity", field="max_count",
-        )  # fmt: skip
+        raise _nothing_serves(designs, targets)
     latency = designs.metrics["latency_s"].value[keep]
     order = keep[np.lexsort((latency, designs.points.accelerators[keep]))]
     index, owner = designs.accelerator_index()
@@ -138,6 +149,23 @@ def _smallest(designs: Designs, targets: tuple[ServiceTarget, ...], allowed: np.
     for i in order.tolist():
         out.setdefault(index[owner[i]], i)
     return out
+
+
+def _nothing_serves(designs: Designs, targets: tuple[ServiceTarget, ...]) -> NoFeasibleAnswer:
+    """The reason of what came nearest to serving."""
+    index, owner = designs.accelerator_index()
+    never = {name for k, name in enumerate(index) if not (owner == k).any()}
+    out = sorted(
+        explain(designs, targets, Budget(), never, EVEN),
+        key=lambda one: NEAREST.index(one.code) if one.code in NEAREST else len(NEAREST),
+    )
+    others = f", and {len(out) - 1} other accelerators do not either" if len(out) > 1 else ""
+    return NoFeasibleAnswer(
+        f"nothing within the limits serves the trace ({out[0].accelerator}: {out[0].detail}){others}",
+        code=out[0].code,
+        least_count=out[0].least_count,
+        field="slo" if out[0].code == "target" else "max_count",
+    )
 
 
 def _mixed(graded: Fitness, shares: dict[str, float]) -> dict[str, float]:
@@ -160,19 +188,16 @@ def _chosen(smallest: dict[str, int], mixed: dict[str, float], designs: Designs)
 def _profile(
     config: ModelConfig, read: Trace, load: Workload, targets: tuple[ServiceTarget, ...], designs: Designs,
     smallest: dict[str, int], chosen: int, mixed: dict[str, float], shares: dict[str, float], graded: Fitness,
-    at_pace: tuple[float, float],
+    at_pace: tuple[float, float], typed: tuple[str, str | None],
 ) -> Profile:  # fmt: skip
     ops, table = designs.ops, designs.table
     point = designs.points[np.array([chosen])]
     answer = predict(ops, table, point, checked=True)
     platform = designs.platform(chosen)
-    row = table.rows(point.platform)
-    resident = bool(table.resident[point.platform[0]])
-    budget = memory_budget(ops, row, shard_of(row, point), point, resident)
     cov = float(variance(ops, table, point, answer).cov()[0])
     constraints = _constraints(designs, smallest, chosen, cov)
     whole = {name: int(getattr(point, name)[0]) for name in ("tp", "pp", "ep", "dp")}
-    known = load_accelerator(platform.device.id)
+    model, name = typed[0], typed[1] if typed[1] and names.is_path(typed[1]) else platform.device.id
     deployment = Deployment(
         accelerator=platform.device.id,
         count=int(point.accelerators[0]),
@@ -186,7 +211,6 @@ def _profile(
         command=command(config, platform, load, **whole),
         support=support.of(platform, STRATEGIES[-1], Layout(**whole)),
     )
-    rate = load.request_rate or 0.0
     return Profile(
         inputs={"model": config.id, "slo": [t.text() for t in targets], "trace": read.name, "workload": asdict(load)},
         trace=_stats(read, config),
@@ -195,14 +219,14 @@ def _profile(
         constraints=constraints,
         architecture_classes=_classes(graded, mixed, shares, smallest, designs),
         deployment=deployment,
-        software=software(known, platform),
+        software=software(load_accelerator(name), platform),
         signatures=[
-            signatures.out_of_memory(read, budget, point, answer),
-            signatures.variance_of_experts(ops, point, answer, cov),
-            signatures.low_use(ops, platform, point, answer, rate),
+            signatures.out_of_memory(read, ops, table, point, answer),
+            signatures.variance_of_experts(ops, table, point, answer, cov),
+            signatures.low_use(ops, table, point, answer),
         ],
-        experiments=experiments(config.id, platform.device.id, deployment, load, mixed),
-        assumptions=_assumptions(read, at_pace, deployment),
+        experiments=experiments(model, name, deployment, load, mixed),
+        assumptions=_assumptions(read, at_pace, deployment, graded),
     )
 
 
@@ -289,9 +313,10 @@ def _classes(
 def experiments(
     model: str, accelerator: str, deployment: Deployment, load: Workload, mixed: dict[str, float]
 ) -> list[dict[str, str]]:
-    """The digest's first three experiments, each as one command."""
-    top = sorted(mixed, key=lambda name: (-mixed[name], name))[:3]
-    names = ",".join(dict.fromkeys([accelerator, *top]))
+    """The digest's first three experiments, each as one command; ``model`` and ``accelerator`` as they are found."""
+    others = [one for one in sorted(mixed, key=lambda one: (-mixed[one], one)) if one != deployment.accelerator]
+    compared = shlex.quote(",".join([accelerator, *others[:3]]))
+    model, accelerator = shlex.quote(model), shlex.quote(accelerator)
     lengths = f"--isl {round(load.input_tokens)} --osl {round(load.output_tokens)}"
     layout = " ".join(f"--{name} {n}" for name, n in deployment.layout.items())
     return [
@@ -301,18 +326,20 @@ def experiments(
         },
         {
             "question": "at which batch does compute bind instead of memory, and who leads where?",
-            "command": f"inferatlas crossover --model {model} --accelerators {names} --over batch {lengths}",
+            "command": f"inferatlas crossover --model {model} --accelerators {compared} --over batch {lengths}",
         },
         {
             "question": "how unevenly would experts be used, and how much would latency vary?",
             "command": f"inferatlas variance --model {model} --accelerator {accelerator} {layout} "
-            f"--weights {deployment.weights} {lengths} --request-rate {load.request_rate:.3g}",
+            f"--engine {deployment.engine} --weights {deployment.weights} {lengths} "
+            f"--request-rate {load.request_rate:.6g}",
         },
     ]
 
 
-def _assumptions(read: Trace, at_pace: tuple[float, float], deployment: Deployment) -> list[str]:
+def _assumptions(read: Trace, at_pace: tuple[float, float], deployment: Deployment, graded: Fitness) -> list[str]:
     ttft_s, itl_s = at_pace
+    ungraded = [one for one in graded.regimes if all(cell.score is None for cell in one.cells)]
     return [
         f"requests in flight are counted at {ttft_s * 1e3:,.0f} ms to the first token and {itl_s * 1e3:,.0f} ms per "
         "token after it (--slo sets both; MLPerf's interactive limits otherwise)",
@@ -320,5 +347,6 @@ def _assumptions(read: Trace, at_pace: tuple[float, float], deployment: Deployme
         f"its intervals vary by {interarrival_cv(read):.2f} (1 is random)",
         "an architecture class is as good as its best accelerator over the mix of regimes (`inferatlas regimes`)",
         f"the deployment is {deployment.label}; grades of others may be extrapolated",
+        *(f"no accelerator is graded for {one.regime.name}: {one.cells[0].reason}" for one in ungraded),
         *read.notes,
     ]

@@ -331,7 +331,7 @@ def _assumptions(setting: _Setting, placed: Sequence[Placed]) -> list[str]:
         "experts are chosen uniformly" if not routing.exponent
         else f"experts are chosen by a Zipf law of exponent {routing.exponent:g}, {routing.placement} placement, "
         f"{routing.redundant} spare copies a layer",
-        "variation of latency is at fixed lengths of requests",
+        "variation of latency is at fixed lengths of requests; theory, not calibrated by measurements of spread",
     ]  # fmt: skip
     out.append(f"calibrated (predicted): {', '.join(calibrated) or 'none'}; extrapolated: {', '.join(other) or 'none'}")
     if setting.platform.device.offload is not None:

@@ -6,7 +6,7 @@ low use at a small batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,8 +17,10 @@ from inferatlas.predict.llm.parameters import count
 from inferatlas.predict.llm.placement import Routing
 from inferatlas.predict.llm.precision import FORMATS
 from inferatlas.predict.mapping.memory import Budget
-from inferatlas.predict.performance.platform import Platform
+from inferatlas.predict.performance.platform import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
+from inferatlas.predict.performance.predictor import memory_budget
+from inferatlas.predict.performance.shard import shard_of
 from inferatlas.quantities import show
 from inferatlas.workload.traces import Trace
 
@@ -36,37 +38,55 @@ class Signature:
     remedy: str
 
 
-def out_of_memory(trace: Trace, budget: Budget, points: Points, predictions: Predictions) -> Signature:
+def out_of_memory(
+    trace: Trace, ops: Operators, table: PlatformTable, points: Points, predictions: Predictions
+) -> Signature:
     """Whether the cache of long requests outgrows memory: the longest one alone, or a busy moment of long ones.
 
     ``predictions.batch`` sequences are in flight on average; the moment has as many as the 95th percentile of a
-    Poisson count of that mean, each of the 95th percentile of lengths.
+    Poisson count of that mean, each of the 95th percentile of lengths. Requests beyond the model's context count not:
+    engines refuse them.
     """
-    total = (trace.input_tokens + trace.output_tokens).astype(np.float64)
-    left = float(budget.usable[0] - budget.weights[0] - budget.activations[0] - budget.reserve[0])
-    per_token = float(budget.kv_longest[0]) / float(points.input_tokens[0] + points.output_tokens[0])
+    total = trace.input_tokens + trace.output_tokens
+    total = total[total <= ops.model.context_length]
     longest, long = float(total.max()), float(np.percentile(total, TAIL))
+    budget = _memory(longest, ops, table, points)
+    left = float(budget.usable[0] - budget.weights[0] - budget.activations[0] - budget.reserve[0])
     flying = float(predictions.batch[0])
-    busy = flying + 1.645 * np.sqrt(flying)
-    alone, together = longest * per_token, busy * long * per_token
+    busy = max(round(flying + 1.645 * np.sqrt(flying)), 1)
+    alone, together = float(budget.kv_longest[0]), busy * float(_memory(long, ops, table, points).kv_longest[0])
     detected = alone > left or together > left
     why = (
         f"memory has room for {show(_three(left), 'B')} of cache a device; the longest request ({longest:,.0f} tokens) "
-        f"takes {show(_three(alone), 'B')}, {busy:,.0f} requests of {long:,.0f} tokens (95th percentiles) take "
+        f"takes {show(_three(alone), 'B')}, {busy:,} requests of {long:,.0f} tokens (95th percentiles) take "
         f"{show(_three(together), 'B')}"
     )
-    halved = "an FP8 cache halves that; " if together <= 2 * left and alone <= 2 * left else ""
-    remedy = (
-        f"{halved}more accelerators per replica (`inferatlas scale --count N`), shards of the context (`--cp`), or "
-        "longer queues: engines then admit fewer requests at once"
-        if detected
-        else "none needed"
-    )
-    return Signature("out of memory at long context", bool(detected), why, remedy)
+    if not detected:
+        return Signature("out of memory at long context", False, why, "none needed")
+    platform, resident = table.platforms[points.platform[0]], bool(table.resident[points.platform[0]])
+    narrower = FORMATS[platform.precision.kv_cache].bytes == 2 and platform.engine.name != "native"
+    remedies = ["an FP8 cache, which halves that"] if narrower and max(alone, together) <= 2 * left else []
+    remedies.append("more accelerators per replica (`inferatlas scale --count N`)")
+    remedies += [] if resident else ["shards of the context (`--cp`)"]
+    remedies += ["longer queues: engines then admit fewer requests at once"] if alone <= left else []
+    return Signature("out of memory at long context", True, why, "; or ".join(remedies))
 
 
-def variance_of_experts(ops: Operators, points: Points, predictions: Predictions, cov: float) -> Signature:
-    """Whether the load of a layer's busiest device varies by more than 10 % in a mixture of experts."""
+def _memory(tokens: float, ops: Operators, table: PlatformTable, points: Points) -> Budget:
+    """Memory where a request has so many tokens; windows and blocks make its cache no multiple of another's."""
+    one = np.ones(1, dtype=np.float32)
+    point = replace(points, input_tokens=one * (tokens - 1.0), output_tokens=one)
+    row = table.rows(point.platform)
+    return memory_budget(ops, row, shard_of(row, point), point, bool(table.resident[point.platform[0]]))
+
+
+def variance_of_experts(
+    ops: Operators, table: PlatformTable, points: Points, predictions: Predictions, cov: float
+) -> Signature:
+    """Whether the load of a layer's busiest device varies by more than 10 % in a mixture of experts.
+
+    ``cov`` of the latency at fixed lengths is told where experts are not spread.
+    """
     name = "variance above 10 % on a mixture of experts"
     if not ops.experts:
         return Signature(name, False, f"{ops.model.id} has no experts", "none needed")
@@ -75,7 +95,8 @@ def variance_of_experts(ops: Operators, points: Points, predictions: Predictions
     if ep == 1:
         why = f"experts are not spread (ep 1); latency varies by {cov:.1%} at fixed lengths, not by routing"
         return Signature(name, False, why, "none needed")
-    tokens = float(predictions.batch[0]) / float(points.pp[0]) * max(ep / float(points.tp[0]), 1.0)
+    ranks = int(shard_of(table.rows(points.platform), points).ranks[0])
+    tokens = _in_a_step(table, points, predictions) * max(ep // ranks, 1)  # of every replica that shares the experts
     load = layer_load(op, tokens, ep, Routing())
     detected = load.cov > HIGH
     why = (
@@ -92,18 +113,20 @@ def variance_of_experts(ops: Operators, points: Points, predictions: Predictions
     return Signature(name, bool(detected), why, remedy)
 
 
-def low_use(ops: Operators, platform: Platform, points: Points, predictions: Predictions, rate: float) -> Signature:
+def low_use(ops: Operators, table: PlatformTable, points: Points, predictions: Predictions) -> Signature:
     """Whether compute idles because the batch is below the ridge point, equation (11): B_crit = P b_w/(2 M_bw)."""
+    platform = table.platforms[points.platform[0]]
     part = platform.device
     peak = part.peaks.get(platform.compute) or max(part.peaks.values())
     active = count(ops.model).active_without_embedding
-    tokens = float(points.input_tokens[0] + points.output_tokens[0])
+    outputs = float(points.output_tokens[0])
+    tokens = float(predictions.output_tokens_per_s[0]) * (float(points.input_tokens[0]) + outputs) / outputs
     accelerators = int(points.accelerators[0])
-    used = rate * tokens * 2.0 * active / (accelerators * peak)
+    used = tokens * 2.0 * active / (accelerators * peak)
     spread = ops.experts[0].experts / ops.experts[0].top_k if ops.experts else 1.0
     width = FORMATS[platform.precision.weights].bytes
     critical = peak * width / (2.0 * (part.memory.bytes_per_s or np.nan)) * spread
-    batch = float(predictions.batch[0]) / (1.0 if points.pp[0] == 1 else float(points.pp[0]))
+    batch = _in_a_step(table, points, predictions)
     detected = used < LOW_USE and batch < critical
     why = (
         f"{used:.1%} of the peak of {accelerators} x {part.id} is used; a step holds {batch:,.1f} sequences, and "
@@ -116,6 +139,13 @@ def low_use(ops: Operators, platform: Platform, points: Points, predictions: Pre
         else "none needed"
     )
     return Signature("low use at a small batch", bool(detected), why, remedy)
+
+
+def _in_a_step(table: PlatformTable, points: Points, predictions: Predictions) -> float:
+    """Sequences of one step of a replica: of a micro-batch, and one at least; one on machines of token after token."""
+    if table.resident[points.platform[0]]:
+        return 1.0
+    return max(float(predictions.batch[0]) / float(points.pp[0]), 1.0)
 
 
 def _three(value: float) -> float:

@@ -18,13 +18,12 @@ from inferatlas.catalogue.model import ModelConfig
 from inferatlas.decide.fitness import ROOM
 from inferatlas.decide.fleet import Formats, fleet, native_format
 from inferatlas.decide.search import Designs
-from inferatlas.errors import NoFeasibleAnswer, NotModelled
 from inferatlas.predict.answer import Metric
 from inferatlas.predict.arrays import Floats, Ints
-from inferatlas.predict.hardware.device import Device, device
+from inferatlas.predict.hardware.device import Device
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.performance.platform import Platform
-from inferatlas.predict.platforms import bind, weight_choices
+from inferatlas.predict.platforms import weight_choices
 from inferatlas.workload import Workload
 
 # what may be swept, and the column of a point that holds it
@@ -211,13 +210,9 @@ def _once(
 ) -> Swept:  # fmt: skip
     """One call of `fleet`, its feasible designs of the least count at each x."""
     known = list(known)
-    try:
-        designs = fleet(
-            ask.model, known, ask.workload, ask.levels(xs), formats=formats or ask.formats, within=within, room=room
-        )
-    except NoFeasibleAnswer:  # none of them could be asked
-        refused = {one.id: _refusal(ask, one) for one in known}
-        return replace(_empty(), missing={(name, x): why for name, why in refused.items() for x in xs})
+    designs = fleet(
+        ask.model, known, ask.workload, ask.levels(xs), formats=formats or ask.formats, within=within, room=room
+    )
     x = _swept_column(ask, designs)
     rows = _least(designs, x, xs)
     metrics = {name: _metric(designs, name, rows) for name in METRICS}
@@ -229,13 +224,6 @@ def _once(
     served = set(zip(found.names().tolist(), found.x.tolist(), strict=True))
     missing = {(one.id, at): _why(designs, x, one, at) for one in known for at in xs if (one.id, at) not in served}
     return replace(found, missing=missing)
-
-
-def _empty() -> Swept:
-    none, whole = np.zeros(0), np.zeros(0, dtype=np.int32)
-    metrics = {name: Metric(none, none, none) for name in METRICS}
-    return Swept(none, whole.astype(np.int64), dict.fromkeys(LAYOUT, whole), whole, whole.astype(np.int8), metrics, (),
-                 {})  # fmt: skip
 
 
 def _swept_column(ask: Sweep, designs: Designs) -> Floats:
@@ -273,18 +261,4 @@ def _why(designs: Designs, x: Floats, known: Accelerator, at: float) -> tuple[st
     for code in (reasons.RATE, reasons.KV_CACHE, reasons.WEIGHTS, *sorted(codes)):
         if code in codes:
             return reasons.CODES[code], reasons.DETAILS[code]
-    return "count", "the cluster has fewer accelerators than that"
-
-
-def _refusal(ask: Sweep, known: Accelerator) -> tuple[str, str]:
-    """Why `fleet` could not ask an accelerator at all."""
-    try:
-        part = device(known)
-        formats = ask.formats(ask.model, part)
-        if not formats:
-            return "precision", "none of the formats asked for is multiplied here"
-        for weights in formats:
-            bind(known, None, weights, model=ask.model.id)
-    except (NoFeasibleAnswer, NotModelled) as error:
-        return error.code, str(error)
     return "count", "the cluster has fewer accelerators than that"

@@ -46,13 +46,23 @@ def answer(found: Fitness) -> str:
 
 def matrix(found: Fitness) -> Table:
     """Accelerators by regimes: the grade, and the value under it."""
-    columns = [Column("accelerator\nclass"), *(Column(_broken(one.regime.title)) for one in found.regimes)]
+    columns = [
+        Column("accelerator\nclass"),
+        Column("software"),
+        *(Column(_broken(one.regime.title)) for one in found.regimes),
+    ]
     rows = []
     for cells in _by_accelerator(found):
         first = cells[0]
         graded = [_graded(cell, one) for cell, one in zip(cells, found.regimes, strict=True)]
-        rows.append([f"{first.accelerator}\n{first.architectural_class.replace('_', ' ')}", *graded])
+        kind = first.architectural_class.replace("_", " ")
+        rows.append([f"{first.accelerator}\n{kind}", f"{first.software['level']}\n{_engine(first)}", *graded])
     return Table("Grade and value", columns, rows)
+
+
+def _engine(cell: Cell) -> str:
+    """The engine that runs best on the accelerator."""
+    return next((name for name in cell.software if name not in ("level", "answered")), "")
 
 
 def _by_accelerator(found: Fitness) -> list[list[Cell]]:

@@ -36,12 +36,13 @@ def answer(found: Profile) -> str:
     """The mix, the constraint and the deployment in two sentences."""
     main = max(LOADS, key=lambda name: found.regimes[name])
     one = found.deployment
-    kind = found.architecture_classes[0]["name"].replace("_", " ")
+    classes = [kind["name"].replace("_", " ") for kind in found.architecture_classes]
+    suits = f"{classes[0]} suits the mix best" if classes else "no class is graded"
     shown = [s.name for s in found.signatures if s.detected]
     warned = f" Signs of trouble: {', '.join(shown)}." if shown else " No failure signature shows."
     return (
         f"{percent(found.regimes[main])} of the requests are {main.replace('-', ' ')}; "
-        f"{found.constraint.replace('_', ' ')} binds. {kind} suits the mix best; {one.count} x {one.accelerator} "
+        f"{found.constraint.replace('_', ' ')} binds. {suits}; {one.count} x {one.accelerator} "
         f"({layout_words(one.layout)}, {one.weights}, {one.engine}) serves it [{one.label}].{warned}"
     )
 
@@ -104,7 +105,9 @@ def deployment(found: Profile) -> list[Block]:
     engines = ", ".join(
         f"{name} {level}" for name, level in found.software.items() if name not in ("level", "answered")
     )
-    title = f"{one.count} x {one.accelerator}, {layout_words(one.layout)}: {one.batch:.1f} requests in a step"
+    title = (
+        f"{one.count} x {one.accelerator}, {layout_words(one.layout)}: {one.batch:.1f} requests at once in a replica"
+    )
     return [
         Table(title, [Column("metric"), Column("value (80 % interval)")], rows),
         Paragraph(INTERVALS, quiet=True),

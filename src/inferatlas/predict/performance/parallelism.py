@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.experts import distinct_uniform, expected_maximum, imbalance_uniform
@@ -105,6 +105,29 @@ def expert_parallel_from(layer: ExpertLayer, machine: Machine, most_tokens: int 
         return None
     dearer = np.flatnonzero(~cheaper)
     return int(t[0] if not dearer.size else t[dearer[-1] + 1])
+
+
+def decode_sharding_limit(width: ArrayLike, link: ArrayLike, batch: ArrayLike, bytes_per_s: ArrayLike) -> Floats:
+    """Devices beyond which a divided decode step waits for its links, equation (25): ``n < F W/(B M_bw)``.
+
+    Each device streams 1/n of a feed-forward block of width F while B rows cross its link. Source: the scaling book,
+    inference chapter (https://github.com/jax-ml/scaling-book).
+
+    >>> round(float(decode_sharding_limit(28672, 450e9, 32, 3.35e12)))
+    120
+    """
+    return np.asarray(width, dtype=np.float64) * np.asarray(link) / (np.asarray(batch) * np.asarray(bytes_per_s))
+
+
+def ring_is_hidden(attention_s: ArrayLike, kv_bytes: ArrayLike, link: ArrayLike) -> NDArray[np.bool_]:
+    """Whether the keys and values of a shard cross the link while attention works on another, equation (25).
+
+    ``attention_s`` of one shard's block, ``kv_bytes`` of one shard and layer.
+
+    >>> bool(ring_is_hidden(1e-3, 64e6, 450e9)), bool(ring_is_hidden(1e-4, 64e6, 450e9))
+    (True, False)
+    """
+    return np.asarray(attention_s) >= np.asarray(kv_bytes, dtype=np.float64) / np.asarray(link)
 
 
 def pipeline_bubble(stages: ArrayLike, micro_batches: ArrayLike) -> Floats:

@@ -109,6 +109,8 @@ def ggc_wait(
 ) -> Array:
     """Mean wait in G/G/c, in seconds: Sakasegawa's approximation in equation (42).
 
+    With ``service_cv`` 0 it is M/D/c, as statically scheduled machines serve: equation (35).
+
     Exact for M/G/1. For M/M/c up to 128 servers it is at most 0.034 E(S) off, which matters little where waits
     are long and much, relatively, where they are short. One pass whatever the number of servers.
 

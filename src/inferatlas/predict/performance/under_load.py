@@ -84,13 +84,15 @@ def under_load(
 def spending(under: UnderLoad, points: Points) -> dict[str, Floats]:
     """Shares of a request's time by what it waits for, prompts of its own and of others included; they add to 1.
 
-    The same account as ``bound`` of `Predictions`: the largest share binds, unless memory limits the batch.
+    The same account as ``bound`` of `Predictions`: the largest share binds, unless memory limits the batch. Steps of
+    several chunks are extrapolated from one; what such a chunk would hide more than there is, counts as 0.
     """
     gaps = np.maximum(points.output_tokens.astype(np.float64) - 1.0, 0.0)
     average = under.decode.towards(under.mixed, under.carried)
     names = {"compute": "compute", "memory": "memory_bandwidth", "network": "interconnect", "overhead": "overhead"}
     seconds = {
-        name: getattr(under.mixed, part) * under.chunks + gaps * getattr(average, part) for part, name in names.items()
+        name: np.maximum(getattr(under.mixed, part) * under.chunks + gaps * getattr(average, part), 0.0)
+        for part, name in names.items()
     }
     whole = np.sum(list(seconds.values()), axis=0)
     return {name: spent / whole for name, spent in seconds.items()}

@@ -1,4 +1,4 @@
-"""How much latency varies at a given load, and what share each cause has: equations (16), (17), (45), (47).
+"""How much latency varies at a given load, and what share each cause has: equations (16), (17), (35), (45), (47).
 
 Squared coefficients of variation of independent causes add. Two clocks are kept apart: the gap between two tokens
 of one stream, and the latency of a whole request, over whose many steps what is independent from step to step
