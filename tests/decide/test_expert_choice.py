@@ -147,13 +147,13 @@ def test_a_crossover_is_where_the_costs_of_26_cross(case):
     ops, platform, rows = chosen(*case)
     op = max(ops.experts, key=lambda one: one.count)
     table = platform_table([platform], is_moe=True)
-    layer = par.ExpertLayer(op.experts, op.top_k, op.weights, op.hidden, float(table.bytes_w[0]))
     compute, memory = 1 / float(table.flop_s[0]), 1 / float(table.expert_byte_s[0])
-    for row in (row for row in rows if row["own"] and row["link"] == 1.0):
-        net = platform.network
+    for row in (row for row in rows if row["link"] == 1.0):
+        net, weights = platform.network, op.weights * op.experts // row["experts"]  # as many parameters in all
+        layer = par.ExpertLayer(row["experts"], row["top_k"], weights, op.hidden, float(table.bytes_w[0]))
         machine = par.Machine(row["devices"], compute, memory, net.bytes_per_s, net.base_s, net)
 
-        def cheaper(tokens: float, machine: par.Machine = machine) -> bool:
+        def cheaper(tokens: float, layer: par.ExpertLayer = layer, machine: par.Machine = machine) -> bool:
             spread, divided = (f(layer, machine, tokens) for f in (par.expert_parallel_time, par.tensor_parallel_time))
             return bool(spread < divided)
 

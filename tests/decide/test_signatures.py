@@ -127,8 +127,10 @@ def test_what_cannot_be_is_no_remedy():
     found = out_of_memory(one_long(100_000), *narrow)
     assert found.detected and "FP8" not in found.remedy  # it is one already
     assert "longer queues" not in found.remedy  # it does not fit alone
-    chips = out_of_memory(one_long(60_000), *deployed(DENSE, CHIPS, pp=100))
-    assert chips.detected and "FP8" not in chips.remedy and "--cp" not in chips.remedy
+    row = deployed(DENSE, CHIPS, pp=100)
+    room, longest, alone, *_ = read_memory(out_of_memory(one_long(60_000), *row))
+    halved = out_of_memory(one_long(int(1.5 * room / alone * longest)), *row)  # would fit
+    assert halved.detected and "FP8" not in halved.remedy and "--cp" not in halved.remedy
 
 
 def read_memory(found: Signature) -> tuple[float, int, float, int, float, float]:
@@ -157,11 +159,18 @@ def test_a_busy_moment_of_long_requests(rate, layout):
     assert alone == pytest.approx(longest * KV_BYTES / devices, rel=0.01)
     assert together == pytest.approx(busy * long * KV_BYTES / devices, rel=0.01)
     flying = float(it.answers.batch[0])
-    assert abs(busy - max(poisson.ppf(0.95, flying), 1)) <= 1
+    assert abs(busy - max(poisson.ppf(0.95, flying), 1)) <= 1 <= busy
     assert found.detected == (alone > room or together > room)
     if found.detected:
         assert "longer queues" in found.remedy  # each fits alone
         assert ("FP8" in found.remedy) == (together <= 2 * room)
+
+
+@pytest.mark.parametrize("rate", [0.1, 1.0, 10.0, 20.0])
+def test_a_busy_moment_is_the_95th_percentile_of_a_poisson_count(rate):
+    it = deployed(DENSE, GPU, request_rate=rate)
+    busy = read_memory(out_of_memory(trace_of(500, 500), *it))[3]
+    assert abs(busy - max(poisson.ppf(0.95, float(it.answers.batch[0])), 1)) <= 1
 
 
 def test_few_of_them_fit_and_many_do_not():
@@ -289,6 +298,14 @@ def test_use_and_ridge_are_those_of_data_sheets(layout, load):
     stages = layout.get("pp", 1)
     assert batch == pytest.approx(max(float(it.answers.batch[0]) / stages, 1.0), abs=0.051)
     assert low_use(*it).detected == (used < 0.10 and batch < critical)
+
+
+def test_a_batch_above_the_ridge_is_none_that_is_too_small():
+    # launches, not the small batch, leave a large GPU idle with a small model
+    it = deployed("llama-3.2-1b", GPU, concurrency=512, output_tokens=1000, input_tokens=16)
+    used, batch, critical = read_use(low_use(*it))
+    assert used < 0.10 and batch > critical
+    assert not low_use(*it).detected
 
 
 def test_few_of_many_experts_need_a_larger_batch():

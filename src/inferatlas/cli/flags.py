@@ -160,3 +160,34 @@ class Out:
     format: Annotated[Format | None, flag("Default: a table, or what the file's extension says.", OUTPUT)] = None
     output: Annotated[str | None, flag("File to write (- for stdout).", OUTPUT, "--output", "-o")] = None
     quiet: Annotated[bool, flag("No progress, no remarks.", OUTPUT, "--quiet", "-q")] = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How the model is spread; what is left open is chosen."""
+
+    count: Annotated[
+        int | None, integer("Accelerators; default: the fewest.", DEPLOYMENT, "--count", "--total-gpus")
+    ] = None
+    tp: Annotated[int | None, integer("Tensor parallelism.", DEPLOYMENT, "--tp", "--tensor-parallel-size")] = None
+    pp: Annotated[int | None, integer("Pipeline parallelism.", DEPLOYMENT, "--pp", "--pipeline-parallel-size")] = None
+    ep: Annotated[int | None, integer("Expert parallelism.", DEPLOYMENT, "--ep")] = None
+    dp: Annotated[int | None, integer("Replicas.", DEPLOYMENT, "--dp", "--data-parallel-size")] = None
+    cp: Annotated[int | None, integer("Shards of each context.", DEPLOYMENT, "--cp", "--context-parallel-size")] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Experts:
+    """How experts are chosen and where they sit."""
+
+    skew: Annotated[float, flag("Zipf exponent of the experts' popularity; 0: uniform.", WORKLOAD)] = 0.0
+    placement: Annotated[Literal["balanced", "contiguous"], flag("Where experts sit.", DEPLOYMENT)] = "balanced"
+    redundant: Annotated[int, integer("Spare copies of experts per layer.", DEPLOYMENT)] = 0
+
+    def routing(self):
+        """As predictions take it."""
+        from inferatlas.predict.llm.placement import Routing
+
+        return Routing(self.skew, self.placement, self.redundant)

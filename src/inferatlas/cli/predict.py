@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 from inferatlas.cli import flags
 from inferatlas.cli.emitting import TYPED, Sink
-from inferatlas.cli.flags import DEPLOYMENT, flag, integer
-
-Count = Annotated[int | None, integer("Accelerators; default: the fewest.", DEPLOYMENT, "--count", "--total-gpus")]
-Tp = Annotated[int | None, integer("Tensor parallelism.", DEPLOYMENT, "--tp", "--tensor-parallel-size")]
-Pp = Annotated[int | None, integer("Pipeline parallelism.", DEPLOYMENT, "--pp", "--pipeline-parallel-size")]
-Ep = Annotated[int | None, integer("Expert parallelism.", DEPLOYMENT, "--ep")]
-Dp = Annotated[int | None, integer("Replicas.", DEPLOYMENT, "--dp", "--data-parallel-size")]
-
-Cp = Annotated[int | None, integer("Shards of each context.", DEPLOYMENT, "--cp", "--context-parallel-size")]
+from inferatlas.cli.flags import DEPLOYMENT, flag
 
 
 def predict(
     *,
     model: flags.Model,
     accelerator: flags.Accelerator,
-    count: Count = None,
-    tp: Tp = None,
-    pp: Pp = None,
-    ep: Ep = None,
-    dp: Dp = None,
-    cp: Cp = None,
+    spread: flags.Spread = flags.Spread(),  # noqa: B008 - frozen
     offload: Annotated[
         float, flag("Share of the layers' weights that stream in from slower memory.", DEPLOYMENT)
     ] = 0.0,
@@ -34,7 +22,7 @@ def predict(
     weights: Annotated[str | None, flag("Format of the weights.", DEPLOYMENT)] = None,
     activations: Annotated[str | None, flag("Format of the activations.", DEPLOYMENT)] = None,
     kv_cache: flags.KvCache = None,
-    traffic: flags.Traffic = flags.Traffic(),  # noqa: B008 - frozen
+    traffic: flags.Traffic = flags.Traffic(),  # noqa: B008
     economics: flags.Economics = flags.Economics(),  # noqa: B008
     utilisation: flags.Utilisation = 1.0,
     out: flags.Out = flags.Out(),  # noqa: B008
@@ -51,12 +39,7 @@ def predict(
     answer = ask(
         model,
         accelerator,
-        count=count,
-        tp=tp,
-        pp=pp,
-        ep=ep,
-        dp=dp,
-        cp=cp,
+        **asdict(spread),
         offload=offload,
         engine=engine,
         weights=weights,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from inferatlas.cli import flags
 from inferatlas.cli.emitting import TYPED, Sink
-from inferatlas.cli.flags import DEPLOYMENT, TARGET, WORKLOAD, flag, integer
+from inferatlas.cli.flags import DEPLOYMENT, TARGET, flag, integer
 
 
 def scale(
@@ -19,9 +19,7 @@ def scale(
     engine: flags.Engine = None,
     weights: Annotated[str | None, flag("Format of the weights.", DEPLOYMENT)] = None,
     kv_cache: flags.KvCache = None,
-    skew: Annotated[float, flag("Zipf exponent of the experts' popularity; 0: uniform.", WORKLOAD)] = 0.0,
-    placement: Annotated[Literal["balanced", "contiguous"], flag("Where experts sit.", DEPLOYMENT)] = "balanced",
-    redundant: Annotated[int, integer("Spare copies of experts per layer.", DEPLOYMENT)] = 0,
+    experts: flags.Experts = flags.Experts(),  # noqa: B008
     price: Annotated[float | None, flag("USD per accelerator-hour, instead of the catalogue's.", flags.COST)] = None,
     out: flags.Out = flags.Out(),  # noqa: B008
 ) -> int:
@@ -30,7 +28,6 @@ def scale(
     Exit code 3 if no strategy places the model.
     """
     from inferatlas.decide.scaling import scale as compare
-    from inferatlas.predict.llm.placement import Routing
     from inferatlas.show.output import Result
     from inferatlas.show.scaling import scaling_html, scaling_page, scaling_rows
 
@@ -49,7 +46,7 @@ def scale(
             engine=engine,
             weights=weights,
             kv_cache=kv_cache,
-            routing=Routing(skew, placement, redundant),
+            routing=experts.routing(),
             price=price,
         )
     sink.put(

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from inferatlas.cli import flags
 from inferatlas.cli.emitting import TYPED, Sink
-from inferatlas.cli.flags import DEPLOYMENT, WORKLOAD, flag, integer
-from inferatlas.cli.predict import Count, Cp, Dp, Ep, Pp, Tp
+from inferatlas.cli.flags import DEPLOYMENT, WORKLOAD, flag
 
 
 def variance(
     *,
     model: flags.Model,
     accelerator: flags.Accelerator,
-    count: Count = None,
-    tp: Tp = None,
-    pp: Pp = None,
-    ep: Ep = None,
-    dp: Dp = None,
-    cp: Cp = None,
+    spread: flags.Spread = flags.Spread(),  # noqa: B008 - frozen
     engine: flags.Engine = None,
     weights: Annotated[str | None, flag("Format of the weights.", DEPLOYMENT)] = None,
     kv_cache: flags.KvCache = None,
-    traffic: flags.Traffic = flags.Traffic(),  # noqa: B008 - frozen
-    skew: Annotated[float, flag("Zipf exponent of the experts' popularity; 0: uniform.", WORKLOAD)] = 0.0,
+    traffic: flags.Traffic = flags.Traffic(),  # noqa: B008
+    experts: flags.Experts = flags.Experts(),  # noqa: B008
     counts: Annotated[Path | None, flag("File of measured visits per expert, instead of --skew.", WORKLOAD)] = None,
-    placement: Annotated[Literal["balanced", "contiguous"], flag("Where experts sit.", DEPLOYMENT)] = "balanced",
-    redundant: Annotated[int, integer("Spare copies of experts per layer.", DEPLOYMENT)] = 0,
     out: flags.Out = flags.Out(),  # noqa: B008
 ) -> int:
     """Coefficient of variation of latency and its causes: routing, batching, queueing, prefill, stragglers, lengths.
@@ -36,7 +29,6 @@ def variance(
     Of a mixture of experts also the routing distribution: what spreading experts over more devices would add.
     """
     from inferatlas.decide.variability import variability
-    from inferatlas.predict.llm.placement import Routing
     from inferatlas.show.output import Result
     from inferatlas.show.variability import variability_html, variability_page, variability_rows
 
@@ -44,7 +36,7 @@ def variance(
     found = variability(
         model,
         accelerator,
-        layout={"count": count, "tp": tp, "pp": pp, "ep": ep, "dp": dp, "cp": cp},
+        layout=asdict(spread),
         engine=engine,
         weights=weights,
         kv_cache=kv_cache,
@@ -55,7 +47,7 @@ def variance(
             "concurrency": traffic.concurrency,
             "request_rate": traffic.request_rate,
         },
-        routing=Routing(skew, placement, redundant),
+        routing=experts.routing(),
         counts=counts,
     )
     sink.put(

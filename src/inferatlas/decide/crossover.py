@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from inferatlas.catalogue.accelerator import Accelerator
-from inferatlas.catalogue.accelerators import accelerator_ids, load_accelerator
+from inferatlas.catalogue.accelerators import accelerator_ids
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.crossings import changes, crossings, leaders
 from inferatlas.decide.crossovers import Absent, BoundChange, Crossover, Crossovers, Lead
+from inferatlas.decide.fleet import each_once
 from inferatlas.decide.grids import POINTS, between, grid
 from inferatlas.decide.swept import METRICS, OVER, ROOM, Curve, Sweep, Swept, joined, swept
 from inferatlas.errors import BadInput, NoFeasibleAnswer, UnknownName
@@ -113,13 +114,7 @@ def _known(asked: Sequence[str]) -> list[Accelerator]:
             "no accelerator is named", field="accelerators", allowed=f"one or more of {len(accelerator_ids())} names",
             hint="`inferatlas catalogue list` shows every name",
         )  # fmt: skip
-    found: dict[str, Accelerator] = {}
-    for name in asked:
-        one = load_accelerator(name)
-        if one.id in found:
-            raise BadInput(f"{one.id} is named twice", field="accelerators", allowed="each accelerator once")
-        found[one.id] = one
-    return list(found.values())
+    return each_once(asked)
 
 
 def _load(over: str, name: str | None, isl: int | None, osl: int | None, concurrency: int | None) -> Workload:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from inferatlas.catalogue.accelerator import Accelerator
-from inferatlas.catalogue.accelerators import accelerators, load_accelerator
+from inferatlas.catalogue.accelerators import accelerators
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.cells import Cell, empty, filled, why_not
-from inferatlas.decide.fleet import fleet, native_format
+from inferatlas.decide.fleet import each_once, fleet, native_format
 from inferatlas.decide.measures import Measure
 from inferatlas.decide.search import Designs
 from inferatlas.errors import BadInput
@@ -84,21 +84,9 @@ def fitness(model: str, *, names: Sequence[str] = (), accelerator_names: Sequenc
     'excellent'
     """
     asked = load_model(model)
-    known = _known(accelerator_names)
+    known = each_once(accelerator_names) if accelerator_names else list(accelerators())
     results = [_result(regime, _model_for(regime, asked), known) for regime in _chosen(names)]
     return Fitness(asked.id, results, list(_assumptions(results)))
-
-
-def _known(names: Sequence[str]) -> list[Accelerator]:
-    if not names:
-        return list(accelerators())
-    found: dict[str, Accelerator] = {}
-    for name in names:
-        one = load_accelerator(name)
-        if one.id in found:
-            raise BadInput(f"{one.id} is named twice", field="accelerators", allowed="each accelerator once")
-        found[one.id] = one
-    return list(found.values())
 
 
 def _chosen(names: Sequence[str]) -> list[Regime]:

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from inferatlas.catalogue.accelerator import Accelerator
+from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.decide.search import Designs, Rejected
-from inferatlas.errors import NoFeasibleAnswer, NotModelled
+from inferatlas.errors import BadInput, NoFeasibleAnswer, NotModelled
 from inferatlas.predict.answer import metric_arrays
 from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.hardware.device import Device, device
@@ -48,6 +49,22 @@ def native_format(model: ModelConfig, part: Device) -> list[str]:
     if model.checkpoint_weights in choices and model.checkpoint_weights in part.peaks:
         return [model.checkpoint_weights]
     return [wide] if wide else choices[:1]
+
+
+def each_once(names: Sequence[str]) -> list[Accelerator]:
+    """Accelerators by their names or files.
+
+    Raises
+    ------
+    UnknownName. BadInput : one is named twice.
+    """
+    found: dict[str, Accelerator] = {}
+    for name in names:
+        one = load_accelerator(name)
+        if one.id in found:
+            raise BadInput(f"{one.id} is named twice", field="accelerators", allowed="each accelerator once")
+        found[one.id] = one
+    return list(found.values())
 
 
 @dataclass(frozen=True)
@@ -97,7 +114,7 @@ def fleet(
         predictions = predict(ops, table, points, checked=True, dtype=np.float32)
         done = np.bincount(points.platform, predictions.fits, len(bound.platforms)) > 0
         keep = np.flatnonzero(done[points.platform] & _in_room(table, points, predictions, room))
-        parts.append((points[keep], _taken(predictions, keep)))
+        parts.append((points[keep], predictions[keep]))
         why |= {i: _reason(predictions.reason[points.platform == i]) for i in shapes if not done[i]}
         sizes = {i: more for i, more in sizes.items() if not done[i]}
     if not parts:  # every accelerator is out already: no point, and all the reasons
@@ -190,10 +207,6 @@ def _in_room(table: PlatformTable, points: Points, predictions: Predictions, roo
     np.minimum.at(least, points.platform[served], points.pp[served])
     chips, first = points.pp, least[points.platform]
     return ~resident | ((chips >= first) & (chips <= room * first))
-
-
-def _taken(predictions: Predictions, index: np.ndarray) -> Predictions:
-    return Predictions(**{f.name: getattr(predictions, f.name)[index] for f in fields(Predictions)})
 
 
 T = TypeVar("T", Points, Predictions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from inferatlas.decide.strategies import STRATEGIES
 from inferatlas.decide.why_not import explain
 from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.answer import Interval, Metric
-from inferatlas.predict.performance.points import BOUNDS, Predictions
+from inferatlas.predict.performance.points import BOUNDS
 from inferatlas.predict.performance.predictor import memory_budget, predict
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.under_load import spending, under_load
@@ -39,6 +39,7 @@ from inferatlas.workload.traces import Trace, interarrival_cv, read_trace, trace
 
 EVEN = 0.5  # a design counts where it is as likely as not to meet the targets
 VARIES = 0.10  # CoV of latency from which variance is named as the constraint where a percentile is asked for
+DECIDES = {"target": "slo", "engine": "engine", "precision": "weights"}  # inputs behind a reason, beside the count
 NEAREST = ("target", "rate_beyond_capacity", "kv_cache", "memory")  # why nothing serves, nearest to success first
 
 
@@ -124,12 +125,11 @@ def _native(designs: Designs) -> Designs:
     """Those in the format in which accelerators are compared: narrower ones change a model's answers."""
     own = [p.precision.weights in native_format(designs.model, p.device) for p in designs.table.platforms]
     keep = np.flatnonzero(np.array(own, dtype=bool)[designs.points.platform])
-    predictions = Predictions(**{f.name: getattr(designs.predictions, f.name)[keep] for f in fields(Predictions)})
     metrics = {
         name: Metric(*(np.broadcast_to(x, metric.value.shape)[keep] for x in (metric.value, metric.sigma, metric.most)))
         for name, metric in designs.metrics.items()
     }
-    return replace(designs, points=designs.points[keep], predictions=predictions, metrics=metrics)
+    return replace(designs, points=designs.points[keep], predictions=designs.predictions[keep], metrics=metrics)
 
 
 def _smallest(designs: Designs, targets: tuple[ServiceTarget, ...]) -> dict[str, int]:
@@ -164,7 +164,7 @@ def _nothing_serves(designs: Designs, targets: tuple[ServiceTarget, ...]) -> NoF
         f"nothing within the limits serves the trace ({out[0].accelerator}: {out[0].detail}){others}",
         code=out[0].code,
         least_count=out[0].least_count,
-        field="slo" if out[0].code == "target" else "max_count",
+        field=DECIDES.get(out[0].code, "max_count"),
     )
 
 

@@ -200,7 +200,7 @@ def _candidate(
         targets=[_judged(designs, target, i) for target in targets],
         bound=BOUNDS[int(designs.predictions.bound[i])],
         batch=float(designs.predictions.batch[i]),
-        memory=memory_words(budget, _one(designs, i)),
+        memory=memory_words(budget, designs.predictions[i : i + 1]),
         usd_per_hour=None if money.usd_per_hour is None else money.usd_per_hour * count,
         economics=money,
         label=platform.label,
@@ -229,13 +229,6 @@ def _quality(designs: Designs, weights: str) -> list[str]:
     return [
         f"{weights} weights are narrower than the checkpoint ({checkpoint}): the quality of answers is not modelled"
     ]
-
-
-def _one(designs: Designs, i: int):
-    from dataclasses import fields
-
-    p = designs.predictions
-    return type(p)(**{f.name: getattr(p, f.name)[i : i + 1] for f in fields(p)})
 
 
 def metrics_of(designs: Designs, i: int) -> dict[str, Interval | None]:

@@ -19,9 +19,9 @@ from inferatlas.predict.llm.placement import Routing, zipf_exponent
 from inferatlas.predict.performance.platform import platform_table
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.tails import percentile_of
-from inferatlas.predict.performance.variance import MEANING, variance
+from inferatlas.predict.performance.variance import MEANING, Variance, variance
 from inferatlas.predict.platforms import bind
-from inferatlas.predict.question import check_context, reason_of
+from inferatlas.predict.question import beyond, check_context, reason_of
 from inferatlas.predict.replicas import choose_layout, label_of, layout_notes, points_of
 from inferatlas.workload import make_workload
 
@@ -91,28 +91,13 @@ def variability(
     count, tp, pp, ep, dp, cp = (asked.get(name) for name in ("count", "tp", "pp", "ep", "dp", "cp"))
     chosen, notes = choose_layout(ops, table, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp)
     if known.cluster is not None and chosen.count > known.cluster.count:
-        raise BadInput(
-            f"{chosen.count} accelerators are more than cluster {known.cluster.id} has",
-            field="count", allowed=f"up to {known.cluster.count}",
-        )  # fmt: skip
+        raise beyond(known.cluster, chosen.count)
     points = points_of(load, [chosen])
     predictions = predict(ops, table, points, routing=routing)
     if not predictions.fits[0]:
         why = reason_of(int(predictions.reason[0]), ops, table, load, count=chosen.count)
         raise NoFeasibleAnswer(why["detail"], code=why["code"], least_count=why["least_count"], field="count")
     spread = variance(ops, table, points, predictions, routing)
-    gap_shares, latency_shares = spread.shares("gap"), spread.shares("latency")
-    causes = [
-        {
-            "cause": cause,
-            "meaning": MEANING[cause],
-            "gap_cov": float(np.sqrt(spread.gap[cause][0])) if cause in spread.gap else None,
-            "gap_share": float(gap_shares[cause][0]) if cause in spread.gap else None,
-            "latency_cov": float(np.sqrt(part[0])),
-            "latency_share": float(latency_shares[cause][0]),
-        }
-        for cause, part in spread.latency.items()
-    ]
     cov = {
         "gap": float(spread.cov("gap")[0]),
         "latency": float(spread.cov()[0]),
@@ -134,12 +119,28 @@ def variability(
         means=means,
         cov=cov,
         percentiles=percentiles,
-        causes=causes,
+        causes=_causes(spread),
         routing=_distribution(ops, tokens, routing) if ops.experts and not table.resident[0] else [],
         deterministic=bool(table.resident[0]),
         label=label_of(platform, chosen),
         assumptions=[*_assumptions(routing, counts), *notes, *layout_notes(platform, chosen)],
     )  # fmt: skip
+
+
+def _causes(spread: Variance) -> list[dict[str, Any]]:
+    """Every cause on both clocks; lengths are no cause of the gap."""
+    gap_shares, latency_shares = spread.shares("gap"), spread.shares("latency")
+    return [
+        {
+            "cause": cause,
+            "meaning": MEANING[cause],
+            "gap_cov": float(np.sqrt(spread.gap[cause][0])) if cause in spread.gap else None,
+            "gap_share": float(gap_shares[cause][0]) if cause in spread.gap else None,
+            "latency_cov": float(np.sqrt(part[0])),
+            "latency_share": float(latency_shares[cause][0]),
+        }
+        for cause, part in spread.latency.items()
+    ]
 
 
 def _quantiles(mean: float, cov: float) -> dict[str, float]:

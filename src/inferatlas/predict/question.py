@@ -77,7 +77,7 @@ def ask(
     table = platform_table([platform], is_moe=bool(ops.experts))
     layout, notes = choose_layout(ops, table, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, offload=offload)
     if known.cluster is not None and layout.count > known.cluster.count:
-        raise _beyond(known.cluster, layout, count is None and tp is None and pp is None and dp is None)
+        raise beyond(known.cluster, layout.count, free=count is None and tp is None and pp is None and dp is None)
     points = points_of(load, [layout])
     predictions = predict(ops, table, points)
     part = platform.device
@@ -89,12 +89,12 @@ def ask(
     return _answer(config, ops, table, platform, load, layout, points, predictions, money, notes)
 
 
-def _beyond(cluster: Cluster, layout: Layout, free: bool) -> BadInput | NoFeasibleAnswer:
+def beyond(cluster: Cluster, count: int, *, free: bool = False) -> BadInput | NoFeasibleAnswer:
     """Who asks for more than a cluster has made a mistake; who left the count open has too small a cluster."""
-    words = f"{layout.count} accelerators are more than cluster {cluster.id} has"
+    words = f"{count} accelerators are more than cluster {cluster.id} has"
     if free:
         return NoFeasibleAnswer(
-            words, code="memory", least_count=layout.count, field="count", allowed=f"up to {cluster.count}"
+            words, code="memory", least_count=count, field="count", allowed=f"up to {cluster.count}"
         )
     return BadInput(words, field="count", allowed=f"up to {cluster.count}")
 

@@ -1,6 +1,6 @@
 """Steps under load seen again: they are the ones that the prediction was made of, and their shares say what binds."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -33,7 +33,7 @@ def machine(model: str, part: str) -> tuple[Operators, PlatformTable]:
 
 def fitting(points: Points, answers: Predictions) -> tuple[Points, Predictions]:
     keep = np.flatnonzero(answers.fits)
-    return points[keep], Predictions(**{f.name: getattr(answers, f.name)[keep] for f in fields(Predictions)})
+    return points[keep], answers[keep]
 
 
 @lru_cache
@@ -200,3 +200,9 @@ def test_shards_of_the_context_and_weights_elsewhere_are_in_the_account(cp, offl
         assert max(spent, key=lambda name: spent[name]) == BOUNDS[answers.bound[0]]
     if osl > 1:
         assert steps.decode.total + steps.carried * steps.added == pytest.approx(answers.itl_s, rel=1e-9)
+        # while one request decodes, every other brings its prompt once, as far as the steps' budget of tokens goes
+        in_a_step = float(table.step_tokens[0]) * cp
+        chunks = max(isl / in_a_step, 1.0)
+        assert steps.chunks == pytest.approx(chunks)
+        carried = min((float(answers.batch[0]) - 1.0) * chunks / (osl - 1), chunks * in_a_step / isl)
+        assert steps.carried == pytest.approx(carried, rel=1e-5, abs=1e-6)

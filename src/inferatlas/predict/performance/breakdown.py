@@ -13,6 +13,7 @@ from inferatlas.predict.performance.platform import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
 from inferatlas.predict.performance.predictor import collectives_in_use
 from inferatlas.predict.performance.resident import resident_step
+from inferatlas.predict.performance.serving import image
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.step import step
 
@@ -44,7 +45,7 @@ def breakdown(ops: Operators, table: PlatformTable, points: Points, predictions:
     run = resident_step if resident else step
     tokens = points.input_tokens.astype(np.float64)
     stages = 1.0 if resident else points.pp.astype(np.float64)
-    batch = np.maximum(predictions.batch.astype(np.float64) / stages, 1.0)
+    batch = image(row.compiled > 0, np.maximum(predictions.batch.astype(np.float64) / stages, 1.0))
     zero = np.zeros(1)
     chunk = tokens if resident else tokens / np.maximum(tokens / row.step_tokens, 1.0)
     loads = {

@@ -120,6 +120,9 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.ttft_s)
 
+    def __getitem__(self, index) -> Predictions:
+        return Predictions(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
     @property
     def fits(self) -> NDArray[np.bool_]:
         return self.reason == 0

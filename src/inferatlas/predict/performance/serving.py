@@ -134,6 +134,15 @@ class _Load:
     carried: Floats  # chunks of other requests' prompts per step and micro-batch
 
 
+def image(compiled: NDArray[np.bool_], batch: Floats) -> Floats:
+    """Sequences that a step costs: with fixed images, those of the next compiled batch (powers of two).
+
+    >>> image(np.array([True, False]), np.array([5.0, 5.0])).tolist()
+    [8.0, 5.0]
+    """
+    return np.where(compiled, np.exp2(np.ceil(np.log2(batch))), batch) if compiled.any() else batch
+
+
 def _load(one_step: OneStep, q: Question, running: Floats) -> _Load:
     """Evaluate the steps with a given number of running sequences.
 
@@ -141,8 +150,7 @@ def _load(one_step: OneStep, q: Question, running: Floats) -> _Load:
     and p micro-batches are under way (equation (27) with m = p).
     """
     batch = np.maximum(running / q.stages, 1.0)  # a step that runs has a sequence in it
-    if q.compiled.any():  # fixed images: the step costs what the next compiled batch costs
-        batch = np.where(q.compiled, np.exp2(np.ceil(np.log2(batch))), batch)
+    batch = image(q.compiled, batch)
     decodes = (q.gaps > 0).astype(batch.dtype)  # one output token: prompts only
     decode = one_step(prefill=None, cached=None, decode=batch, context=q.context)
     # beside a prompt run the others: none of one, all of many (a fraction is an average of both)
@@ -199,8 +207,7 @@ def static_batch(one_step: OneStep, q: Question) -> Served:
     """
     running = np.minimum(q.concurrency, q.slots)
     batch = np.maximum(running / q.stages, 1.0)
-    if q.compiled.any():
-        batch = np.where(q.compiled, np.exp2(np.ceil(np.log2(batch))), batch)
+    batch = image(q.compiled, batch)
     decode = one_step(prefill=None, cached=None, decode=batch, context=q.context)
     prompts = np.minimum(q.prompts, batch)  # in one step
     mixed = one_step(

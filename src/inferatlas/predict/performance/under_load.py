@@ -18,8 +18,11 @@ from inferatlas.predict.performance.platform import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
 from inferatlas.predict.performance.predictor import collectives_in_use
 from inferatlas.predict.performance.resident import resident_step
+from inferatlas.predict.performance.serving import image
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.step import Parts, prepare, run
+
+HIDDEN = 1e-9  # of a step: what a prompt adds below this is rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,9 @@ def under_load(
         one_step = partial(run, prepare(ops, row, shard, collectives, routing))
     tokens = points.input_tokens.astype(np.float64)
     stages = np.ones(len(points)) if resident else shard.stages_f
-    batch = np.maximum(np.nan_to_num(predictions.batch.astype(np.float64), nan=1.0) / stages, 1.0)
-    size = np.where(row.compiled > 0, np.exp2(np.ceil(np.log2(batch))), batch)  # of the image that runs
+    running = np.nan_to_num(predictions.batch.astype(np.float64), nan=1.0)
+    batch = np.maximum(running / stages, 1.0)
+    size = image(row.compiled > 0, batch)
     context = tokens + 0.5 * points.output_tokens
     chunks = np.ones(len(points)) if resident else np.maximum(tokens / (row.step_tokens * points.cp), 1.0)
     zero = np.zeros(len(points))
@@ -73,11 +77,16 @@ def under_load(
     )
     added = np.maximum(mixed.total - decode.total, 0.0) * row.interference
     itl = np.where(points.output_tokens > 1, predictions.itl_s, decode.total)
+    gaps = np.maximum(points.output_tokens.astype(np.float64) - 1.0, 0.0)
+    room = np.inf if resident else row.step_tokens * points.cp / tokens  # prompts in the token budget of a step
     with np.errstate(divide="ignore", invalid="ignore"):
-        carried = np.maximum(itl * row.accepted - decode.total, 0.0) / added
+        seen = np.maximum(itl * row.accepted - decode.total, 0.0) / added
+        # prompts that hide behind streams of weights leave no trace in the gaps: each of the others brings one
+        due = chunks * np.minimum(np.maximum(running - 1.0, 0.0) * row.accepted / (gaps * stages), room)
+    carried = np.where(added > HIDDEN * decode.total, seen, np.where(gaps > 0, due, 0.0))
     return UnderLoad(
-        batch, decode, mixed, np.maximum(more.total - decode.total, 0.0), added, np.where(added > 0, carried, 0.0),
-        chunks, spent.get("experts", zero) / decode.total,
+        batch, decode, mixed, np.maximum(more.total - decode.total, 0.0), added, carried, chunks,
+        spent.get("experts", zero) / decode.total,
     )  # fmt: skip
 
 
