@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,18 @@ from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide import signatures, support
 from inferatlas.decide.cells import software
+from inferatlas.decide.experiments import experiments
 from inferatlas.decide.fitness import Fitness, fitness
-from inferatlas.decide.fleet import native_format
-from inferatlas.decide.judge import Budget, probability
 from inferatlas.decide.launch import command
 from inferatlas.decide.mix import KINDS, LOADS, pace, regime_shares
 from inferatlas.decide.recommend import metrics_of
 from inferatlas.decide.search import Designs, Limits, evaluate
+from inferatlas.decide.smallest import native, smallest
 from inferatlas.decide.strategies import STRATEGIES
-from inferatlas.decide.why_not import explain
-from inferatlas.errors import BadInput, NoFeasibleAnswer
-from inferatlas.predict.answer import Interval, Metric
-from inferatlas.predict.performance.points import BOUNDS
+from inferatlas.decide.suits import classes, mixed_scores
+from inferatlas.errors import BadInput
+from inferatlas.predict.answer import Interval
+from inferatlas.predict.performance.points import BOUNDS, Points, Predictions
 from inferatlas.predict.performance.predictor import memory_budget, predict
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.under_load import spending, under_load
@@ -37,10 +36,7 @@ from inferatlas.predict.replicas import Layout
 from inferatlas.workload import ServiceTarget, Workload, parse_targets
 from inferatlas.workload.traces import Trace, interarrival_cv, read_trace, trace_workload
 
-EVEN = 0.5  # a design counts where it is as likely as not to meet the targets
 VARIES = 0.10  # CoV of latency from which variance is named as the constraint where a percentile is asked for
-DECIDES = {"target": "slo", "engine": "engine", "precision": "weights"}  # inputs behind a reason, beside the count
-NEAREST = ("target", "rate_beyond_capacity", "kv_cache", "memory")  # why nothing serves, nearest to success first
 
 
 @dataclass(frozen=True)
@@ -104,129 +100,78 @@ def profile(
     check_context(config, load)
     if load.output_tokens <= 1 and any(target.metric == "itl" for target in targets):
         raise BadInput("with one output token there is no inter-token latency", field="slo", allowed="ttft or latency")
-    ttft_s, itl_s = pace(targets)
-    shares = regime_shares(read, config, ttft_s, itl_s)
+    at_pace = pace(targets)
+    shares = regime_shares(read, config, *at_pace)
     asked = (accelerator,) if accelerator else None
-    limits = Limits(asked, None, engine, weights, max_count=max_count)
-    designs = evaluate(config, load, limits)
-    if not weights:
-        designs = _native(designs)
-    smallest = _smallest(designs, targets)
+    designs = evaluate(config, load, Limits(asked, None, engine, weights, max_count=max_count))
+    designs = designs if weights else native(designs)
+    least = smallest(designs, targets)
     graded = fitness(model, names=[name for name in (*LOADS, *KINDS) if shares[name] > 0])
-    mixed = _mixed(graded, shares)
-    chosen = _chosen(smallest, mixed, designs)
-    typed = model, accelerator
-    return _profile(
-        config, read, load, targets, designs, smallest, chosen, mixed, shares, graded, (ttft_s, itl_s), typed
-    )
-
-
-def _native(designs: Designs) -> Designs:
-    """Those in the format in which accelerators are compared: narrower ones change a model's answers."""
-    own = [p.precision.weights in native_format(designs.model, p.device) for p in designs.table.platforms]
-    keep = np.flatnonzero(np.array(own, dtype=bool)[designs.points.platform])
-    metrics = {
-        name: Metric(*(np.broadcast_to(x, metric.value.shape)[keep] for x in (metric.value, metric.sigma, metric.most)))
-        for name, metric in designs.metrics.items()
-    }
-    return replace(designs, points=designs.points[keep], predictions=designs.predictions[keep], metrics=metrics)
-
-
-def _smallest(designs: Designs, targets: tuple[ServiceTarget, ...]) -> dict[str, int]:
-    """Of every accelerator that serves the trace, the design of fewest devices, the fastest of those.
-
-    Raises
-    ------
-    NoFeasibleAnswer : there is none.
-    """
-    keep = np.flatnonzero(designs.predictions.fits & (probability(designs, targets) >= EVEN))
-    if not keep.size:
-        raise _nothing_serves(designs, targets)
-    latency = designs.metrics["latency_s"].value[keep]
-    order = keep[np.lexsort((latency, designs.points.accelerators[keep]))]
-    index, owner = designs.accelerator_index()
-    out: dict[str, int] = {}
-    for i in order.tolist():
-        out.setdefault(index[owner[i]], i)
-    return out
-
-
-def _nothing_serves(designs: Designs, targets: tuple[ServiceTarget, ...]) -> NoFeasibleAnswer:
-    """The reason of what came nearest to serving."""
-    index, owner = designs.accelerator_index()
-    never = {name for k, name in enumerate(index) if not (owner == k).any()}
-    out = sorted(
-        explain(designs, targets, Budget(), never, EVEN),
-        key=lambda one: NEAREST.index(one.code) if one.code in NEAREST else len(NEAREST),
-    )
-    others = f", and {len(out) - 1} other accelerators do not either" if len(out) > 1 else ""
-    return NoFeasibleAnswer(
-        f"nothing within the limits serves the trace ({out[0].accelerator}: {out[0].detail}){others}",
-        code=out[0].code,
-        least_count=out[0].least_count,
-        field=DECIDES.get(out[0].code, "max_count"),
-    )
-
-
-def _mixed(graded: Fitness, shares: dict[str, float]) -> dict[str, float]:
-    """Score of every accelerator over the mix: its scores in the regimes, weighted by their shares."""
-    total = sum(shares[one.regime.name] for one in graded.regimes)
-    out: dict[str, float] = {}
-    for one in graded.regimes:
-        for cell in one.cells:
-            part = (cell.score or 0.0) * shares[one.regime.name] / total
-            out[cell.accelerator] = out.get(cell.accelerator, 0.0) + part
-    return out
-
-
-def _chosen(smallest: dict[str, int], mixed: dict[str, float], designs: Designs) -> int:
-    """The design to look at: of the accelerator with the best score over the mix that serves the trace."""
-    best = max(smallest, key=lambda name: (mixed.get(name, 0.0), -designs.points.accelerators[smallest[name]]))
-    return smallest[best]
-
-
-def _profile(
-    config: ModelConfig, read: Trace, load: Workload, targets: tuple[ServiceTarget, ...], designs: Designs,
-    smallest: dict[str, int], chosen: int, mixed: dict[str, float], shares: dict[str, float], graded: Fitness,
-    at_pace: tuple[float, float], typed: tuple[str, str | None],
-) -> Profile:  # fmt: skip
-    ops, table = designs.ops, designs.table
-    point = designs.points[np.array([chosen])]
-    answer = predict(ops, table, point, checked=True)
-    platform = designs.platform(chosen)
-    cov = float(variance(ops, table, point, answer).cov()[0])
-    constraints = _constraints(designs, smallest, chosen, cov)
-    whole = {name: int(getattr(point, name)[0]) for name in ("tp", "pp", "ep", "dp")}
-    model, name = typed[0], typed[1] if typed[1] and names.is_path(typed[1]) else platform.device.id
-    deployment = Deployment(
-        accelerator=platform.device.id,
-        count=int(point.accelerators[0]),
-        layout=whole,
-        weights=platform.precision.weights,
-        engine=platform.engine.name,
-        metrics=metrics_of(designs, chosen),
-        bound=BOUNDS[int(answer.bound[0])],
-        batch=float(answer.batch[0]),
-        label=platform.label,
-        command=command(config, platform, load, **whole),
-        support=support.of(platform, STRATEGIES[-1], Layout(**whole)),
-    )
+    mixed = mixed_scores(graded, shares)
+    case = _Case(read, load, targets, designs, least, _chosen(least, mixed, designs))
+    point, answer = case.point, predict(designs.ops, designs.table, case.point, checked=True)
+    deployment = _deployment(case, answer)
+    cov = float(variance(designs.ops, designs.table, point, answer).cov()[0])
+    # a file of the user's own is found by what was typed, not by the name in it
+    name = accelerator if accelerator and names.is_path(accelerator) else deployment.accelerator
+    counts = {one: int(designs.points.accelerators[i]) for one, i in least.items()}
     return Profile(
         inputs={"model": config.id, "slo": [t.text() for t in targets], "trace": read.name, "workload": asdict(load)},
         trace=_stats(read, config),
         regimes=shares,
         constraint=_primary(deployment.bound, targets, cov),
-        constraints=constraints,
-        architecture_classes=_classes(graded, mixed, shares, smallest, designs),
+        constraints=_constraints(case, answer, cov),
+        architecture_classes=classes(graded, mixed, shares, counts),
         deployment=deployment,
-        software=software(load_accelerator(name), platform),
+        software=software(load_accelerator(name), designs.platform(case.chosen)),
         signatures=[
-            signatures.out_of_memory(read, ops, table, point, answer),
-            signatures.variance_of_experts(ops, table, point, answer, cov),
-            signatures.low_use(ops, table, point, answer),
+            signatures.out_of_memory(read, designs.ops, designs.table, point, answer),
+            signatures.variance_of_experts(designs.ops, designs.table, point, answer, cov),
+            signatures.low_use(designs.ops, designs.table, point, answer),
         ],
         experiments=experiments(model, name, deployment, load, mixed),
         assumptions=_assumptions(read, at_pace, deployment, graded),
+    )
+
+
+@dataclass(frozen=True)
+class _Case:
+    """The trace with its load and targets, the designs tried, the smallest of each accelerator, the one looked at."""
+
+    read: Trace
+    load: Workload
+    targets: tuple[ServiceTarget, ...]
+    designs: Designs
+    least: dict[str, int]
+    chosen: int
+
+    @property
+    def point(self) -> Points:
+        return self.designs.points[self.chosen : self.chosen + 1]
+
+
+def _chosen(least: dict[str, int], mixed: dict[str, float], designs: Designs) -> int:
+    """The design to look at: of the accelerator with the best score over the mix that serves the trace."""
+    best = max(least, key=lambda name: (mixed.get(name, 0.0), -designs.points.accelerators[least[name]]))
+    return least[best]
+
+
+def _deployment(case: _Case, answer: Predictions) -> Deployment:
+    designs, point = case.designs, case.point
+    platform = designs.platform(case.chosen)
+    whole = {name: int(getattr(point, name)[0]) for name in ("tp", "pp", "ep", "dp")}
+    return Deployment(
+        accelerator=platform.device.id,
+        count=int(point.accelerators[0]),
+        layout=whole,
+        weights=platform.precision.weights,
+        engine=platform.engine.name,
+        metrics=metrics_of(designs, case.chosen),
+        bound=BOUNDS[int(answer.bound[0])],
+        batch=float(answer.batch[0]),
+        label=platform.label,
+        command=command(designs.model, platform, case.load, **whole),
+        support=support.of(platform, STRATEGIES[-1], Layout(**whole)),
     )
 
 
@@ -250,12 +195,11 @@ def _stats(read: Trace, config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def _constraints(designs: Designs, smallest: dict[str, int], chosen: int, cov: float) -> list[dict[str, Any]]:
+def _constraints(case: _Case, answer: Predictions, cov: float) -> list[dict[str, Any]]:
     """How much of the deployment looked at each resource takes, and on how many accelerators it binds."""
-    point = designs.points[np.array([chosen])]
-    answer = predict(designs.ops, designs.table, point, checked=True)
+    designs, point = case.designs, case.point
     shares = spending(under_load(designs.ops, designs.table, point, answer), point)
-    binds = [BOUNDS[int(designs.predictions.bound[i])] for i in smallest.values()]
+    binds = [BOUNDS[int(designs.predictions.bound[i])] for i in case.least.values()]
     table_row = designs.table.rows(point.platform)
     budget = memory_budget(
         designs.ops, table_row, shard_of(table_row, point), point, bool(designs.table.resident[point.platform[0]])
@@ -278,63 +222,6 @@ def _primary(bound: str, targets: tuple[ServiceTarget, ...], cov: float) -> str:
     if cov > VARIES and any(target.statistic not in ("mean", "p50") for target in targets):
         return "latency_variance"
     return bound
-
-
-def _classes(
-    graded: Fitness, mixed: dict[str, float], shares: dict[str, float], smallest: dict[str, int], designs: Designs
-) -> list[dict[str, Any]]:
-    """Architecture classes by their best accelerator over the mix, best first."""
-    first = graded.regimes[0].cells
-    kinds = {cell.accelerator: cell.architectural_class for cell in first}
-    best: dict[str, str] = {}
-    for name in sorted(mixed, key=lambda name: (-mixed[name], name)):
-        if mixed[name] > 0:
-            best.setdefault(kinds[name], name)
-    out = []
-    for kind, name in best.items():
-        cells = {one.regime.name: next(c for c in one.cells if c.accelerator == name) for one in graded.regimes}
-        out.append(
-            {
-                "name": kind,
-                "accelerator": name,
-                "score": mixed[name],
-                "grades": {regime: cell.grade for regime, cell in cells.items()},
-                "why": "; ".join(
-                    f"{regime} ({shares[regime]:.0%}): {cell.grade or 'cannot'}, {cell.reason}"
-                    for regime, cell in cells.items()
-                ),
-                "least_count": int(designs.points.accelerators[smallest[name]]) if name in smallest else None,
-                "label": next((c.label for c in cells.values() if c.label), None),
-            }
-        )
-    return out
-
-
-def experiments(
-    model: str, accelerator: str, deployment: Deployment, load: Workload, mixed: dict[str, float]
-) -> list[dict[str, str]]:
-    """The digest's first three experiments, each as one command; ``model`` and ``accelerator`` as they are found."""
-    others = [one for one in sorted(mixed, key=lambda one: (-mixed[one], one)) if one != deployment.accelerator]
-    compared = shlex.quote(",".join([accelerator, *others[:3]]))
-    model, accelerator = shlex.quote(model), shlex.quote(accelerator)
-    lengths = f"--isl {round(load.input_tokens)} --osl {round(load.output_tokens)}"
-    layout = " ".join(f"--{name} {n}" for name, n in deployment.layout.items())
-    return [
-        {
-            "question": "does single-stream TTFT follow memory bandwidth across accelerators?",
-            "command": f"inferatlas regimes --regime single-stream --model {model}",
-        },
-        {
-            "question": "at which batch does compute bind instead of memory, and who leads where?",
-            "command": f"inferatlas crossover --model {model} --accelerators {compared} --over batch {lengths}",
-        },
-        {
-            "question": "how unevenly would experts be used, and how much would latency vary?",
-            "command": f"inferatlas variance --model {model} --accelerator {accelerator} {layout} "
-            f"--engine {deployment.engine} --weights {deployment.weights} {lengths} "
-            f"--request-rate {load.request_rate:.6g}",
-        },
-    ]
 
 
 def _assumptions(read: Trace, at_pace: tuple[float, float], deployment: Deployment, graded: Fitness) -> list[str]:

@@ -27,6 +27,9 @@ from inferatlas.workload.traces import Trace
 LOW_USE = 0.10  # share of the peak below which the compute of a deployment counts as idle
 TAIL = 95.0  # percentile of requests in flight and of lengths that memory should hold at once
 
+# the symptom without that cause
+ELSEWHERE = "not by routing: `inferatlas variance` names the cause (arrivals, prompts of others, waiting) and its share"
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -83,9 +86,9 @@ def _memory(tokens: float, ops: Operators, table: PlatformTable, points: Points)
 def variance_of_experts(
     ops: Operators, table: PlatformTable, points: Points, predictions: Predictions, cov: float
 ) -> Signature:
-    """Whether the load of a layer's busiest device varies by more than 10 % in a mixture of experts.
+    """Whether latency of a mixture of experts varies by more than 10 %, or the load of a layer's busiest device does.
 
-    ``cov`` of the latency at fixed lengths is told where experts are not spread.
+    ``cov`` is that of latency at fixed lengths: the symptom, which may have other causes than routing.
     """
     name = "variance above 10 % on a mixture of experts"
     if not ops.experts:
@@ -94,12 +97,13 @@ def variance_of_experts(
     ep = int(points.ep[0])
     if ep == 1:
         why = f"experts are not spread (ep 1); latency varies by {cov:.1%} at fixed lengths, not by routing"
-        return Signature(name, False, why, "none needed")
+        return Signature(name, cov > HIGH, why, ELSEWHERE if cov > HIGH else "none needed")
     ranks = int(shard_of(table.rows(points.platform), points).ranks[0])
     tokens = _in_a_step(table, points, predictions) * max(ep // ranks, 1)  # of every replica that shares the experts
     load = layer_load(op, tokens, ep, Routing())
-    detected = load.cov > HIGH
+    uneven, detected = load.cov > HIGH, load.cov > HIGH or cov > HIGH
     why = (
+        f"latency varies by {cov:.1%} at fixed lengths; "
         f"{tokens:,.0f} tokens a step over {ep} devices load the busiest of a layer {load.imbalance:.2f} times the "
         f"mean, varying by {load.cov:.1%} from layer to layer; over {op.count} layers a step varies by "
         f"{load.cov / np.sqrt(op.count):.1%}"
@@ -107,6 +111,8 @@ def variance_of_experts(
     remedy = (
         "measure the routing and place experts by it (`inferatlas variance --counts FILE --redundant 32`), spread them "
         "over fewer devices, or serve larger batches"
+        if uneven
+        else ELSEWHERE
         if detected
         else "none needed; check the routing distribution once it can be measured (`inferatlas variance --counts`)"
     )
