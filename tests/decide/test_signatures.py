@@ -208,7 +208,8 @@ def routed(experts: int, top_k: int, tokens: int, groups: int) -> tuple[float, f
 def read_routing(found: Signature) -> tuple[int, int, float, float, int, float]:
     """Tokens, devices, imbalance, variation of a layer, layers, variation of a step."""
     words = re.fullmatch(
-        r"latency varies by [\d.]+% at fixed lengths; ([\d,]+) tokens a step over (\d+) devices load the busiest of a layer ([\d.]+) times the mean, varying by "
+        r"latency varies by [\d.]+% at fixed lengths; "
+        r"([\d,]+) tokens a step over (\d+) devices load the busiest of a layer ([\d.]+) times the mean, varying by "
         r"([\d.]+)% from layer to layer; over (\d+) layers a step varies by ([\d.]+)%", found.why,
     )  # fmt: skip
     assert words
