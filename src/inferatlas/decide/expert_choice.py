@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from inferatlas.predict.llm.experts import inclusion, zipf_popularity
-from inferatlas.predict.llm.operators import Experts, Operators
+from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.llm.parameters import count
-from inferatlas.predict.llm.placement import Load, Routing, balanced, contiguous, device_load, replicate
+from inferatlas.predict.llm.placement import Routing, layer_load
 from inferatlas.predict.performance.collectives import faster
 from inferatlas.predict.performance.parallelism import ExpertLayer, Machine, expert_parallel_from
 from inferatlas.predict.performance.platform import Platform, PlatformTable
@@ -15,15 +14,9 @@ from inferatlas.predict.replicas import Layout
 
 GROUPS = (2, 4, 8, 16, 32, 64)
 LINKS = (0.25, 1.0, 4.0)  # of the part's own
-REDUNDANT = 32  # spare copies that the table of placements tries; DeepSeek-V3 serves prefill with 32
-
-
-def layer_load(op: Experts, tokens: float, groups: int, routing: Routing) -> Load:
-    """Load of the devices of one layer under a routing."""
-    pi = inclusion(zipf_popularity(op.experts, routing.exponent), op.top_k)
-    load = replicate(pi, routing.redundant)[0] if routing.redundant else pi
-    where = balanced(load, groups) if routing.placement == "balanced" else contiguous(load.size, groups)
-    return device_load(load, where, max(tokens, 1.0), groups)
+REDUNDANT = (
+    32  # spare copies that the table of placements tries: as many as DeepSeek-V3 prefills with (arXiv:2412.19437)
+)
 
 
 def _tokens(layout: Layout, batch: float, dies: int) -> float:

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from inferatlas.decide.expert_choice import layer_load
 from inferatlas.decide.variability import HIGH
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.llm.parameters import count
-from inferatlas.predict.llm.placement import Routing
+from inferatlas.predict.llm.placement import Routing, layer_load
 from inferatlas.predict.llm.precision import FORMATS
 from inferatlas.predict.mapping.memory import Budget
 from inferatlas.predict.performance.platform import PlatformTable

@@ -10,12 +10,12 @@ import numpy as np
 
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.models import load_model
-from inferatlas.decide.expert_choice import layer_load
 from inferatlas.decide.fleet import native_format
 from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Experts, Operators, operators
-from inferatlas.predict.llm.placement import Routing, zipf_exponent
+from inferatlas.predict.llm.placement import Routing, layer_load
+from inferatlas.predict.llm.popularity import zipf_exponent
 from inferatlas.predict.performance.platform import platform_table
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.tails import percentile_of

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from inferatlas.errors import BadInput
 from inferatlas.predict.llm import placement as pl
 from inferatlas.predict.llm.experts import distinct, expected_max_load, inclusion, zipf_popularity
+from inferatlas.predict.llm.popularity import popularity_from_counts, zipf_exponent
 
 # experts, top k, Zipf exponent, tokens; EP8 max/mean of formula (16), CoV simulated: section 4
 TABLE = [
@@ -186,10 +187,10 @@ def test_16_the_busiest_lies_between_even_and_everything(case, groups, tokens, r
 
 @given(st.lists(st.integers(1, 10**6), min_size=3, max_size=60), st.data())
 def test_popularity_sums_to_1_and_gives_measured_frequencies_back(counts, data):
-    assert pl.popularity_from_counts(counts).sum() == pytest.approx(1.0)
+    assert popularity_from_counts(counts).sum() == pytest.approx(1.0)
     most = min(sum(counts) // max(counts), len(counts) - 1)
     top_k = data.draw(st.integers(1, most))
-    popularity = pl.popularity_from_counts(counts, top_k)
+    popularity = popularity_from_counts(counts, top_k)
     assert popularity.sum() == pytest.approx(1.0)
     pi = inclusion(popularity, top_k)
     assert pi.sum() == pytest.approx(top_k)
@@ -199,7 +200,7 @@ def test_popularity_sums_to_1_and_gives_measured_frequencies_back(counts, data):
 @pytest.mark.parametrize("counts", [[], [[1, 2]], [1, -1], [0, 0], [1, math.nan], [1, math.inf]])
 def test_what_is_not_a_count_is_refused(counts):
     with pytest.raises(BadInput, match="counts"):
-        pl.popularity_from_counts(counts)
+        popularity_from_counts(counts)
 
 
 @pytest.mark.parametrize("zipf", [0.0, 0.6, 1.0])
@@ -207,21 +208,21 @@ def test_what_is_not_a_count_is_refused(counts):
 def test_exponent_is_recovered_from_sampled_counts(zipf, experts):
     rng = np.random.default_rng(experts)
     counts = rng.permutation(rng.multinomial(4000 * experts, zipf_popularity(experts, zipf)))
-    assert pl.zipf_exponent(counts) == pytest.approx(zipf, abs=0.02)
+    assert zipf_exponent(counts) == pytest.approx(zipf, abs=0.02)
 
 
 @pytest.mark.parametrize("zipf", [0.6, 1.0])
 def test_exponent_of_top_k_visits_needs_to_know_k(zipf):
     visits = 1e6 * inclusion(zipf_popularity(64, zipf), 6)
-    assert pl.zipf_exponent(visits, 6) == pytest.approx(zipf, abs=1e-6)
-    assert pl.zipf_exponent(visits) < zipf - 0.05
+    assert zipf_exponent(visits, 6) == pytest.approx(zipf, abs=1e-6)
+    assert zipf_exponent(visits) < zipf - 0.05
 
 
 def test_wrong_questions_are_refused():
     pi = [0.5, 0.5]
     for wrong in (
-        lambda: pl.zipf_exponent([5, 0, 0]),
-        lambda: pl.popularity_from_counts([9, 1], 2),
+        lambda: zipf_exponent([5, 0, 0]),
+        lambda: popularity_from_counts([9, 1], 2),
         lambda: pl.routing_bias(8, 2, 0.0, [2], "random"),
         lambda: pl.routing_bias(8, 2, 0.0, [0]),
         lambda: pl.contiguous(0, 1),

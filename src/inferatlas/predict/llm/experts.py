@@ -112,14 +112,6 @@ def imbalance_uniform(experts: float, top_k: float, tokens: ArrayLike, groups: A
     return np.minimum(1.0 + excess, np.asarray(groups))
 
 
-def layer_cov(popularity: ArrayLike, top_k: int, tokens: float, groups: int) -> float:
-    """Coefficient of variation of the largest load: ``σ sqrt(π²/6 / (2 ln n)) / E(max)``, equation (17)."""
-    maximum, _ = expected_max_load(popularity, top_k, tokens, groups)
-    pi = inclusion(popularity, top_k).reshape(groups, -1)
-    sigma = float(np.sqrt(tokens * (pi * (1 - pi)).sum(axis=1)).max())
-    return sigma * float(np.sqrt(np.pi**2 / 6 / (2 * np.log(groups)))) / maximum if groups > 1 else 0.0
-
-
 def dispatch_bytes(tokens: ArrayLike, top_k: int, hidden: int, bytes_per_value: float, ranks: ArrayLike) -> Floats:
     """Bytes one device sends per direction when its tokens go to their experts, equation (18)."""
     n = as_floats(ranks)

@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from inferatlas.errors import BadInput, UnknownName
 from inferatlas.predict.llm.experts import distinct, inclusion, zipf_popularity
+from inferatlas.predict.llm.operators import Experts
 
-Experts = NDArray[np.int64]
+Devices = NDArray[np.int64]  # of every expert or copy
 PLACEMENTS = ("contiguous", "balanced")
 
 
@@ -51,7 +52,7 @@ def distinct_table(experts: int, top_k: int, exponent: float) -> tuple[NDArray[n
     return logs, distinct(zipf_popularity(experts, exponent), top_k, np.exp(logs))
 
 
-def contiguous(experts: int, groups: int) -> Experts:
+def contiguous(experts: int, groups: int) -> Devices:
     """Device of every expert, shape [experts], when each device takes the next slice of expert numbers.
 
     Where ``groups`` does not divide, the first devices hold one expert more, ceil(E/n) at most.
@@ -65,7 +66,7 @@ def contiguous(experts: int, groups: int) -> Experts:
     return np.repeat(np.arange(groups), each + (np.arange(groups) < extra))
 
 
-def balanced(popularity: ArrayLike, groups: int) -> Experts:
+def balanced(popularity: ArrayLike, groups: int) -> Devices:
     """Device of every expert, shape of ``popularity``: longest-processing-time packing, equation (16).
 
     The heaviest expert left goes to the lightest device with room, ceil(E/n) experts at most (memory is equal too).
@@ -89,7 +90,7 @@ def balanced(popularity: ArrayLike, groups: int) -> Experts:
     return devices
 
 
-def replicate(popularity: ArrayLike, redundant: int) -> tuple[NDArray[np.float64], Experts]:
+def replicate(popularity: ArrayLike, redundant: int) -> tuple[NDArray[np.float64], Devices]:
     """Load and expert of every copy, both of shape [experts + redundant], equation (16): copies split π_e equally.
 
     Extra copies go one after the other to the expert with the largest load per copy, as in DeepSeek's expert-parallel
@@ -171,6 +172,19 @@ def device_load(pi: ArrayLike, devices: ArrayLike, tokens: float, groups: int) -
     )
 
 
+def layer_load(op: Experts, tokens: float, groups: int, routing: Routing = UNIFORM) -> Load:
+    """Load of the devices of one layer of experts under a routing; at least one token.
+
+    >>> deepseek = Experts("experts", 58, 256, 8, 1, 7168, 2048)
+    >>> round(layer_load(deepseek, 64, 8).imbalance, 2)
+    1.18
+    """
+    pi = inclusion(zipf_popularity(op.experts, routing.exponent), op.top_k)
+    load = replicate(pi, routing.redundant)[0] if routing.redundant else pi
+    where = balanced(load, groups) if routing.placement == "balanced" else contiguous(load.size, groups)
+    return device_load(load, where, max(tokens, 1.0), groups)
+
+
 def routing_bias(
     experts: int,
     top_k: int,
@@ -208,69 +222,6 @@ def routing_bias(
 def bias_of(experts: int, top_k: int, routing: Routing, groups: tuple[int, ...]) -> NDArray[np.float64]:
     """`routing_bias` of a `Routing`, remembered: packing hundreds of experts takes milliseconds."""
     return routing_bias(experts, top_k, routing.exponent, groups, routing.placement, routing.redundant)
-
-
-def popularity_from_counts(counts: ArrayLike, top_k: int | None = None) -> NDArray[np.float64]:
-    """Popularity w_e, shape [experts], summing to 1, from measured visits per expert of one layer.
-
-    Without ``top_k`` it is the share of visits. With it, equation (14) is inverted, ``w ∝ -ln(1 - k·share)``, so that
-    `experts.inclusion` returns the measured frequencies: visits are flatter than popularity, as a token visits an
-    expert once at most.
-
-    Raises `BadInput` for counts that are negative, not finite or all 0, and for shares above 1/k.
-
-    >>> popularity_from_counts([30, 10, 0]).tolist()
-    [0.75, 0.25, 0.0]
-    >>> inclusion(popularity_from_counts([30, 20, 10], 2), 2).round(3).tolist()
-    [1.0, 0.667, 0.333]
-    """
-    visits = np.asarray(counts, dtype=np.float64)
-    if visits.ndim != 1 or not visits.size or not np.isfinite(visits).all() or visits.min() < 0 or visits.max() == 0:
-        allowed = "one finite number of at least 0 per expert, not all 0"
-        raise BadInput("visits per expert are not counts", field="counts", allowed=allowed)
-    share = visits / visits.sum()
-    if top_k is None:
-        return share
-    _at_least(1, top_k=top_k)
-    if share.max() * top_k > 1.0 + 1e-9:
-        raise BadInput(
-            f"one expert has {share.max():.1%} of the visits", field="counts", allowed=f"1/{top_k}: a token visits once"
-        )
-    weight = -np.log1p(-np.minimum(share * top_k, 1.0 - 1e-9))  # an expert in every token would weigh infinity
-    return weight / weight.sum()
-
-
-def zipf_exponent(counts: ArrayLike, top_k: int | None = None) -> float:
-    """Exponent z of the Zipf law that best explains measured visits per expert of one layer, equation (14).
-
-    Maximum likelihood on ranks: z solves ``Σ w_r ln r = Σ r^-z ln r / Σ r^-z``, w_r the popularity of rank r
-    (`popularity_from_counts`; give ``top_k`` for visits of top-k routing). Ranks come from the same counts, so noise
-    reads as a small z: about 1/sqrt(visits per expert) where routing is uniform, so count some thousands each.
-
-    >>> round(zipf_exponent(1e6 * zipf_popularity(64, 0.6)), 6)
-    0.6
-    """
-    weight = np.sort(popularity_from_counts(counts, top_k))[::-1]
-    logs = np.log(np.arange(1, weight.size + 1))
-    target = float(weight @ logs)
-    if target <= 0.0:
-        raise BadInput(
-            "one expert has every visit: no exponent is finite", field="counts", allowed="two experts in use"
-        )
-
-    def mean_log_rank(z: float) -> float:
-        law = np.exp(-z * logs)
-        return float(law @ logs) / float(law.sum())
-
-    low, high = 0.0, 1.0
-    if mean_log_rank(low) <= target:
-        return 0.0
-    while mean_log_rank(high) > target:
-        high *= 2.0
-    for _ in range(60):
-        z = 0.5 * (low + high)
-        low, high = (z, high) if mean_log_rank(z) > target else (low, z)
-    return 0.5 * (low + high)
 
 
 @lru_cache(maxsize=1024)

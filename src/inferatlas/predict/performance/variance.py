@@ -14,15 +14,7 @@ import numpy as np
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.experts import inclusion, zipf_popularity
 from inferatlas.predict.llm.operators import Experts, Operators
-from inferatlas.predict.llm.placement import (
-    UNIFORM,
-    Routing,
-    balanced,
-    contiguous,
-    device_load,
-    maximum_deviation,
-    replicate,
-)
+from inferatlas.predict.llm.placement import UNIFORM, Routing, layer_load, maximum_deviation
 from inferatlas.predict.performance.occupancy import occupancy_noise
 from inferatlas.predict.performance.platform import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
@@ -182,15 +174,11 @@ def layer_cov(op: Experts, tokens: float, groups: int, routing: Routing = UNIFOR
     >>> round(layer_cov(deepseek, 64, 8), 3), layer_cov(deepseek, 64, 1) < 0.04
     (0.055, True)
     """
-    pi = inclusion(zipf_popularity(op.experts, routing.exponent), op.top_k)
     if groups <= 1:
+        pi = inclusion(zipf_popularity(op.experts, routing.exponent), op.top_k)
         missed = (1.0 - pi) ** tokens
         # a token takes k experts, no fewer: what the total of visits would explain of the experts touched drops out,
         # all of it for one token
         explained = tokens * (pi @ missed) ** 2 / max((pi * (1.0 - pi)).sum(), 1e-30)
         return float(np.sqrt(max((missed * (1.0 - missed)).sum() - explained, 0.0)) / (1.0 - missed).sum())
-    load = pi
-    if routing.redundant:
-        load = replicate(pi, routing.redundant)[0]
-    where = balanced(load, groups) if routing.placement == "balanced" else contiguous(load.size, groups)
-    return device_load(load, where, tokens, groups).cov
+    return layer_load(op, tokens, groups, routing).cov
