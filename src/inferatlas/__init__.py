@@ -17,18 +17,31 @@ if TYPE_CHECKING:
     from inferatlas import predict
     from inferatlas.catalogue.accelerators import accelerators, load_accelerator
     from inferatlas.catalogue.models import load_model, models
-    from inferatlas.decide.explore import explore
-    from inferatlas.decide.recommend import recommend
+    from inferatlas.decide.advisor.explore import explore
+    from inferatlas.decide.advisor.recommend import recommend
+    from inferatlas.decide.profiles.profile import profile
+    from inferatlas.decide.regimes.fitness import fitness as regimes
+    from inferatlas.decide.scaling.compare import scale
+    from inferatlas.decide.sweeps.crossover import crossover
+    from inferatlas.decide.variability import variability as variance
 
 _NAMES = {
     "accelerators": ("inferatlas.catalogue.accelerators", "accelerators"),
-    "explore": ("inferatlas.decide.explore", "explore"),
+    "crossover": ("inferatlas.decide.sweeps.crossover", "crossover"),
+    "explore": ("inferatlas.decide.advisor.explore", "explore"),
     "load_accelerator": ("inferatlas.catalogue.accelerators", "load_accelerator"),
     "load_model": ("inferatlas.catalogue.models", "load_model"),
     "models": ("inferatlas.catalogue.models", "models"),
-    "recommend": ("inferatlas.decide.recommend", "recommend"),
+    "profile": ("inferatlas.decide.profiles.profile", "profile"),
+    "recommend": ("inferatlas.decide.advisor.recommend", "recommend"),
+    "regimes": ("inferatlas.decide.regimes.fitness", "fitness"),
+    "scale": ("inferatlas.decide.scaling.compare", "scale"),
+    "variance": ("inferatlas.decide.variability", "variability"),
 }
-__all__ = ["__version__", "accelerators", "explore", "load_accelerator", "load_model", "models", "predict", "recommend"]
+__all__ = [
+    "__version__", "accelerators", "crossover", "explore", "load_accelerator", "load_model", "models", "predict",
+    "profile", "recommend", "regimes", "scale", "variance",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -123,7 +123,7 @@ def test_a_path_that_cannot_be_written_is_refused_before_the_search(cli, monkeyp
     def never(*_, **__):
         raise AssertionError("searched")
 
-    monkeypatch.setattr("inferatlas.decide.recommend.recommend", never)
+    monkeypatch.setattr("inferatlas.decide.advisor.recommend.recommend", never)
     (tmp_path / "out.json").mkdir()
     ran = cli(*RECOMMEND, "--output", str(tmp_path / "out.json"))
     assert ran.code == 2

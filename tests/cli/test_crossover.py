@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from inferatlas.cli.crossover import Metric, Over
-from inferatlas.decide.swept import METRICS, OVER
+from inferatlas.decide.sweeps.swept import METRICS, OVER
 from inferatlas.predict.performance.points import BOUNDS
 
 THREE = ("-a", "nvidia-h100-sxm,cerebras-wse-3,groq-lpu-v1")

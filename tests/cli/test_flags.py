@@ -3,7 +3,7 @@
 from typing import get_args
 
 from inferatlas.cli import flags
-from inferatlas.decide.rank import OBJECTIVES
+from inferatlas.decide.advisor.rank import OBJECTIVES
 from inferatlas.show import output, recommendation
 
 

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from inferatlas.catalogue.accelerators import accelerator_ids
-from inferatlas.decide.mix import KINDS, LOADS
+from inferatlas.decide.profiles.mix import KINDS, LOADS
 
 SECTIONS = {"regimes", "limits", "classes", "deployment", "signatures", "experiments", "assumed"}
 CONSTRAINTS = {"compute", "memory_bandwidth", "interconnect", "overhead", "memory_capacity", "latency_variance"}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from inferatlas.decide.rank import OBJECTIVES
+from inferatlas.decide.advisor.rank import OBJECTIVES
 
 SMALL = (
     "recommend",

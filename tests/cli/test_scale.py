@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from inferatlas.decide.rank import OBJECTIVES
-from inferatlas.decide.strategies import STRATEGIES
+from inferatlas.decide.advisor.rank import OBJECTIVES
+from inferatlas.decide.scaling.strategies import STRATEGIES
 
 DENSE = ("scale", "-m", "llama-3.1-8b", "-a", "h100", "--count", "4", "--isl", "512", "--osl", "128")
 MIXTURE = ("scale", "-m", "qwen3-30b-a3b", "-a", "h100", "--count", "4")

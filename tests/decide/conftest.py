@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inferatlas.catalogue.models import load_model
-from inferatlas.decide.search import Designs, Limits, evaluate
+from inferatlas.decide.advisor.search import Designs, Limits, evaluate
 from inferatlas.predict.answer import Metric
 from inferatlas.workload import make_workload
 

@@ -7,8 +7,8 @@ import pytest
 
 from inferatlas.catalogue.accelerators import accelerators, load_accelerator
 from inferatlas.catalogue.models import load_model
+from inferatlas.decide.advisor.search import Designs
 from inferatlas.decide.fleet import fleet, joined, native_format
-from inferatlas.decide.search import Designs
 from inferatlas.errors import NotModelled, UnknownName
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.mapping import reasons

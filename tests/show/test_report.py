@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inferatlas.decide.recommend import Recommendation, recommend
+from inferatlas.decide.advisor.recommend import Recommendation, recommend
 from inferatlas.errors import BadInput
 from inferatlas.predict.answer import DEFINITIONS
 from inferatlas.show.report import render, words, write_report

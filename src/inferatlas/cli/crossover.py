@@ -70,7 +70,7 @@ def crossover(
 
     Exit code 3 if no accelerator serves anywhere.
     """
-    from inferatlas.decide.crossover import crossover as found_by
+    from inferatlas.decide.sweeps.crossover import crossover as found_by
     from inferatlas.show.crossover import crossover_html, crossover_page, crossover_rows
     from inferatlas.show.output import Result
 

@@ -25,8 +25,8 @@ def explore(
     """Every feasible design at every concurrency, one row each; the table shows the best of each accelerator."""
     import numpy as np
 
-    from inferatlas.decide.explore import CONCURRENCIES
-    from inferatlas.decide.explore import explore as table_of
+    from inferatlas.decide.advisor.explore import CONCURRENCIES
+    from inferatlas.decide.advisor.explore import explore as table_of
     from inferatlas.show.exploration import exploration_page
     from inferatlas.show.output import Result, as_rows
 

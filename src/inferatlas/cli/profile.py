@@ -27,7 +27,7 @@ def profile(
 
     Exit code 3 if nothing within the limits serves the trace.
     """
-    from inferatlas.decide.profile import profile as follow
+    from inferatlas.decide.profiles.profile import profile as follow
     from inferatlas.show.output import Result
     from inferatlas.show.profile import profile_html, profile_page, profile_rows
 

@@ -37,9 +37,10 @@ def recommend(
 
     Exit code 3 if nothing meets them: the reasons are printed then.
     """
-    from inferatlas.decide.recommend import recommend as search
+    from inferatlas.decide.advisor.recommend import recommend as search
     from inferatlas.show.output import Result
     from inferatlas.show.recommendation import recommendation_page, recommendation_rows
+    from inferatlas.show.report import render
 
     sink, page = Sink(out.format, out.output, out.quiet), _html(report)
     with sink.working("searching"):
@@ -78,6 +79,7 @@ def recommend(
             found.as_dict,
             lambda: recommendation_rows(found),
             lambda: recommendation_page(found, TYPED.get()),
+            lambda: render(found, command=TYPED.get()),
         )
     )
     return 0 if found.candidates else 3

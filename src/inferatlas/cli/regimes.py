@@ -30,7 +30,7 @@ def regimes(
 
     One regime shows its numbers; several show the matrix. Exit code 3 if nothing can be graded.
     """
-    from inferatlas.decide.fitness import fitness
+    from inferatlas.decide.regimes.fitness import fitness
     from inferatlas.show.fitness import fitness_html, fitness_page, fitness_rows
     from inferatlas.show.output import Result
 

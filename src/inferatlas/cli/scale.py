@@ -27,7 +27,7 @@ def scale(
 
     Exit code 3 if no strategy places the model.
     """
-    from inferatlas.decide.scaling import scale as compare
+    from inferatlas.decide.scaling.compare import scale as compare
     from inferatlas.show.output import Result
     from inferatlas.show.scaling import scaling_html, scaling_page, scaling_rows
 

@@ -1,7 +1,8 @@
-"""The advisor: search every design, filter by targets and budgets, rank, and say why not the others.
+"""The advisor and the laboratory: what to buy, and why things are as they are.
 
-In: a model, a workload, service targets, limits. Out: `Recommendation` (ranked candidates with metrics,
-probability of meeting the target, memory, launch command; rejected accelerators with reasons; Pareto set;
-what flips the winner). ``search`` evaluates, ``judge`` applies targets and budgets, ``rank`` orders,
-``why_not`` explains, ``sensitivity`` flips, ``launch`` writes command lines.
+In: models, workloads, traces, targets, limits. Out: ranked answers, and why not the others; grades, comparisons,
+sweeps. Rooms from the ground up: ``advisor`` (every design evaluated, judged, ranked, explained), ``fleet`` (each
+accelerator at the size a model needs), on it ``regimes`` (the fitness matrix), ``scaling`` (strategies side by side),
+``sweeps`` (where the best accelerator changes) and ``variability`` (how much latency varies, and why); ``profiles``
+follows a trace through all of them. Uses what ``predict`` computes; of its own it has only orders, grades and words.
 """

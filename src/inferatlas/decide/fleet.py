@@ -16,7 +16,7 @@ import numpy as np
 from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.model import ModelConfig
-from inferatlas.decide.search import Designs, Rejected
+from inferatlas.decide.advisor.search import Designs, Rejected
 from inferatlas.errors import BadInput, NoFeasibleAnswer, NotModelled
 from inferatlas.predict.answer import metric_arrays
 from inferatlas.predict.cost.economics import Economics, economics
@@ -31,6 +31,7 @@ from inferatlas.predict.platforms import bind, weight_choices
 from inferatlas.predict.replicas import MOST_ACCELERATORS
 from inferatlas.workload import Workload
 
+ROOM = 2.0  # chips of resident machines beyond the least that serves, where only the value per chip counts
 Formats = Callable[[ModelConfig, Device], Sequence[str]]
 Levels = Mapping[str, Sequence[float]]  # columns of `make_points`, all of one length
 

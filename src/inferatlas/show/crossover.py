@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from inferatlas.decide.crossovers import Crossover, Crossovers, Lead
-from inferatlas.decide.swept import METRICS
+from inferatlas.decide.sweeps.crossovers import Crossover, Crossovers, Lead
+from inferatlas.decide.sweeps.swept import METRICS
 from inferatlas.predict.answer import Interval
 from inferatlas.predict.performance.points import BOUNDS
 from inferatlas.show.deployment import INTERVALS, layout_words

@@ -22,7 +22,7 @@ def exploration_page(table: Columns, typed: str) -> Page:
 
     Examples
     --------
-    >>> from inferatlas.decide.explore import explore
+    >>> from inferatlas.decide.advisor.explore import explore
     >>> found = explore("llama-3.1-8b", isl=128, osl=128, weights=("bf16", "fp8"), accelerators=("h100",),
     ...                 concurrency=(1,), max_count=1)
     >>> exploration_page(found, "inferatlas explore ...")[0].text

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from inferatlas.decide.cells import SHOWN, Cell
-from inferatlas.decide.fitness import Fitness, RegimeResult
+from inferatlas.decide.regimes.cells import SHOWN, Cell
+from inferatlas.decide.regimes.fitness import Fitness, RegimeResult
 from inferatlas.show.deployment import INTERVALS, flat_metrics, layout_words
 from inferatlas.show.html import Section, html_page
 from inferatlas.show.numbers import NONE, figure, heading, quantity, with_interval

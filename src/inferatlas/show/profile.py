@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from inferatlas.decide.mix import LOADS
-from inferatlas.decide.profile import Profile
+from inferatlas.decide.profiles.mix import LOADS
+from inferatlas.decide.profiles.profile import Profile
 from inferatlas.show.deployment import INTERVALS, layout_words
 from inferatlas.show.html import Section, html_page
 from inferatlas.show.numbers import NONE, figure, in_words, percent, quantity

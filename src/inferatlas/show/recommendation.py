@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inferatlas.decide.recommend import Candidate, Recommendation
+from inferatlas.decide.advisor.recommend import Candidate, Recommendation
 from inferatlas.show.deployment import INTERVALS, flat_metrics, layout_words, memory_bar, workload_words
 from inferatlas.show.numbers import heading, in_words, percent, quantity, with_interval
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table

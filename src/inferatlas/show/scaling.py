@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from inferatlas.decide.placed import Placed
-from inferatlas.decide.scaling import Scaling
+from inferatlas.decide.scaling.compare import Scaling
+from inferatlas.decide.scaling.placed import Placed
 from inferatlas.predict.performance.variance import MEANING
 from inferatlas.quantities import show
 from inferatlas.show.deployment import INTERVALS, flat_metrics, layout_words

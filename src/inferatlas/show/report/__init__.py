@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from inferatlas import __version__
-from inferatlas.decide.recommend import Candidate, Recommendation
+from inferatlas.decide.advisor.recommend import Candidate, Recommendation
 from inferatlas.errors import BadInput
 from inferatlas.predict.answer import DEFINITIONS
 from inferatlas.show.numbers import percent

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from inferatlas.decide.recommend import Candidate, Recommendation
+from inferatlas.decide.advisor.recommend import Candidate, Recommendation
 from inferatlas.predict.answer import Interval
 from inferatlas.quantities import show
 from inferatlas.show.charts.intervals import Estimate, Target, latency, ranked

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from inferatlas.catalogue.carbon import grid_intensities, pues
 from inferatlas.catalogue.prices import prices
-from inferatlas.decide.recommend import Recommendation
+from inferatlas.decide.advisor.recommend import Recommendation
 from inferatlas.predict.cost.economics import OWNERSHIP_TERM, RENTAL_TERM
 from inferatlas.quantities import show
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from inferatlas.decide.rank import OBJECTIVES
-from inferatlas.decide.recommend import Candidate, Recommendation
+from inferatlas.decide.advisor.rank import OBJECTIVES
+from inferatlas.decide.advisor.recommend import Candidate, Recommendation
 from inferatlas.predict.answer import Interval
 from inferatlas.quantities import show
 from inferatlas.show.numbers import percent

@@ -1,0 +1,88 @@
+"""Every design over a range of loads, as columns: the table behind explorers and studies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inferatlas.catalogue.models import load_model
+from inferatlas.decide.advisor.search import Designs, Limits, evaluate
+from inferatlas.errors import BadInput, NoFeasibleAnswer
+from inferatlas.predict.performance.points import BOUNDS
+from inferatlas.predict.question import check_context
+from inferatlas.workload import make_workload
+
+CONCURRENCIES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+Column = NDArray[Any]  # floats, integers or words
+
+
+def explore(
+    model: str, *, workload: str | None = None, isl: int | None = None, osl: int | None = None,
+    concurrency: Sequence[int] = CONCURRENCIES, accelerators: tuple[str, ...] | None = None,
+    vendors: tuple[str, ...] | None = None, engine: str | None = None, weights: tuple[str, ...] | None = None,
+    kv_cache: str | None = None, max_count: int = 8, price: float | None = None, region: str = "USA",
+    site: str = "AWS",
+) -> dict[str, Column]:  # fmt: skip
+    """All feasible designs at every concurrency, one row each, as named columns of equal length.
+
+    Every metric has three columns: ``x``, ``x_low`` and ``x_high`` (80 %); unknown figures are NaN.
+
+    Raises
+    ------
+    BadInput, UnknownName, NotModelled, NoFeasibleAnswer.
+
+    Examples
+    --------
+    >>> table = explore("llama-3.1-8b", isl=1024, osl=256, accelerators=("h100",), concurrency=(1, 8), max_count=1)
+    >>> sorted(set(table["weights"].tolist()))
+    ['bf16', 'fp8', 'int4', 'int8']
+    """
+    if not concurrency:
+        raise BadInput("no concurrency to explore", field="concurrency", allowed="one or more whole numbers")
+    config = load_model(model)
+    limits = Limits(accelerators, vendors, engine, weights, kv_cache, max_count, price, region, site)
+    parts: list[dict[str, Column]] = []
+    for level in concurrency:
+        load = make_workload(workload, isl=isl, osl=osl, concurrency=level)
+        check_context(config, load)
+        designs = evaluate(config, load, limits)
+        if not len(designs):
+            words = "; ".join(f"{out.accelerator}: {out.detail}" for out in designs.rejected[:5])
+            raise NoFeasibleAnswer(f"nothing can be explored: {words}", code="no_accelerator", field="accelerator")
+        parts.append(columns(designs))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def columns(designs: Designs) -> dict[str, Column]:
+    """The feasible designs of a search as columns."""
+    keep = np.flatnonzero(designs.predictions.fits)
+    owner = designs.points.platform[keep]
+    platforms = designs.table.platforms
+
+    def words(of) -> NDArray[np.str_]:
+        return np.array([of(p) for p in platforms])[owner]
+
+    points, predictions = designs.points, designs.predictions
+    table: dict[str, Column] = {
+        "model": np.full(keep.size, designs.model.id),
+        "accelerator": words(lambda p: p.device.id),
+        "vendor": words(lambda p: p.device.vendor),
+        "engine": words(lambda p: p.engine.name),
+        "weights": words(lambda p: p.precision.weights),
+        "activations": words(lambda p: p.precision.activations),
+        "kv_cache": words(lambda p: p.precision.kv_cache),
+        "label": words(lambda p: p.label),
+        "count": points.accelerators[keep].astype(np.int64),
+        **{name: getattr(points, name)[keep].astype(np.int64) for name in ("tp", "pp", "ep", "dp")},
+        "input_tokens": np.full(keep.size, designs.workload.input_tokens),
+        "output_tokens": np.full(keep.size, designs.workload.output_tokens),
+        "concurrency": points.concurrency[keep],
+        "batch": predictions.batch[keep].astype(np.float64),
+        "bound": np.array(BOUNDS)[predictions.bound[keep]],
+    }
+    for name, metric in designs.metrics.items():
+        table |= {name: metric.value[keep], f"{name}_low": metric.low()[keep], f"{name}_high": metric.high()[keep]}
+    return table

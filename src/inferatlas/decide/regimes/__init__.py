@@ -1,0 +1,6 @@
+"""The fitness matrix: every accelerator in every operating regime of Sharma 2025, or in regimes of one's own.
+
+In: a model, regimes (`workload.Regime`), accelerators. Out: `Fitness`. ``fitness`` puts the matrix together,
+``measures`` takes a regime's metric of every design, ``cells`` grades and explains, ``swapping`` charges models that
+take turns in memory, ``disagreement`` says why a published grade is another one.
+"""

@@ -1,0 +1,192 @@
+"""The fitness matrix: every accelerator in every regime, a value with its interval, a score, a grade and reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from inferatlas.catalogue.accelerator import Accelerator
+from inferatlas.catalogue.accelerators import accelerators
+from inferatlas.catalogue.model import ModelConfig
+from inferatlas.catalogue.models import load_model
+from inferatlas.decide.advisor.search import Designs
+from inferatlas.decide.fleet import ROOM, each_once, fleet, native_format
+from inferatlas.decide.regimes.cells import Cell, empty, filled, why_not
+from inferatlas.decide.regimes.measures import Measure
+from inferatlas.errors import BadInput
+from inferatlas.predict.arrays import Floats
+from inferatlas.predict.hardware.device import Device
+from inferatlas.predict.platforms import weight_choices
+from inferatlas.workload import Regime, load_regime, regimes
+
+
+@dataclass(frozen=True)
+class RegimeResult:
+    """One regime: its cells, best first, how the values go with what the machines have (``drivers``), and energy.
+
+    ``energy``: the accelerator with most output tokens per joule at these designs, and the rank correlation of that
+    with the value (1: the same order).
+    """
+
+    regime: Regime
+    model: str
+    cells: list[Cell]
+    drivers: dict[str, float | None]
+    energy: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        regime = asdict(self.regime)
+        regime["slo"] = [target.text() for target in self.regime.slo]
+        out = {"name": self.regime.name, "metric": self.regime.metric, "better": self.regime.better}
+        out |= {"model": self.model, "cells": [asdict(c) for c in self.cells], "drivers": self.drivers}
+        return out | {"energy": self.energy, "declared": regime}
+
+
+@dataclass(frozen=True)
+class Fitness:
+    """The whole matrix."""
+
+    model: str
+    regimes: list[RegimeResult]
+    assumptions: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON of ``inferatlas regimes --format json``."""
+        return {
+            "model": self.model,
+            "regimes": [one.as_dict() for one in self.regimes],
+            "assumptions": self.assumptions,
+            "interval": 0.8,
+        }
+
+
+def fitness(model: str, *, names: Sequence[str] = (), accelerator_names: Sequence[str] = ()) -> Fitness:
+    """Grade accelerators in operating regimes.
+
+    Parameters
+    ----------
+    model : catalogue name or path; a regime about another kind of model asks its own.
+    names : regimes (names, or YAML files of one's own); none: all eight. accelerator_names : none: all.
+
+    Raises
+    ------
+    BadInput, UnknownName, NotModelled.
+
+    Examples
+    --------
+    >>> found = fitness("llama-3.1-8b", names=["single-stream"], accelerator_names=["h100", "groq-lpu-v1", "l4"])
+    >>> [(cell.accelerator, cell.grade) for cell in found.regimes[0].cells][0][1]
+    'excellent'
+    """
+    asked = load_model(model)
+    known = each_once(accelerator_names) if accelerator_names else list(accelerators())
+    results = [_result(regime, _model_for(regime, asked), known) for regime in _chosen(names)]
+    return Fitness(asked.id, results, list(_assumptions(results)))
+
+
+def _chosen(names: Sequence[str]) -> list[Regime]:
+    """The regimes asked for, each once: answers go by their names."""
+    found: dict[str, Regime] = {}
+    for regime in map(load_regime, names) if names else regimes():
+        if regime.name in found:
+            raise BadInput(f"{regime.name} is named twice", field="regime", allowed="each name once, files' names too")
+        found[regime.name] = regime
+    return list(found.values())
+
+
+def _model_for(regime: Regime, asked: ModelConfig) -> ModelConfig:
+    """The model asked about, unless the regime is about another kind."""
+    other = regime.always or (regime.kind == "moe" and asked.kind != "moe")
+    return load_model(regime.model) if other and regime.model else asked
+
+
+def _result(regime: Regime, model: ModelConfig, known: Sequence[Accelerator]) -> RegimeResult:
+    longest = regime.input_tokens + regime.output_tokens
+    if longest > model.context_length:
+        why = f"requests of {longest:,.0f} tokens exceed the context of {model.id} ({model.context_length:,})"
+        cells = [empty(one, regime, "context_length", why) for one in known]
+        return RegimeResult(regime, model.id, cells, {})
+
+    def formats(asked: ModelConfig, part: Device) -> Sequence[str]:
+        if not regime.weights:
+            return native_format(asked, part)
+        return [name for name in weight_choices(asked, part) if name in regime.weights]
+
+    levels: dict[str, Sequence[float]] = {"concurrency": [float(level) for level in regime.concurrency]}
+    designs = fleet(
+        model,
+        known,
+        regime.workload(regime.concurrency[0]),
+        levels,
+        formats=formats,
+        within=regime.within,
+        room=ROOM if regime.per == "accelerator" else 1.0,
+    )
+    measure = Measure.of(designs, regime)
+    index, owner = designs.accelerator_index()
+    rejected = {out.accelerator: out for out in designs.rejected}
+    best = {name: i for k, name in enumerate(index) if (i := measure.best(np.flatnonzero(owner == k))) is not None}
+    top = measure.top(list(best.values()))
+    cells = [
+        filled(one, regime, designs, measure, best[one.id], top) if one.id in best
+        else empty(one, regime, *why_not(designs, measure, rejected.get(one.id), one.id, regime))
+        for one in known
+    ]  # fmt: skip
+    cells.sort(key=lambda cell: (cell.score is None, -(cell.score or 0.0), cell.accelerator))
+    return RegimeResult(
+        regime, model.id, cells, _drivers(designs, regime, measure, list(best.values())), _energy(cells)
+    )
+
+
+def _drivers(designs: Designs, regime: Regime, measure: Measure, chosen: list[int]) -> dict[str, float | None]:
+    """Correlation (Pearson, of logarithms) of goodness with what each deployment has, over the accelerators."""
+    if len(chosen) < 3:
+        return {}
+    index = np.array(chosen)
+    parts = [designs.platform(i) for i in chosen]
+    share = np.ones(len(chosen)) if regime.per == "accelerator" else designs.points.accelerators[index] * 1.0
+    goodness = np.log(measure.metric.value[index]) * (1.0 if measure.higher else -1.0)
+    has = {
+        "memory_bandwidth": [p.device.memory.bytes_per_s or np.nan for p in parts],
+        "compute": [p.device.peaks.get(p.compute, np.nan) for p in parts],
+        "memory_capacity": [p.device.memory.bytes for p in parts],
+    }
+    return {name: _correlation(np.log(np.asarray(values) * share), goodness) for name, values in has.items()}
+
+
+def _energy(cells: Sequence[Cell]) -> dict[str, Any]:
+    """Who is best by output tokens per joule, and whether that is the order of the scores."""
+    known = [(c, one.value) for c in cells if c.score is not None and (one := c.metrics.get("tokens_per_joule"))]
+    if not known:
+        return {"best": None, "rank_correlation": None}
+    per_joule = np.array([value for _, value in known])
+    scores = np.array([c.score for c, _ in known])
+    ranks = [np.argsort(np.argsort(x)).astype(np.float64) for x in (per_joule, scores)]
+    return {"best": known[int(np.argmax(per_joule))][0].accelerator, "rank_correlation": _correlation(*ranks)}
+
+
+def _correlation(x: Floats, y: Floats) -> float | None:
+    ok = np.isfinite(x) & np.isfinite(y)
+    if ok.sum() < 3 or np.ptp(x[ok]) == 0 or np.ptp(y[ok]) == 0:
+        return None
+    return float(np.corrcoef(x[ok], y[ok])[0, 1])
+
+
+def _assumptions(results: Sequence[RegimeResult]) -> Iterator[str]:
+    yield "a deployment is one node, or as many whole nodes as hold the model"
+    yield f"of machines with on-chip memory, per accelerator, up to {ROOM:g} times the least that serve are tried"
+    yield "weights: the checkpoint's format where the part multiplies it, else 16 bit, unless the regime names formats"
+    yield "the best layout and level of concurrency of each accelerator counts; scores are relative to the best shown"
+    cells = [cell for one in results for cell in one.cells if cell.label]
+    calibrated = sorted({cell.accelerator for cell in cells if cell.label == "predicted"})
+    yield (
+        f"calibrated (predicted): {', '.join(calibrated) or 'none'}; extrapolated: "
+        f"{len({cell.accelerator for cell in cells}) - len(calibrated)} other accelerators"
+    )
+    if any(one.regime.kind == "moe" for one in results):
+        yield "tokens are routed uniformly over the experts"
+    if any(one.regime.hosted > 1 for one in results):
+        yield "weights of models that are not in memory come over each accelerator's own link to its host"
