@@ -79,16 +79,17 @@ def structure(found: Scaling) -> Table:
         Column("strategy\nlayout"), Column("weights\nper device", right=True),
         Column("KV cache\nper device", right=True), Column("parameters\nper FLOP", right=True),
         Column("variation\nlatency", right=True), Column("variation\ngap", right=True),
-        Column("exchange\nshare of latency"), Column("sent by\na device", right=True), Column("support\npublished"),
-        Column("why", wraps=True),
+        Column("exchange\nshare of latency"), Column("sent by a device\nof its link", right=True),
+        Column("support\npublished"), Column("why", wraps=True),
     ]  # fmt: skip
-    rows = [_structure_row(one) for one in found.strategies if one.fits]
+    rows = [_structure_row(one, found.inputs["link_bytes_per_s"]) for one in found.strategies if one.fits]
     return Table("What it takes", columns, rows)
 
 
-def _structure_row(one: Placed) -> list[str]:
+def _structure_row(one: Placed, link: float) -> list[str]:
     collective = f"{one.bound_collective}\n{percent(one.collective_share)}" if one.bound_collective else NONE
-    sent = NONE if one.sent_bytes_per_s is None else show(float(f"{one.sent_bytes_per_s:.3g}"), "B/s")
+    rate = one.sent_bytes_per_s
+    sent = NONE if rate is None else f"{show(float(f'{rate:.3g}'), 'B/s')}\n{percent(rate / link)}"
     published = one.support.get("published")
     notes = "; ".join([one.support["why"], *_peculiar(one)]).strip("; ")
     return [
