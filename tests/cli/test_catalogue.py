@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,17 @@ def test_list_names_everything(cli):
     assert [one["id"] for one in found["models"]] == list(model_ids())
     assert "vllm" in [one["id"] for one in found["engines"]]
     assert "chat" in [one["id"] for one in found["workloads"]]
+    assert found["regimes"][0]["id"] == "single-stream"
+
+
+def test_a_listed_regime_can_be_copied_and_asked(cli, tmp_path):
+    rows = cli("catalogue", "list", "regimes", "--format", "json").json()["regimes"]
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(Path(rows[0]["file"]).read_text(encoding="utf-8"), encoding="utf-8")
+    found = cli("regimes", "--regime", str(mine), "--accelerators", "h100", "--format", "json").json()
+    assert found["regimes"][0]["name"] == "mine"
+    assert found["regimes"][0]["metric"] == rows[0]["metric"]
+    assert "single-stream" in cli("catalogue", "list", "regimes").out
 
 
 def test_list_may_be_of_one_kind(cli):

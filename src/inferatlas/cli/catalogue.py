@@ -11,12 +11,12 @@ from inferatlas.cli.emitting import TYPED, Sink
 from inferatlas.cli.flags import Out
 
 app = App(name="catalogue", help="Accelerators, models and engines with every fact and its source.")
-Kind = Literal["accelerators", "models", "engines", "workloads"]
+Kind = Literal["accelerators", "models", "engines", "workloads", "regimes"]
 
 
 @app.command(name="list")
 def list_(kind: Kind | None = None, /, *, out: Out = Out()) -> int:  # noqa: B008 - frozen
-    """Names of accelerators, models, engines and workloads, with the figures they are known by.
+    """Names of accelerators, models, engines, workloads and regimes, with the figures they are known by.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def list_(kind: Kind | None = None, /, *, out: Out = Out()) -> int:  # noqa: B00
     from inferatlas.catalogue.accelerators import accelerators
     from inferatlas.catalogue.engines import engines
     from inferatlas.catalogue.models import models
-    from inferatlas.show.lists import list_page, list_rows, workload_rows
+    from inferatlas.show.lists import list_page, list_rows, regime_rows, workload_rows
     from inferatlas.show.output import Result
 
     sink = Sink(out.format, out.output, out.quiet)
@@ -35,6 +35,7 @@ def list_(kind: Kind | None = None, /, *, out: Out = Out()) -> int:  # noqa: B00
         "models": lambda: list_rows(models().values()),
         "engines": lambda: list_rows(engines()),
         "workloads": workload_rows,
+        "regimes": regime_rows,
     }
     lists = {name: make() for name, make in makers.items() if kind in (None, name)}
     rows = [row for found in lists.values() for row in found]

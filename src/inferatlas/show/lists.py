@@ -13,7 +13,8 @@ from inferatlas.quantities import show
 from inferatlas.show.facts import Thing, kind_of
 from inferatlas.show.numbers import NONE
 from inferatlas.show.page import Block, Column, Command, Page, Table
-from inferatlas.workload import load_workload, workload_names
+from inferatlas.workload import load_workload, regimes, workload_names
+from inferatlas.workload.regimes import DATA as REGIMES
 
 Rows = Sequence[dict[str, Any]]
 
@@ -55,6 +56,18 @@ def workload_rows() -> list[dict[str, Any]]:
     return [{"kind": "workload", "id": name, **asdict(load_workload(name))} for name in workload_names()]
 
 
+def regime_rows() -> list[dict[str, Any]]:
+    """One row per operating regime; its file is there to be copied."""
+    return [
+        {
+            "kind": "regime", "id": one.name, "name": one.title, "metric": one.metric, "per": one.per,
+            "better": one.better, "input_tokens": one.input_tokens, "output_tokens": one.output_tokens,
+            "model": one.model, "source": one.source, "file": str(REGIMES / f"{one.name}.yaml"),
+        }
+        for one in regimes()
+    ]  # fmt: skip
+
+
 def _parameters(model: ModelConfig) -> float | None:
     if model.facts is None:
         return None
@@ -63,8 +76,10 @@ def _parameters(model: ModelConfig) -> float | None:
 
 
 def list_page(rows: Sequence[dict[str, Any]], typed: str) -> Page:
-    """Accelerators, models, engines and workloads as one table each."""
-    makers = {"accelerator": _accelerators, "model": _models, "engine": _engines, "workload": _workloads}
+    """Accelerators, models, engines, workloads and regimes as one table each."""
+    makers = {
+        "accelerator": _accelerators, "model": _models, "engine": _engines, "workload": _workloads, "regime": _regimes,
+    }  # fmt: skip
     mine = {kind: [row for row in rows if row["kind"] == kind] for kind in makers}
     tables: list[Block] = [make(mine[kind]) for kind, make in makers.items() if mine[kind]]
     return [*tables, Command("Reproduce", typed)]
@@ -115,3 +130,16 @@ def _workloads(rows: Rows) -> Table:
     columns = [Column("workload"), Column("input tokens", right=True), Column("output tokens", right=True)]
     cells = [[row["id"], f"{row['input_tokens']:,.0f}", f"{row['output_tokens']:,.0f}", row["source"]] for row in rows]
     return Table(f"{len(rows)} workloads", [*columns, Column("source", wraps=True)], cells)
+
+
+def _regimes(rows: Rows) -> Table:
+    columns = [Column("regime"), Column("metric"), Column("input tokens", right=True)]
+    columns += [Column("output tokens", right=True), Column("title"), Column("file to copy and change")]
+    cells = [
+        [
+            row["id"], f"{row['metric']} per {row['per']}", f"{row['input_tokens']:,.0f}",
+            f"{row['output_tokens']:,.0f}", row["name"], row["file"],
+        ]
+        for row in rows
+    ]  # fmt: skip
+    return Table(f"{len(rows)} operating regimes", columns, cells)
