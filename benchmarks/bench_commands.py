@@ -40,8 +40,8 @@ def cpu_seconds(arguments: list[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def main(runs: int = 5) -> None:
-    for name, arguments in COMMANDS.items():
+def main(commands: dict[str, list[str]] = COMMANDS, runs: int = 5) -> None:
+    for name, arguments in commands.items():
         cpu_seconds(arguments)  # warm the file cache
         seconds = sorted(cpu_seconds(arguments) for _ in range(runs))
         print(f"{name:30s} median {seconds[runs // 2]:.2f} s of CPU (best {seconds[0]:.2f}, worst {seconds[-1]:.2f})")

@@ -6,7 +6,7 @@ Bars: ``regimes`` over every accelerator below 3 s, ``scale`` on 1,024 devices w
 
 from __future__ import annotations
 
-from bench_commands import cpu_seconds
+from bench_commands import main
 
 MODEL = ["--model", "llama-3.1-70b"]
 THREE = ["--accelerators", "nvidia-h100-sxm,cerebras-wse-3,groq-lpu-v1"]
@@ -48,12 +48,5 @@ COMMANDS = {
 }
 
 
-def main(runs: int = 5) -> None:
-    for name, arguments in COMMANDS.items():
-        cpu_seconds(arguments)  # warm the file cache
-        seconds = sorted(cpu_seconds(arguments) for _ in range(runs))
-        print(f"{name:30s} median {seconds[runs // 2]:.2f} s of CPU (best {seconds[0]:.2f}, worst {seconds[-1]:.2f})")
-
-
 if __name__ == "__main__":
-    main()
+    main(COMMANDS)

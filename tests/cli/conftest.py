@@ -17,6 +17,12 @@ class Ran(NamedTuple):
     def json(self) -> Any:
         return json.loads(self.out, parse_constant=_no_constant)
 
+    def refused(self, message: str, code: int = 2) -> None:
+        """An error of one message on stderr, nothing else, and the exit code that belongs to it."""
+        assert self.code == code, self
+        assert message.lower() in self.err.lower()
+        assert self.err.startswith("error: ") and self.out == "" and "Traceback" not in self.err
+
 
 def _no_constant(name: str) -> float:
     raise AssertionError(f"JSON holds {name}")

@@ -9,7 +9,7 @@ from inferatlas.catalogue.accelerators import accelerators, load_accelerator
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.advisor.search import Designs
 from inferatlas.decide.fleet import fleet, joined, native_format
-from inferatlas.errors import NotModelled, UnknownName
+from inferatlas.errors import NotModelled
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.mapping.layouts import is_resident
@@ -265,5 +265,3 @@ def test_joined_structs_are_their_parts_one_after_the_other():
 def test_what_cannot_be_asked_is_refused():
     with pytest.raises(NotModelled):
         fleet(load_model("falcon-mamba-7b"), some("h100"), LOAD, LEVELS)
-    with pytest.raises(UnknownName):
-        fleet(LLAMA, some("h100"), LOAD, LEVELS, region="Mars")

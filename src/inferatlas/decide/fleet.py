@@ -80,8 +80,7 @@ class _Bound:
 
 def fleet(
     model: ModelConfig, known: Sequence[Accelerator], workload: Workload, levels: Levels, *,
-    formats: Formats = native_format, within: int | None = None, room: float = 1.0, price: float | None = None,
-    region: str = "USA", site: str = "AWS",
+    formats: Formats = native_format, within: int | None = None, room: float = 1.0,
 ) -> Designs:  # fmt: skip
     """Predict every accelerator at its size, in every layout and format, at every level of the load.
 
@@ -98,10 +97,10 @@ def fleet(
 
     Raises
     ------
-    NotModelled : the model has no performance model yet. UnknownName : region or site.
+    NotModelled : the model has no performance model yet.
     """
     ops = operators(model)
-    bound = _bind(model, known, formats, (price, region, site), within)
+    bound = _bind(model, known, formats, within)
     table = platform_table(bound.platforms, is_moe=bool(ops.experts))
     sizes = {i: _sizes(ops, p.device, bound.most[i], within) for i, p in enumerate(bound.platforms)}
     parts: list[tuple[Points, Predictions]] = []
@@ -133,11 +132,9 @@ def fleet(
 
 
 def _bind(
-    model: ModelConfig, known: Sequence[Accelerator], formats: Formats, money: tuple[float | None, str, str],
-    within: int | None,
+    model: ModelConfig, known: Sequence[Accelerator], formats: Formats, within: int | None
 ) -> _Bound:  # fmt: skip
     out = _Bound([], [], [], [])
-    price, region, site = money
     for one in known:
         try:
             part = device(one)
@@ -149,9 +146,7 @@ def _bind(
             code = error.code if isinstance(error, NoFeasibleAnswer) else "not_modelled"
             out.rejected.append(Rejected(one.id, code, str(error)))
             continue
-        cost = economics(
-            part.id, part.architectural_class, part.node, price=price, region=region, site=site, cluster=one.cluster
-        )
+        cost = economics(part.id, part.architectural_class, part.node, cluster=one.cluster)
         out.platforms.extend(found)
         out.most.extend([most] * len(found))
         out.costs.extend([cost] * len(found))
