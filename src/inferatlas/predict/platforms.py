@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from inferatlas.catalogue.accelerator import Accelerator
@@ -139,8 +140,6 @@ def bind(
             f"an engine sees {part.engine_devices} devices per {known.id}: tensor parallelism inside the card is "
             f"{part.engine_devices} x tp, and tp 1 already exchanges data between the dies"
         )
-    from dataclasses import replace
-
     return replace(platform, notes=tuple(notes))
 
 

@@ -278,7 +278,7 @@ def test_a_result_says_what_was_assumed_and_who_is_calibrated(batch: Crossovers)
     words = "\n".join(batch.assumptions)
     assert "1,024 input and 256 output tokens" in words
     assert "calibrated (predicted): nvidia-h100-sxm" in words
-    assert "not calibrated (extrapolated): cerebras-wse-3, groq-lpu-v1" in words
+    assert "; extrapolated: cerebras-wse-3, groq-lpu-v1" in words
     labels = {(point["accelerator"], point["label"]) for point in batch.points()}
     assert labels == {("nvidia-h100-sxm", "predicted"), ("cerebras-wse-3", "extrapolated"),
                       ("groq-lpu-v1", "extrapolated")}  # fmt: skip

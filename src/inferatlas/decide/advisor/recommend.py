@@ -15,6 +15,7 @@ from inferatlas.decide.advisor.rank import OBJECTIVES, best_of_each, pareto
 from inferatlas.decide.advisor.search import Designs, Limits, Rejected, evaluate
 from inferatlas.decide.advisor.sensitivity import Flip, flips
 from inferatlas.decide.advisor.why_not import explain
+from inferatlas.decide.coverage import coverage
 from inferatlas.errors import BadInput, UnknownName
 from inferatlas.predict.answer import DEFINITIONS, Interval
 from inferatlas.predict.cost.economics import Economics
@@ -163,7 +164,8 @@ def _check_numbers(usd: float | None, watts: float | None, likely: float, top: i
 
 
 def _notes(designs: Designs, ranked: list[int], objective: str) -> list[str]:
-    notes = ["efficiencies are documented priors, not yet fitted to measurements; intervals are 80 %"]
+    labelled = [(designs.platform(i).device.id, designs.platform(i).label) for i in ranked]
+    notes = [f"{coverage(labelled)}; intervals are 80 %"] if ranked else []
     metric = designs.metrics[OBJECTIVES[objective][0]].value
     unknown = sorted({designs.platform(i).device.id for i in ranked if np.isnan(metric[i])})
     if unknown:

@@ -13,6 +13,7 @@ from inferatlas.catalogue.accelerators import accelerators
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.advisor.search import Designs
+from inferatlas.decide.coverage import coverage
 from inferatlas.decide.fleet import ROOM, each_once, fleet, native_format
 from inferatlas.decide.regimes.cells import Cell, empty, filled, why_not
 from inferatlas.decide.regimes.measures import Measure
@@ -180,12 +181,7 @@ def _assumptions(results: Sequence[RegimeResult]) -> Iterator[str]:
     yield f"of machines with on-chip memory, per accelerator, up to {ROOM:g} times the least that serve are tried"
     yield "weights: the checkpoint's format where the part multiplies it, else 16 bit, unless the regime names formats"
     yield "the best layout and level of concurrency of each accelerator counts; scores are relative to the best shown"
-    cells = [cell for one in results for cell in one.cells if cell.label]
-    calibrated = sorted({cell.accelerator for cell in cells if cell.label == "predicted"})
-    yield (
-        f"calibrated (predicted): {', '.join(calibrated) or 'none'}; extrapolated: "
-        f"{len({cell.accelerator for cell in cells}) - len(calibrated)} other accelerators"
-    )
+    yield coverage((cell.accelerator, cell.label) for one in results for cell in one.cells if cell.label)
     if any(one.regime.kind == "moe" for one in results):
         yield "tokens are routed uniformly over the experts"
     if any(one.regime.hosted > 1 for one in results):

@@ -11,6 +11,7 @@ import numpy as np
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.advisor.rank import OBJECTIVES
+from inferatlas.decide.coverage import coverage
 from inferatlas.decide.fleet import native_format
 from inferatlas.decide.scaling import expert_choice
 from inferatlas.decide.scaling.placed import Placed, Setting, metrics_of, placed
@@ -168,8 +169,6 @@ def _assumptions(setting: Setting, placed: Sequence[Placed]) -> list[str]:
     load, routing = setting.load, setting.routing
     flying, rate = load.concurrency, load.request_rate
     words = f"{flying:,} requests in flight" if flying is not None else f"{rate:g} requests/s"
-    calibrated = [one.name for one in placed if one.label == "predicted"]
-    other = [one.name for one in placed if one.label == "extrapolated"]
     out = [
         f"{load.input_tokens:,.0f} input and {load.output_tokens:,.0f} output tokens, {words} over the deployment",
         f"{setting.platform.precision.weights} weights, {setting.platform.engine.name}; the pure strategies use one "
@@ -179,7 +178,7 @@ def _assumptions(setting: Setting, placed: Sequence[Placed]) -> list[str]:
         f"{routing.redundant} spare copies a layer",
         "variation of latency is at fixed lengths of requests; theory, not calibrated by measurements of spread",
     ]  # fmt: skip
-    out.append(f"calibrated (predicted): {', '.join(calibrated) or 'none'}; extrapolated: {', '.join(other) or 'none'}")
+    out.append(coverage((one.name, one.label) for one in placed if one.label))
     if setting.platform.device.offload is not None:
         out.append("offload: weights are prefetched a layer ahead; the slower memory is taken to be large enough")
     return out

@@ -11,6 +11,7 @@ import numpy as np
 from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.accelerators import accelerator_ids
 from inferatlas.catalogue.models import load_model
+from inferatlas.decide.coverage import coverage
 from inferatlas.decide.fleet import each_once
 from inferatlas.decide.sweeps.crossings import changes, crossings, leaders
 from inferatlas.decide.sweeps.crossovers import Absent, BoundChange, Crossover, Crossovers, Lead
@@ -254,9 +255,7 @@ def _assumptions(ask: Sweep, found: Swept) -> Iterator[str]:
         over, "crossings are narrowed down to neighbouring whole numbers"
     )
     yield "from x_low to x_high the probability of the order is between 20 and 80 %: errors lognormal, independent"
-    labels = {p.device.id: p.label for p in found.platforms}
-    for label, words in (("predicted", "calibrated (predicted)"), ("extrapolated", "not calibrated (extrapolated)")):
-        yield f"{words}: {', '.join(sorted(n for n, one in labels.items() if one == label)) or 'none'}"
+    yield coverage((p.device.id, p.label) for p in found.platforms)
     if ask.model.kind == "moe":
         yield "tokens are routed uniformly over the experts"
 
