@@ -8,7 +8,7 @@ import pytest
 from inferatlas.catalogue.accelerators import accelerators, load_accelerator
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.advisor.search import Designs
-from inferatlas.decide.fleet import fleet, joined, native_format
+from inferatlas.decide.fleet import fleet, formats_among, joined
 from inferatlas.errors import NotModelled
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.mapping import reasons
@@ -178,21 +178,10 @@ def test_more_than_a_cluster_has_is_refused_with_that_reason(cluster, name: str,
     assert {found.platform(i).device.id for i in range(len(found))} == {f"amd-{one}" for one in beside}
 
 
-@pytest.mark.parametrize("name", ["llama-3.3-70b", "deepseek-r1", "gpt-oss-120b"])
-def test_weights_are_the_checkpoint_s_where_they_are_multiplied_else_16_bit(name: str):
-    model = load_model(name)
-    for one in accelerators():
-        part = device(one)
-        (weights,) = native_format(model, part)
-        if weights == model.checkpoint_weights:
-            assert weights in part.peaks
-        elif {"bf16", "fp16"} & set(part.peaks):
-            assert weights in ("bf16", "fp16")
-            assert model.checkpoint_weights not in part.peaks or model.checkpoint_weights not in weight_choices(
-                model, part
-            )
-        else:
-            assert weights in part.peaks
+def test_formats_are_those_named_that_a_part_runs_and_without_names_the_usual_one():
+    model, part = load_model("deepseek-r1"), device(load_accelerator("h100"))
+    assert formats_among(("int4", "fp8", "nvfp4"))(model, part) == ["fp8", "int4"]
+    assert formats_among(())(model, part) == ["fp8"]
 
 
 def test_formats_beyond_a_part_cost_it_nothing_but_themselves():

@@ -24,12 +24,13 @@ CHAT = {"isl": 1024, "osl": 256, "concurrency": 32}
 
 
 def asked(model: str = DENSE, part: str = GPU, *, layout: dict[str, Any] | None = None, **more: Any) -> Variability:
-    return variability(model, part, layout=layout or {"tp": 8, "pp": 1, "dp": 1}, **({"traffic": CHAT} | more))
+    load = more.pop("traffic", CHAT)
+    return variability(model, part, **(layout or {"tp": 8, "pp": 1, "dp": 1}), **load, **more)
 
 
 CASES = [
     (DENSE, GPU, {"tp": 8, "pp": 1, "dp": 1}, CHAT, Routing()),
-    (DENSE, GPU, {"tp": 2, "pp": 4, "dp": 1}, {"name": "chat", "request_rate": 1.0}, Routing()),
+    (DENSE, GPU, {"tp": 2, "pp": 4, "dp": 1}, {"workload": "chat", "request_rate": 1.0}, Routing()),
     (MIXTURE, GPU, {"tp": 1, "pp": 1, "ep": 8, "dp": 8}, CHAT, Routing(0.6, "contiguous")),
     ("llama-3.1-8b", "cerebras-wse-3", {"tp": 1, "pp": 2, "dp": 1}, CHAT, Routing()),
 ]
@@ -71,7 +72,7 @@ def test_means_are_those_of_a_single_question():
     assert found.inputs["layout"] == answer.inputs["layout"]
 
 
-@pytest.mark.parametrize("traffic", [CHAT, {"name": "chat", "concurrency": 32}, {"name": "code", "request_rate": 0.2}])
+@pytest.mark.parametrize("traffic", [CHAT, {"workload": "chat", "concurrency": 32}, {"name": "code", "request_rate": 0.2}])
 def test_percentiles_are_ordered_about_the_mean_and_wider_with_lengths(traffic):
     found = asked(traffic=traffic)
     fixed, varied = (found.percentiles[n] for n in ("latency_s", "latency_with_lengths_s"))
@@ -216,6 +217,11 @@ def test_a_cluster_has_no_more_than_it_has(cluster):
     with pytest.raises(BadInput, match="more than cluster") as caught:
         asked("llama-3.1-8b", own, layout={"tp": 8})
     assert (caught.value.field, caught.value.allowed) == ("count", "up to 4")
+    small = cluster("h100", nodes=1, per_node=1)  # the number was left open: no mistake, but too small a cluster
+    for command in (variability, ask):
+        with pytest.raises(NoFeasibleAnswer, match="more than cluster") as none:
+            command("llama-3.3-70b", small, **CHAT)
+        assert none.value.code == "memory"
 
 
 @pytest.mark.parametrize(("more", "error", "field"), [

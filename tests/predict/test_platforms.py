@@ -12,7 +12,14 @@ from inferatlas.errors import BadInput, NoFeasibleAnswer, UnknownName
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.precision import FORMATS, SIXTEEN_BIT
 from inferatlas.predict.performance.platform import EngineSettings
-from inferatlas.predict.platforms import bind, default_engine, settings, supported_engines, weight_choices
+from inferatlas.predict.platforms import (
+    bind,
+    checkpoint_format,
+    default_engine,
+    settings,
+    supported_engines,
+    weight_choices,
+)
 
 LLAMA = load_model("llama-3.1-8b")
 every_part = pytest.mark.parametrize("part", accelerator_ids())
@@ -77,6 +84,36 @@ def test_a_checkpoint_is_offered_in_its_own_format_on_kernels_only():
     assert "mxfp4" in weight_choices(gpt_oss, device(load_accelerator("h100")))
     assert "fp8" in weight_choices(r1, device(load_accelerator("a100")))
     assert weight_choices(gpt_oss, device(load_accelerator("groq"))) == ["fp16", "int8"]
+
+
+@pytest.mark.parametrize("name", ["llama-3.3-70b", "deepseek-r1", "gpt-oss-120b", "kimi-k2.5"])
+@every_part
+def test_a_model_is_served_in_its_checkpoint_s_format_where_the_part_runs_it_else_in_16_bit(part: str, name: str):
+    model, known = load_model(name), device(load_accelerator(part))
+    choices, weights = weight_choices(model, known), checkpoint_format(model, known)
+    if model.checkpoint_weights in choices:
+        assert weights == model.checkpoint_weights
+    elif {"bf16", "fp16"} & set(choices):
+        assert weights in ("bf16", "fp16")
+    else:
+        assert weights in choices
+
+
+def test_a_checkpoint_in_nvidia_s_four_bits_is_not_run_elsewhere():
+    model = replace(LLAMA, checkpoint_weights="nvfp4")
+    formats = {part: checkpoint_format(model, device(load_accelerator(part))) for part in ("b200", "h100", "mi300x")}
+    assert formats == {"b200": "nvfp4", "h100": "nvfp4", "mi300x": "bf16"}
+    for part, weights in formats.items():
+        bind(part, weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("part", "weights", "rate"),
+    [("b200", "nvfp4", "fp4"), ("h100", "int4", "bf16"), ("mi355x", "fp8", "fp8"), ("groq", "int8", "int8")],
+)
+def test_the_peak_is_that_of_the_format_in_which_products_are_formed(part: str, weights: str, rate: str):
+    platform = bind(part, weights=weights)
+    assert platform.peak_flop_per_s == platform.device.peaks[rate]
 
 
 @pytest.mark.parametrize(

@@ -36,17 +36,11 @@ def variance(
     found = variability(
         model,
         accelerator,
-        layout=asdict(spread),
+        **asdict(spread),
         engine=engine,
         weights=weights,
         kv_cache=kv_cache,
-        traffic={
-            "name": traffic.workload,
-            "isl": traffic.isl,
-            "osl": traffic.osl,
-            "concurrency": traffic.concurrency,
-            "request_rate": traffic.request_rate,
-        },
+        **asdict(traffic),
         routing=experts.routing(),
         counts=counts,
     )

@@ -17,17 +17,16 @@ from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.decide.advisor.search import Designs, Rejected
-from inferatlas.errors import BadInput, NoFeasibleAnswer, NotModelled
+from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.answer import metric_arrays
 from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.hardware.device import Device, device
 from inferatlas.predict.llm.operators import Operators, operators
-from inferatlas.predict.llm.precision import sixteen_bit
 from inferatlas.predict.mapping import layouts, reasons
 from inferatlas.predict.performance.platform import Platform, PlatformTable, platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
-from inferatlas.predict.platforms import bind, weight_choices
+from inferatlas.predict.platforms import bind, checkpoint_format, weight_choices
 from inferatlas.predict.replicas import MOST_ACCELERATORS
 from inferatlas.workload import Workload
 
@@ -36,20 +35,16 @@ Formats = Callable[[ModelConfig, Device], Sequence[str]]
 Levels = Mapping[str, Sequence[float]]  # columns of `make_points`, all of one length
 
 
-def native_format(model: ModelConfig, part: Device) -> list[str]:
-    """The format of the model's checkpoint where the part multiplies it, else 16 bit, else the part's first.
+def formats_among(names: Sequence[str]) -> Formats:
+    """Formats to try on a part: those of ``names`` that it runs; without names the one that it would be served in."""
 
-    Examples
-    --------
-    >>> from inferatlas.catalogue.accelerators import load_accelerator
-    >>> from inferatlas.catalogue.models import load_model
-    >>> [native_format(load_model("deepseek-r1"), device(load_accelerator(p))) for p in ("h100", "a100-80gb-sxm")]
-    [['fp8'], ['bf16']]
-    """
-    choices, wide = weight_choices(model, part), sixteen_bit(part.peaks)
-    if model.checkpoint_weights in choices and model.checkpoint_weights in part.peaks:
-        return [model.checkpoint_weights]
-    return [wide] if wide else choices[:1]
+    def choices(model: ModelConfig, part: Device) -> Sequence[str]:
+        if names:
+            return [name for name in weight_choices(model, part) if name in names]
+        usual = checkpoint_format(model, part)
+        return [usual] if usual else []
+
+    return choices
 
 
 def each_once(names: Sequence[str]) -> list[Accelerator]:
@@ -80,7 +75,7 @@ class _Bound:
 
 def fleet(
     model: ModelConfig, known: Sequence[Accelerator], workload: Workload, levels: Levels, *,
-    formats: Formats = native_format, within: int | None = None, room: float = 1.0,
+    formats: Formats | None = None, within: int | None = None, room: float = 1.0,
 ) -> Designs:  # fmt: skip
     """Predict every accelerator at its size, in every layout and format, at every level of the load.
 
@@ -88,7 +83,8 @@ def fleet(
     ----------
     workload : lengths that the levels do not give, and their spread.
     levels : columns of equal length that vary: ``concurrency`` or ``request_rate``, ``input_tokens``, ...
-    formats : weight formats to try on a part. within : accelerators in all, instead of whole nodes.
+    formats : weight formats to try on a part; None: the one that it would be served in.
+    within : accelerators in all, instead of whole nodes.
     room : sizes of resident machines go from the least that serves up to so many times that.
 
     Returns
@@ -100,7 +96,7 @@ def fleet(
     NotModelled : the model has no performance model yet.
     """
     ops = operators(model)
-    bound = _bind(model, known, formats, within)
+    bound = _bind(model, known, formats or formats_among(()), within)
     table = platform_table(bound.platforms, is_moe=bool(ops.experts))
     sizes = {i: _sizes(ops, p.device, bound.most[i], within) for i, p in enumerate(bound.platforms)}
     parts: list[tuple[Points, Predictions]] = []
@@ -142,9 +138,8 @@ def _bind(
             most = one.cluster.count if one.cluster else MOST_ACCELERATORS
             if within and within > most:
                 raise NoFeasibleAnswer(f"{within} accelerators are more than the {most} there are", code="count")
-        except (NoFeasibleAnswer, NotModelled) as error:
-            code = error.code if isinstance(error, NoFeasibleAnswer) else "not_modelled"
-            out.rejected.append(Rejected(one.id, code, str(error)))
+        except NoFeasibleAnswer as error:
+            out.rejected.append(Rejected(one.id, error.code, str(error)))
             continue
         cost = economics(part.id, part.architectural_class, part.node, cluster=one.cluster)
         out.platforms.extend(found)

@@ -8,21 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from inferatlas.catalogue.accelerators import load_accelerator
-from inferatlas.catalogue.models import load_model
-from inferatlas.decide.fleet import native_format
 from inferatlas.errors import BadInput, NoFeasibleAnswer
-from inferatlas.predict.hardware.device import device
-from inferatlas.predict.llm.operators import Experts, Operators, operators
+from inferatlas.predict.llm.operators import Experts, Operators
 from inferatlas.predict.llm.placement import Routing, layer_load
 from inferatlas.predict.llm.popularity import zipf_exponent
-from inferatlas.predict.performance.platform import platform_table
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.tails import percentile_of
 from inferatlas.predict.performance.variance import MEANING, Variance, variance
-from inferatlas.predict.platforms import bind
-from inferatlas.predict.question import beyond, check_context, reason_of
-from inferatlas.predict.replicas import choose_layout, label_of, layout_notes, points_of
+from inferatlas.predict.question import asked, reason_of
+from inferatlas.predict.replicas import label_of
 from inferatlas.workload import make_workload
 
 HIGH = 0.10  # a coefficient of variation that the digest of Sharma 2025 calls high on mixtures of experts
@@ -52,17 +46,19 @@ class Variability:
 
 
 def variability(
-    model: str, accelerator: str, *, layout: dict[str, int | None] | None = None, engine: str | None = None,
-    weights: str | None = None, kv_cache: str | None = None, traffic: dict[str, Any] | None = None,
+    model: str, accelerator: str, *, count: int | None = None, tp: int | None = None, pp: int | None = None,
+    ep: int | None = None, dp: int | None = None, cp: int | None = None, engine: str | None = None,
+    weights: str | None = None, kv_cache: str | None = None, workload: str | None = None, isl: int | None = None,
+    osl: int | None = None, concurrency: int | None = None, request_rate: float | None = None,
     routing: Routing | None = None, counts: str | Path | None = None,
 ) -> Variability:  # fmt: skip
     """Variation of latency of one deployment and the share of each cause.
 
     Parameters
     ----------
-    layout : ``count, tp, pp, ep, dp, cp``, as in `predict.question.ask`; what is open is chosen.
-    weights : default: the checkpoint's format where the part multiplies it, else 16 bit.
-    traffic : arguments of `workload.make_workload`. routing : popularity and placement of experts.
+    model, accelerator, count, tp, pp, ep, dp, cp, engine, weights, kv_cache : as in `predict.question.ask`.
+    workload, isl, osl, concurrency, request_rate : traffic, see `workload.make_workload`.
+    routing : popularity and placement of experts.
     counts : file with measured visits per expert of a layer (one number a line, or a CSV whose last column holds
         them); their Zipf exponent replaces that of ``routing``.
 
@@ -72,27 +68,19 @@ def variability(
 
     Examples
     --------
-    >>> load = {"isl": 1024, "osl": 256, "concurrency": 16}
-    >>> found = variability("llama-3.3-70b", "h100", layout={"tp": 8}, traffic=load)
+    >>> found = variability("llama-3.3-70b", "h100", tp=8, isl=1024, osl=256, concurrency=16)
     >>> max(found.causes, key=lambda cause: cause["latency_share"])["cause"]
     'prefill'
     """
-    config, known = load_model(model), load_accelerator(accelerator)
-    ops = operators(config)
-    load = make_workload(**(traffic or {}))
-    check_context(config, load)
+    load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
+    one = asked(
+        model, accelerator, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, engine=engine, weights=weights,
+        kv_cache=kv_cache,
+    )  # fmt: skip
+    ops, table, points, platform, chosen = one.ops, one.table, one.points, one.platform, one.layout
     routing = routing or Routing()
     if counts is not None:
         routing = Routing(measured_exponent(Path(counts), ops), routing.placement, routing.redundant)
-    weights = weights or native_format(config, device(known))[0]
-    platform = bind(known, engine, weights, kv_cache=kv_cache, model=config.id)
-    table = platform_table([platform], is_moe=bool(ops.experts))
-    asked = layout or {}
-    count, tp, pp, ep, dp, cp = (asked.get(name) for name in ("count", "tp", "pp", "ep", "dp", "cp"))
-    chosen, notes = choose_layout(ops, table, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp)
-    if known.cluster is not None and chosen.count > known.cluster.count:
-        raise beyond(known.cluster, chosen.count)
-    points = points_of(load, [chosen])
     predictions = predict(ops, table, points, routing=routing)
     if not predictions.fits[0]:
         why = reason_of(int(predictions.reason[0]), ops, table, load, count=chosen.count)
@@ -111,7 +99,7 @@ def variability(
     tokens = float(predictions.batch[0]) * (1 if table.resident[0] else 1.0 / chosen.pp)
     return Variability(
         inputs={
-            "model": config.id, "accelerator": platform.device.id, "count": chosen.count, "layout": asdict(chosen),
+            "model": one.model.id, "accelerator": platform.device.id, "count": chosen.count, "layout": asdict(chosen),
             "engine": platform.engine.name, "weights": platform.precision.weights, "workload": asdict(load),
             "routing": asdict(routing),
         },
@@ -123,7 +111,7 @@ def variability(
         routing=_distribution(ops, tokens, routing) if ops.experts and not table.resident[0] else [],
         deterministic=bool(table.resident[0]),
         label=label_of(platform, chosen),
-        assumptions=[*_assumptions(routing, counts), *notes, *layout_notes(platform, chosen)],
+        assumptions=[*_assumptions(routing, counts), *one.notes],
     )  # fmt: skip
 
 

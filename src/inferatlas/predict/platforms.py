@@ -167,6 +167,27 @@ def weight_choices(model: ModelConfig, part: Device) -> list[str]:
             continue  # each vendor multiplies its own 4-bit format; NVIDIA's MXFP4 rate is the same as NVFP4's
         if FORMATS[name].rate in part.peaks or (name == "int4" and part.style == "kernel" and wide):
             choices.append(name)
-    if model.checkpoint_weights not in (*choices, "bf16", "fp16") and part.style == "kernel" and wide:
-        choices.append(model.checkpoint_weights)
+    own = model.checkpoint_weights
+    foreign = own == "nvfp4" and part.vendor != "NVIDIA"
+    if own not in (*choices, *SIXTEEN_BIT) and part.style == "kernel" and wide and not foreign:
+        choices.append(own)
     return choices
+
+
+def checkpoint_format(model: ModelConfig, part: Device) -> str | None:
+    """The format in which a model is served unless another is named: its checkpoint's where the part runs it.
+
+    Kernels widen narrow weights on the way to the multiplier; compiled machines take what they multiply. Elsewhere
+    the part's 16-bit format, or the first that it takes; None: it takes none that we know.
+
+    Examples
+    --------
+    >>> from inferatlas.catalogue.models import load_model
+    >>> model = load_model("deepseek-r1")
+    >>> [checkpoint_format(model, device(load_accelerator(name))) for name in ("h100", "cerebras-wse-3")]
+    ['fp8', 'fp16']
+    """
+    choices = weight_choices(model, part)
+    if model.checkpoint_weights in choices:
+        return model.checkpoint_weights
+    return sixteen_bit(part.peaks) or next(iter(choices), None)

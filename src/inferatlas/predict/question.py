@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from inferatlas.catalogue.accelerator import Cluster
+from inferatlas.catalogue.accelerator import Accelerator, Cluster
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.models import load_model
 from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.answer import Answer, metric_arrays
 from inferatlas.predict.cost.economics import Economics, economics
+from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.mapping import memory, reasons
 from inferatlas.predict.performance.breakdown import breakdown
@@ -22,7 +23,7 @@ from inferatlas.predict.performance.points import BOUNDS, Points, Predictions
 from inferatlas.predict.performance.predictor import memory_budget, predict
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.tails import percentile_of
-from inferatlas.predict.platforms import bind
+from inferatlas.predict.platforms import bind, checkpoint_format
 from inferatlas.predict.replicas import (
     MOST_ACCELERATORS,
     Layout,
@@ -33,6 +34,41 @@ from inferatlas.predict.replicas import (
     points_of,
 )
 from inferatlas.workload import Workload, make_workload
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One deployment under a load, ready to be predicted; ``notes``: what was chosen for want of being given."""
+
+    model: ModelConfig
+    accelerator: Accelerator
+    ops: Operators
+    platform: Platform
+    table: PlatformTable
+    load: Workload
+    layout: Layout
+    points: Points
+    notes: list[str]
+
+
+def asked(
+    model: str, accelerator: str, load: Workload, *, count: int | None = None, tp: int | None = None,
+    pp: int | None = None, ep: int | None = None, dp: int | None = None, cp: int | None = None, offload: float = 0.0,
+    engine: str | None = None, weights: str | None = None, activations: str | None = None,
+    kv_cache: str | None = None,
+) -> Asked:  # fmt: skip
+    """From names to one deployment, everything that is left open chosen; parameters and errors as of `ask`."""
+    config, known = load_model(model), load_accelerator(accelerator)
+    ops = operators(config)
+    check_context(config, load)
+    weights = weights or checkpoint_format(config, device(known))
+    platform = bind(known, engine, weights, activations, kv_cache, model=config.id)
+    table = platform_table([platform], is_moe=bool(ops.experts))
+    layout, notes = choose_layout(ops, table, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, offload=offload)
+    if known.cluster is not None and layout.count > known.cluster.count:
+        raise beyond(known.cluster, layout.count, free=count is None and tp is None and pp is None and dp is None)
+    notes = [*notes, *layout_notes(platform, layout)]
+    return Asked(config, known, ops, platform, table, load, layout, points_of(load, [layout]), notes)
 
 
 def ask(
@@ -53,7 +89,8 @@ def ask(
     tp, pp, ep, dp : layout; what is not given is chosen and named in ``fallbacks``.
     cp, offload : shards of each sequence's context; share of the layers' weights that stream in from
         slower memory.
-    engine, weights, activations, kv_cache : names; defaults are documented in `platforms.bind`.
+    weights : format; default: the checkpoint's where the part runs it, else 16 bit (`platforms.checkpoint_format`).
+    engine, activations, kv_cache : names; defaults are documented in `platforms.bind`.
     workload, isl, osl, concurrency, request_rate : traffic, see `workload.make_workload`.
     price : USD per accelerator-hour. region, site : rows of the grid and PUE tables.
 
@@ -68,25 +105,17 @@ def ask(
     >>> answer.fits, answer.bound, answer.batch
     (True, 'memory_bandwidth', 32.0)
     """
-    config = load_model(model)
-    ops = operators(config)
     load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
-    check_context(config, load)
-    known = load_accelerator(accelerator)
-    platform = bind(known, engine, weights, activations, kv_cache, model=config.id)
-    table = platform_table([platform], is_moe=bool(ops.experts))
-    layout, notes = choose_layout(ops, table, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, offload=offload)
-    if known.cluster is not None and layout.count > known.cluster.count:
-        raise beyond(known.cluster, layout.count, free=count is None and tp is None and pp is None and dp is None)
-    points = points_of(load, [layout])
-    predictions = predict(ops, table, points)
-    part = platform.device
-    notes = [*notes, *layout_notes(platform, layout)]
+    one = asked(
+        model, accelerator, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, offload=offload, engine=engine,
+        weights=weights, activations=activations, kv_cache=kv_cache,
+    )  # fmt: skip
+    part = one.platform.device
     money = economics(
         part.id, part.architectural_class, part.node, price=price, region=region, site=site,
-        utilisation=utilisation, cluster=known.cluster,
+        utilisation=utilisation, cluster=one.accelerator.cluster,
     )  # fmt: skip
-    return _answer(config, ops, table, platform, load, layout, points, predictions, money, notes)
+    return _answer(one, predict(one.ops, one.table, one.points), money)
 
 
 def beyond(cluster: Cluster, count: int, *, free: bool = False) -> BadInput | NoFeasibleAnswer:
@@ -129,13 +158,10 @@ def reason_of(
     return {"code": reasons.CODES[code], "detail": detail, "least_count": least}
 
 
-def _answer(
-    config: ModelConfig, ops: Operators, table: PlatformTable, platform: Platform, load: Workload, layout: Layout,
-    points: Points, predictions: Predictions, money: Economics, notes: list[str],
-) -> Answer:  # fmt: skip
-    fits = bool(predictions.fits[0])
+def _answer(one: Asked, predictions: Predictions, money: Economics) -> Answer:
+    platform, layout, load, notes = one.platform, one.layout, one.load, one.notes
     inputs = {
-        "model": config.id,
+        "model": one.model.id,
         "accelerator": platform.device.id,
         "count": layout.count,
         "layout": asdict(layout),
@@ -148,19 +174,20 @@ def _answer(
         "economics": money.as_dict(),
         "power_scope": platform.device.power.scope,
     }
-    row = table.rows(points.platform)
-    budget = memory_budget(ops, row, shard_of(row, points), points, bool(table.resident[0]))
+    row = one.table.rows(one.points.platform)
+    budget = memory_budget(one.ops, row, shard_of(row, one.points), one.points, bool(one.table.resident[0]))
     held = memory_words(budget, predictions)
-    if not fits:
-        why = reason_of(int(predictions.reason[0]), ops, table, load, count=layout.count)
+    if not predictions.fits[0]:
+        why = reason_of(int(predictions.reason[0]), one.ops, one.table, load, count=layout.count)
         return Answer(
             inputs, False, why, {}, None, None, held, [], label_of(platform, layout), [*platform.notes, *notes],
             evidence=evidence_of(platform),
         )  # fmt: skip
     per_request = load.total_tokens / load.output_tokens
     arrays = metric_arrays(
-        predictions, [money], points.platform, layout.count, per_request, load.request_rate is not None, table.rated_w
-    )
+        predictions, [money], one.points.platform, layout.count, per_request, load.request_rate is not None,
+        one.table.rated_w,
+    )  # fmt: skip
     metrics = {name: metric.at() for name, metric in arrays.items()}
     if money.usd_per_hour is None:
         notes = [*notes, f"no price of {platform.device.id} with a source is known: give a price"]
@@ -180,7 +207,10 @@ def _answer(
         BOUNDS[int(predictions.bound[0])],
         float(predictions.batch[0]),
         held,
-        [asdict(spent) | {"seconds": spent.seconds} for spent in breakdown(ops, table, points, predictions)],
+        [
+            asdict(spent) | {"seconds": spent.seconds}
+            for spent in breakdown(one.ops, one.table, one.points, predictions)
+        ],
         label_of(platform, layout),
         [*platform.notes, *notes],
         percentiles,

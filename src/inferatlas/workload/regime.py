@@ -102,7 +102,7 @@ class Regime:
     input_tokens, output_tokens, input_cv, output_cv : lengths of a request, as in `Workload`.
     concurrency : numbers of requests in flight over the deployment; the best of these levels counts.
     slo : targets; a level that misses one does not count.
-    weights : weight formats to choose from; () is the checkpoint's where the part multiplies it, else 16 bit.
+    weights : weight formats to choose from; () is the checkpoint's where the part runs it, else 16 bit.
     kind : kind of model that the regime is about: ``any`` or ``moe`` (mixture of experts).
     model : the model asked where the user's is not of that kind, or ``always``.
     always : ask ``model`` whatever model the user names.

@@ -123,9 +123,7 @@ def test_variation_is_that_of_the_deployment_alone(case):
         layout = {"count": case[2], **{n: one.layout[n] for n in ("tp", "pp", "ep", "dp", "cp")}}
         asked = found(case).inputs
         flying = asked["workload"]["concurrency"]
-        alone = variability(
-            case[0], case[1], layout=layout, weights=asked["weights"], traffic={**CHAT, "concurrency": flying}
-        )
+        alone = variability(case[0], case[1], **layout, weights=asked["weights"], **CHAT | {"concurrency": flying})
         assert (one.latency_cov, one.gap_cov) == pytest.approx((alone.cov["latency"], alone.cov["gap"]), rel=1e-6)
         shares = {row["cause"]: row["latency_share"] for row in alone.causes if row["cause"] != "lengths"}
         assert one.variance_shares == pytest.approx(shares, abs=1e-6)

@@ -122,7 +122,7 @@ def low_use(ops: Operators, table: PlatformTable, points: Points, predictions: P
     """Whether compute idles because the batch is below the ridge point, equation (11): B_crit = P b_w/(2 M_bw)."""
     platform = table.platforms[points.platform[0]]
     part = platform.device
-    peak = part.peaks.get(platform.compute) or max(part.peaks.values())
+    peak = platform.peak_flop_per_s
     active = count(ops.model).active_without_embedding
     outputs = float(points.output_tokens[0])
     tokens = float(predictions.output_tokens_per_s[0]) * (float(points.input_tokens[0]) + outputs) / outputs

@@ -9,9 +9,9 @@ import numpy as np
 from inferatlas.decide.advisor.judge import Budget, probability
 from inferatlas.decide.advisor.search import Designs
 from inferatlas.decide.advisor.why_not import explain
-from inferatlas.decide.fleet import native_format
 from inferatlas.errors import NoFeasibleAnswer
 from inferatlas.predict.answer import Metric
+from inferatlas.predict.platforms import checkpoint_format
 from inferatlas.workload import ServiceTarget
 
 EVEN = 0.5  # a design counts where it is as likely as not to meet the targets
@@ -21,7 +21,7 @@ NEAREST = ("target", "rate_beyond_capacity", "kv_cache", "memory")  # why nothin
 
 def native(designs: Designs) -> Designs:
     """Those in the format in which accelerators are compared: narrower ones change a model's answers."""
-    own = [p.precision.weights in native_format(designs.model, p.device) for p in designs.table.platforms]
+    own = [p.precision.weights == checkpoint_format(designs.model, p.device) for p in designs.table.platforms]
     keep = np.flatnonzero(np.array(own, dtype=bool)[designs.points.platform])
     metrics = {
         name: Metric(*(np.broadcast_to(x, metric.value.shape)[keep] for x in (metric.value, metric.sigma, metric.most)))

@@ -106,12 +106,11 @@ def resource_words(bound: str, platform: Platform, count: int) -> str:
     'memory bandwidth: 8 x 3.35 TB/s of hbm'
     """
     part = platform.device
-    rate = part.peaks.get(platform.compute) or next(iter(part.peaks.values()))
     link = part.link_bytes_per_s
     what = {
         "memory_bandwidth": f"memory bandwidth: {count} x {show(part.memory.bytes_per_s or 0.0, 'B/s')} of "
         f"{part.memory.name}",
-        "compute": f"compute: {count} x {show(rate, 'FLOP/s')} {platform.compute}",
+        "compute": f"compute: {count} x {show(platform.peak_flop_per_s, 'FLOP/s')} {platform.compute}",
         "interconnect": f"interconnect: {show(link, 'B/s') if link else 'unpublished bandwidth'} a device",
         "overhead": "overhead: launches, layers' latencies and the host, not the units themselves",
         "memory_capacity": f"memory capacity: {count} x {show(part.memory.bytes, 'B')} of {part.memory.name}",

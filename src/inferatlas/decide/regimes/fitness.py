@@ -14,13 +14,11 @@ from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.advisor.search import Designs
 from inferatlas.decide.coverage import coverage
-from inferatlas.decide.fleet import ROOM, each_once, fleet, native_format
+from inferatlas.decide.fleet import ROOM, each_once, fleet, formats_among
 from inferatlas.decide.regimes.cells import Cell, empty, filled, why_not
 from inferatlas.decide.regimes.measures import Measure
 from inferatlas.errors import BadInput
 from inferatlas.predict.arrays import Floats
-from inferatlas.predict.hardware.device import Device
-from inferatlas.predict.platforms import weight_choices
 from inferatlas.workload import Regime, load_regime, regimes
 
 
@@ -110,19 +108,13 @@ def _result(regime: Regime, model: ModelConfig, known: Sequence[Accelerator]) ->
         why = f"requests of {longest:,.0f} tokens exceed the context of {model.id} ({model.context_length:,})"
         cells = [empty(one, regime, "context_length", why) for one in known]
         return RegimeResult(regime, model.id, cells, {})
-
-    def formats(asked: ModelConfig, part: Device) -> Sequence[str]:
-        if not regime.weights:
-            return native_format(asked, part)
-        return [name for name in weight_choices(asked, part) if name in regime.weights]
-
     levels: dict[str, Sequence[float]] = {"concurrency": [float(level) for level in regime.concurrency]}
     designs = fleet(
         model,
         known,
         regime.workload(regime.concurrency[0]),
         levels,
-        formats=formats,
+        formats=formats_among(regime.weights),
         within=regime.within,
         room=ROOM if regime.per == "accelerator" else 1.0,
     )
@@ -152,7 +144,7 @@ def _drivers(designs: Designs, regime: Regime, measure: Measure, chosen: list[in
     goodness = np.log(measure.metric.value[index]) * (1.0 if measure.higher else -1.0)
     has = {
         "memory_bandwidth": [p.device.memory.bytes_per_s or np.nan for p in parts],
-        "compute": [p.device.peaks.get(p.compute, np.nan) for p in parts],
+        "compute": [p.peak_flop_per_s for p in parts],
         "memory_capacity": [p.device.memory.bytes for p in parts],
     }
     return {name: _correlation(np.log(np.asarray(values) * share), goodness) for name, values in has.items()}
@@ -179,7 +171,7 @@ def _correlation(x: Floats, y: Floats) -> float | None:
 def _assumptions(results: Sequence[RegimeResult]) -> Iterator[str]:
     yield "a deployment is one node, or as many whole nodes as hold the model"
     yield f"of machines with on-chip memory, per accelerator, up to {ROOM:g} times the least that serve are tried"
-    yield "weights: the checkpoint's format where the part multiplies it, else 16 bit, unless the regime names formats"
+    yield "weights: the checkpoint's format where the part runs it, else 16 bit, unless the regime names formats"
     yield "the best layout and level of concurrency of each accelerator counts; scores are relative to the best shown"
     yield coverage((cell.accelerator, cell.label) for one in results for cell in one.cells if cell.label)
     if any(one.regime.kind == "moe" for one in results):

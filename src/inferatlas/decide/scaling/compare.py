@@ -12,7 +12,6 @@ from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.advisor.rank import OBJECTIVES
 from inferatlas.decide.coverage import coverage
-from inferatlas.decide.fleet import native_format
 from inferatlas.decide.scaling import expert_choice
 from inferatlas.decide.scaling.placed import Placed, Setting, metrics_of, placed
 from inferatlas.decide.scaling.strategies import STRATEGIES, Candidates, Strategy, candidates
@@ -26,7 +25,7 @@ from inferatlas.predict.mapping.layouts import is_resident
 from inferatlas.predict.performance.platform import platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
-from inferatlas.predict.platforms import bind
+from inferatlas.predict.platforms import bind, checkpoint_format
 from inferatlas.predict.question import beyond, check_context
 from inferatlas.predict.replicas import MOST_ACCELERATORS
 from inferatlas.workload import Workload, make_workload
@@ -87,7 +86,7 @@ def scale(
     load = _traffic(workload, isl, osl, concurrency, request_rate, light)
     check_context(config, load)
     ops = operators(config)
-    weights = weights or native_format(config, device(known))[0]
+    weights = weights or checkpoint_format(config, device(known))
     platform = bind(known, engine, weights, kv_cache=kv_cache, model=config.id)
     part = platform.device
     money = economics(part.id, part.architectural_class, part.node, price=price, cluster=known.cluster)

@@ -246,7 +246,7 @@ def _assumptions(ask: Sweep, found: Swept) -> Iterator[str]:
     yield (
         f"weights: {', '.join(ask.weights)}"
         if ask.weights
-        else ("weights: the checkpoint's format where the part multiplies it, else 16 bit")
+        else ("weights: the checkpoint's format where the part runs it, else 16 bit")
     )
     yield "at each x the best layout of each accelerator counts, found for each metric by itself"
     yield "an accelerator is one device as sold: a wafer counts as one"

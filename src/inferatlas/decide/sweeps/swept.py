@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.decide.advisor.search import Designs
-from inferatlas.decide.fleet import ROOM, Formats, fleet, native_format
+from inferatlas.decide.fleet import ROOM, Formats, fleet, formats_among
 from inferatlas.predict.answer import Metric
 from inferatlas.predict.arrays import Floats, Ints
-from inferatlas.predict.hardware.device import Device
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.performance.platform import Platform
-from inferatlas.predict.platforms import weight_choices
 from inferatlas.workload import Workload
 
 # what may be swept, and the column of a point that holds it
@@ -48,12 +46,6 @@ class Sweep:
     over: str
     weights: tuple[str, ...] = ()
     within: int | None = None
-
-    def formats(self, model: ModelConfig, part: Device) -> Sequence[str]:
-        """Weight formats to try on a part."""
-        if not self.weights:
-            return native_format(model, part)
-        return [name for name in weight_choices(model, part) if name in self.weights]
 
     def levels(self, xs: Sequence[float]) -> dict[str, Sequence[float]]:
         """Columns of the load at every x."""
@@ -210,7 +202,13 @@ def _once(
     """One call of `fleet`, its feasible designs of the least count at each x."""
     known = list(known)
     designs = fleet(
-        ask.model, known, ask.workload, ask.levels(xs), formats=formats or ask.formats, within=within, room=room
+        ask.model,
+        known,
+        ask.workload,
+        ask.levels(xs),
+        formats=formats or formats_among(ask.weights),
+        within=within,
+        room=room,
     )
     x = _swept_column(ask, designs)
     rows = _least(designs, x, xs)

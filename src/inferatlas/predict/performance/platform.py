@@ -56,6 +56,11 @@ class Platform:
     drafted: bool = False  # measured by a source that may have used speculative decoding
 
     @property
+    def peak_flop_per_s(self) -> float:
+        """Peak of the accelerator in the format in which products are formed; FLOP/s."""
+        return self.device.peaks[FORMATS[self.compute].rate]
+
+    @property
     def label(self) -> str:
         return "predicted" if self.coefficients.closest.covered else "extrapolated"
 
@@ -246,7 +251,7 @@ def platform_table(
     return PlatformTable(
         platforms=tuple(platforms),
         dies=dies,
-        flop_s=dies / (column(lambda p: p.device.peaks[FORMATS[p.compute].rate]) * c("compute_efficiency")),
+        flop_s=dies / (column(lambda p: p.peak_flop_per_s) * c("compute_efficiency")),
         flop_s_wide=dies / (column(lambda p: p.device.peaks[FORMATS[wide(p)].rate]) * c("compute_efficiency")),
         byte_s=peak_byte_s / c("memory_efficiency"),
         cache_byte_s=peak_byte_s / c("cache_efficiency"),
