@@ -72,7 +72,9 @@ def test_means_are_those_of_a_single_question():
     assert found.inputs["layout"] == answer.inputs["layout"]
 
 
-@pytest.mark.parametrize("traffic", [CHAT, {"workload": "chat", "concurrency": 32}, {"name": "code", "request_rate": 0.2}])
+@pytest.mark.parametrize(
+    "traffic", [CHAT, {"workload": "chat", "concurrency": 32}, {"workload": "code", "request_rate": 0.2}]
+)
 def test_percentiles_are_ordered_about_the_mean_and_wider_with_lengths(traffic):
     found = asked(traffic=traffic)
     fixed, varied = (found.percentiles[n] for n in ("latency_s", "latency_with_lengths_s"))
@@ -82,7 +84,7 @@ def test_percentiles_are_ordered_about_the_mean_and_wider_with_lengths(traffic):
         assert percentiles["p50"] <= found.means["latency_s"] <= percentiles["p99"]
     assert found.cov["latency"] <= found.cov["latency_with_lengths"]
     assert varied["p99"] >= fixed["p99"]
-    assert (found.cov["latency"] == found.cov["latency_with_lengths"]) == ("name" not in traffic)
+    assert (found.cov["latency"] == found.cov["latency_with_lengths"]) == ("workload" not in traffic)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.mapping.memory import Budget
+from inferatlas.predict.performance.arrivals import arrival_noise, boundary_noise
 from inferatlas.predict.performance.platform import PlatformTable
 from inferatlas.predict.performance.points import BOUNDS, Points
 from inferatlas.predict.performance.priors import spread
@@ -255,8 +256,30 @@ def open_loop(one_step: OneStep, q: Question, rounds: int = 5) -> Served:
     running = np.minimum(q.rate * residence, most)
     ttft = residence - q.gaps * load.itl_s
     duty = np.minimum(running / q.stages, 1.0)
-    served = _served(q, load, ttft, residence, q.rate, running, duty, wait, running)
+    varies = _arriving(one_step, q, load, running)
+    served = _served(q, load, ttft, residence, q.rate, running, duty, wait, running, varies)
     return replace(served, saturated=saturated)
+
+
+def _arriving(one_step: OneStep, q: Question, load: _Load, running: Floats) -> Floats:
+    """Squared variation of the steps of a request where the batch comes and goes at random, prompts with it (45)."""
+    batch = image(q.compiled, np.maximum(running / q.stages, 1.0))
+    more = one_step(prefill=None, cached=None, decode=batch + 1.0, context=q.context)
+    whole = _whole(q, load)
+    slope = np.maximum(more.total - load.decode.total, 0.0) / q.stages
+    ahead = load.carried * _added(q, load) / whole
+    noise = arrival_noise(slope * running / whole, ahead, running)
+    return noise.request + noise.prompts + boundary_noise(running, np.maximum(q.gaps, 1.0))
+
+
+def _whole(q: Question, load: _Load) -> Floats:
+    """The mean step, prompts included; any number where nobody waits for a second token."""
+    return np.where(q.gaps > 0, load.itl_s * q.accepted, 1.0)
+
+
+def _added(q: Question, load: _Load) -> Floats:
+    """What a chunk of a prompt adds to a step."""
+    return np.maximum(load.mixed.total - load.decode.total, 0.0) * q.interference
 
 
 def _residence(one_step: OneStep, q: Question, running: Floats) -> tuple[Floats, _Load, Floats]:
@@ -271,7 +294,7 @@ def _residence(one_step: OneStep, q: Question, running: Floats) -> tuple[Floats,
 
 def _served(
     q: Question, load: _Load, ttft: Floats, latency: Floats, rate: Floats, running: Floats, duty: Floats,
-    wait: Floats, admitted: Floats,
+    wait: Floats, admitted: Floats, varies: Floats | None = None,
 ) -> Served:  # fmt: skip
     average = load.decode.towards(load.mixed, load.carried)
     itl_sigma = _step_sigma(q, average)
@@ -289,13 +312,12 @@ def _served(
     latency_sigma = ttft_part * ttft_sigma + (1.0 - ttft_part) * itl_sigma
     # spread over requests: prompt length moves prefill, waiting is nearly exponential (its spread is its mean)
     ttft_cv = np.sqrt((prefill_share * q.input_cv) ** 2 + wait_share**2)
-    # chunks met while decoding are counted like Poisson arrivals over the gaps (45)
-    extra = np.maximum(load.mixed.total - load.decode.total, 0.0) / np.maximum(load.itl_s, TINY)
-    itl_cv = extra * np.sqrt(load.carried / np.maximum(q.gaps, 1.0))
-    latency_cv = np.sqrt((ttft_part * ttft_cv) ** 2 + ((1.0 - ttft_part) * np.sqrt(itl_cv**2 + q.output_cv**2)) ** 2)
+    if varies is None:  # chunks met while decoding come one by one, independent of each other
+        varies = load.carried * (_added(q, load) / _whole(q, load)) ** 2 / np.maximum(q.gaps, 1.0)
+    latency_cv = np.sqrt((ttft_part * ttft_cv) ** 2 + (1.0 - ttft_part) ** 2 * (varies + q.output_cv**2))
     return Served(
         ttft, load.itl_s, load.itl_median_s, latency, rate, running, duty, average, _bound(q, load, average, admitted),
-        np.zeros(ttft.shape, dtype=bool), ttft_sigma, itl_sigma, latency_sigma, ttft_cv, itl_cv, latency_cv,
+        np.zeros(ttft.shape, dtype=bool), ttft_sigma, itl_sigma, latency_sigma, ttft_cv, np.sqrt(varies), latency_cv,
     )  # fmt: skip
 
 

@@ -15,14 +15,13 @@ from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.experts import inclusion, zipf_popularity
 from inferatlas.predict.llm.operators import Experts, Operators
 from inferatlas.predict.llm.placement import UNIFORM, Routing, layer_load, maximum_deviation
-from inferatlas.predict.performance.occupancy import occupancy_noise
+from inferatlas.predict.performance.arrivals import MOST, arrival_noise, boundary_noise
 from inferatlas.predict.performance.platform import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
 from inferatlas.predict.performance.priors import constant
 from inferatlas.predict.performance.shard import Shard, shard_of
 from inferatlas.predict.performance.under_load import UnderLoad, under_load
 
-MOST = 0.999  # of a step that may depend on the load; serving has no steady state beyond
 CAUSES = ("routing", "batching", "queueing", "prefill", "stragglers", "lengths")
 MEANING = {
     "routing": "experts of a step are touched unevenly, differently in every step",
@@ -78,7 +77,6 @@ def variance(
     ahead = steps.carried * steps.added / whole
     noise = arrival_noise(steps.slope / stages * running / whole, ahead, running)
     open_loop = ~np.isnan(points.request_rate)
-    boundary = np.clip(running - 1.0, 0.0, 1.0) / (12.0 * gaps**2)
     routed = _routing(ops, shard, steps, routing) ** 2
     jitter = np.where(row.resident, 0.0, constant("jitter", "device"))
     ranks = np.maximum(np.maximum(shard.ranks, shard.ep) * shard.cp, 1)
@@ -96,7 +94,7 @@ def variance(
     }
     latency = {
         "routing": routed / gaps * decoding**2,
-        "batching": np.where(open_loop, noise.request + boundary, 0.0) * decoding**2,
+        "batching": np.where(open_loop, noise.request + boundary_noise(running, gaps), 0.0) * decoding**2,
         "queueing": np.maximum(predictions.ttft_cv**2 - prompt**2, 0.0) * first**2,
         "prefill": np.where(open_loop, noise.prompts, chunks / gaps) * decoding**2,
         "stragglers": late / gaps * decoding**2,
@@ -104,49 +102,6 @@ def variance(
     }
     alive = np.where(predictions.fits, 1.0, np.nan)
     return Variance({k: v * alive for k, v in gap.items()}, {k: v * alive for k, v in latency.items()})
-
-
-@dataclass(frozen=True, slots=True)
-class ArrivalNoise:
-    """Squared coefficients of variation: of a gap by the batch, of a request's steps by the batch and by prompts."""
-
-    gap: Floats
-    request: Floats
-    prompts: Floats
-
-
-def arrival_noise(decode_load: Floats, prompt_load: Floats, batch: Floats) -> ArrivalNoise:
-    """What Poisson arrivals make of continuous batching: equation (45) with prompts.
-
-    A step takes ``s = t0 + a b + c A`` with b sequences and A arrivals, each with its prompt. Linearised about (44),
-    ``δs = (a G h + c) ε/(1 - ρ_c - ρ_a h)``, h as in (45) and ε the arrivals' own noise. With ``r = ρ_a/(1-ρ_c)``
-
-        gap       (ρ_a/(1-ρ_c))²/(b (1-ρ_c)(1-ρ_a-ρ_c))
-        request   (ρ_a² I(r) + ρ_a ρ_c (1/(1-r) + r I(r)))/(b (1-ρ_c)²)
-        prompts   ρ_c²/(b (1-ρ_c)² (1-r))
-
-    Without prompts the batch varies by b/(1-ρ), which is exact (processor sharing), and a request by (45).
-
-    Parameters
-    ----------
-    decode_load, prompt_load : ρ_a = λ G a and ρ_c = λ c, shares of a step. batch : mean sequences, b.
-
-    Examples
-    --------
-    >>> noise = arrival_noise(np.array([0.5]), np.array([0.0]), np.array([50.0]))
-    >>> round(float(noise.gap[0]), 3), round(float(noise.request[0]) ** 0.5, 3), float(noise.prompts[0])
-    (0.01, 0.09, 0.0)
-    """
-    ahead = np.minimum(prompt_load, MOST)
-    own = np.minimum(decode_load / (1.0 - ahead), MOST)
-    settle, wander = 1.0 / (1.0 - own), occupancy_noise(own)  # (1/2π) ∫ |h|²/|1 - r h|² dω is the first
-    beside = ahead / (1.0 - ahead)
-    each = np.maximum(batch, 1e-30)
-    return ArrivalNoise(
-        gap=own**2 * settle / (each * (1.0 - ahead) ** 2),
-        request=(own**2 * wander + own * beside * (settle + own * wander)) / each,
-        prompts=beside**2 * settle / each,
-    )
 
 
 def _routing(ops: Operators, shard: Shard, steps: UnderLoad, routing: Routing) -> Floats:
