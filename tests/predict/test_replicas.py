@@ -6,9 +6,9 @@ import pytest
 
 from inferatlas.catalogue.models import load_model
 from inferatlas.errors import BadInput
-from inferatlas.predict.llm.operators import operators
+from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.mapping import layouts
-from inferatlas.predict.performance.platform import platform_table
+from inferatlas.predict.performance.platform import PlatformTable, platform_table
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind
 from inferatlas.predict.replicas import Layout, choose_layout, least_count, points_of
@@ -18,15 +18,22 @@ LOAD = make_workload(None, isl=1024, osl=256, concurrency=64)
 OPEN = {"count": None, "tp": None, "pp": None, "ep": None, "dp": None}
 
 
-def chosen(model: str, part: str, load: Workload = LOAD, weights: str | None = None, **given: int) -> Layout:
+def at(model: str, part: str, weights: str | None = None) -> tuple[Operators, PlatformTable]:
     ops = operators(load_model(model))
-    table = platform_table([bind(part, None, weights)], is_moe=bool(ops.experts))
+    return ops, platform_table([bind(part, None, weights)], is_moe=bool(ops.experts))
+
+
+def chosen(model: str, part: str, load: Workload = LOAD, weights: str | None = None, **given: int) -> Layout:
+    ops, table = at(model, part, weights)
     return choose_layout(ops, table, load, **(OPEN | given))[0]
 
 
+def flying(requests: int) -> Workload:
+    return replace(LOAD, concurrency=requests)
+
+
 def fits(model: str, part: str, layout: Layout, load: Workload = LOAD, weights: str | None = None) -> bool:
-    ops = operators(load_model(model))
-    table = platform_table([bind(part, None, weights)], is_moe=bool(ops.experts))
+    ops, table = at(model, part, weights)
     return bool(predict(ops, table, points_of(load, [layout])).fits[0])
 
 
@@ -89,6 +96,44 @@ def test_experts_stay_where_they_are_put():
     assert chosen("mixtral-8x7b", "h100", ep=4) == Layout(4, 1, 4, 1)
     assert chosen("mixtral-8x7b", "h100", ep=4, count=8) == Layout(4, 1, 4, 2)
     assert chosen("deepseek-r1", "h200", tp=1, pp=1, ep=16, dp=16) == Layout(1, 1, 16, 16)
+
+
+@pytest.mark.parametrize("ep", [2, 8])
+def test_experts_over_more_ranks_than_a_replica_has_need_no_larger_replicas(ep: int):
+    ops, table = at("qwen3-30b-a3b", "h100")
+    layout, notes = choose_layout(ops, table, flying(32), **(OPEN | {"ep": ep, "dp": 8}))
+    assert layout == Layout(1, 1, ep, 8)
+    assert notes == ["layout not given in full: tp 1, pp 1 chosen, the smallest replica that fits"]
+
+
+@pytest.mark.parametrize("rate", [0.5, 8.0, 60.0])
+@pytest.mark.parametrize("part", ["h100", "sambanova-sn40l", "groq", "cerebras-wse-3"])
+def test_a_rate_takes_the_fewest_accelerators_that_serve_it(part: str, rate: float):
+    ops, table = at("llama-3.1-8b", part)
+    asked = replace(LOAD, concurrency=None, request_rate=rate)
+    layout, notes = choose_layout(ops, table, asked, **OPEN)
+    assert predict(ops, table, points_of(asked, [layout])).fits[0]
+    assert notes[0].endswith(f"the fewest accelerators that serve {rate:g} requests/s")
+    part_of = table.platforms[0].device
+    tried = layouts.enumerate_layouts(ops, part_of, max(layout.count - 1, 1))
+    shapes = zip(tried.tp.tolist(), tried.pp.tolist(), tried.ep.tolist(), tried.dp.tolist(), strict=True)
+    fewer = [Layout(*shape) for shape in shapes if layout.count > 1]
+    assert not fewer or not predict(ops, table, points_of(asked, fewer)).fits.any()
+
+
+def test_what_the_note_says_of_a_choice_is_so():
+    ops, table = at("llama-3.1-8b", "h100")
+    alone, why = choose_layout(ops, table, flying(1), **(OPEN | {"count": 8}))
+    assert alone.count == 8 and alone.dp == 1 and "no more replicas than requests in flight" in why[0]
+    many, why = choose_layout(ops, table, flying(64), **(OPEN | {"count": 8}))
+    assert many.dp == 8 and "the smallest replica that fits" in why[0]
+    large, small = at("llama-3.1-405b", "h100")
+    _, why = choose_layout(large, small, flying(1), **(OPEN | {"count": 1}))
+    assert "none that fits was found" in why[0]
+    ops, chips = at("llama-3.1-8b", "groq")
+    held, why = choose_layout(ops, chips, flying(16), **OPEN)
+    assert held.pp > choose_layout(ops, chips, flying(1), **OPEN)[0].pp
+    assert "the fewest chips that hold 16 requests at once" in why[0]
 
 
 def test_uneven_stages_are_found_where_the_count_asks_for_them():

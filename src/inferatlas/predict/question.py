@@ -28,6 +28,7 @@ from inferatlas.predict.replicas import (
     MOST_ACCELERATORS,
     Layout,
     choose_layout,
+    fewest_that_serve,
     label_of,
     layout_notes,
     least_count,
@@ -149,6 +150,14 @@ def reason_of(
     """Reason code, words and the least count that would do."""
     least = least_count(ops, table, load) if code in (reasons.WEIGHTS, reasons.KV_CACHE) else None
     detail = reasons.DETAILS[code]
+    if code == reasons.RATE:
+        serves = fewest_that_serve(ops, table, load, {})
+        least = serves.count if serves else None
+        return {
+            "code": reasons.CODES[code], "least_count": least,
+            "detail": f"{detail}; {least} accelerators serve it" if least
+            else f"{detail}; up to {MOST_ACCELERATORS} accelerators do not serve it either",
+        }  # fmt: skip
     if least and least <= (count or 0):
         detail += f"; another layout of {least} accelerators fits"
     elif least:

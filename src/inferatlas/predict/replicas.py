@@ -61,22 +61,27 @@ def layout_notes(platform: Platform, layout: Layout) -> list[str]:
     return notes
 
 
-def points_of(load: Workload, chosen: list[Layout], platform: int = 0) -> Points:
-    """Design points of a workload in several layouts on one platform."""
+def load_columns(load: Workload) -> dict[str, float]:
+    """A workload as columns of `make_points`."""
+    return {
+        "concurrency": np.nan if load.concurrency is None else load.concurrency,
+        "request_rate": np.nan if load.request_rate is None else load.request_rate,
+        "input_tokens": load.input_tokens, "output_tokens": load.output_tokens,
+        "input_cv": load.input_cv, "output_cv": load.output_cv,
+    }  # fmt: skip
+
+
+def points_of(load: Workload, chosen: list[Layout]) -> Points:
+    """Design points of a workload in several layouts on the first platform."""
     return make_points(
-        platform,
+        0,
         tp=[x.tp for x in chosen],
         pp=[x.pp for x in chosen],
         ep=[x.ep for x in chosen],
         dp=[x.dp for x in chosen],
         cp=[x.cp for x in chosen],
         offload=[x.offload for x in chosen],
-        concurrency=np.nan if load.concurrency is None else load.concurrency,
-        request_rate=np.nan if load.request_rate is None else load.request_rate,
-        input_tokens=load.input_tokens,
-        output_tokens=load.output_tokens,
-        input_cv=load.input_cv,
-        output_cv=load.output_cv,
+        **load_columns(load),
     )
 
 
@@ -84,9 +89,10 @@ def choose_layout(
     ops: Operators, table: PlatformTable, load: Workload, *, count: int | None, tp: int | None, pp: int | None,
     ep: int | None, dp: int | None, cp: int | None = None, offload: float = 0.0,
 ) -> tuple[Layout, list[str]]:  # fmt: skip
-    """Fill in what the user left open: the smallest replica that fits, then replicas up to ``count``.
+    """Fill in what the user left open, and say how it was chosen.
 
-    More replicas than requests in flight would idle, so with few requests the replicas are larger.
+    The smallest replica that fits, then replicas up to ``count``; more replicas than requests in flight would idle, so
+    with few requests the replicas are larger. Without a count, a rate takes the fewest accelerators that serve it.
 
     Raises
     ------
@@ -98,6 +104,12 @@ def choose_layout(
     if not 0.0 <= offload <= 1.0:
         raise BadInput(f"{offload!r} is not a share of the weights", field="offload", allowed="0 to 1")
     shards = cp or 1
+    if count is None and dp is None and load.request_rate is not None:
+        serves = fewest_that_serve(ops, table, load, given, offload)
+        if serves is not None:
+            return serves, _chosen(
+                serves, given, f"the fewest accelerators that serve {load.request_rate:g} requests/s"
+            )
     if tp is not None and pp is not None:
         return Layout(tp, pp, ep or 1, dp or (count // (tp * pp * shards) if count else 1), shards, offload), []
     rows = [replace(row, offload=offload) for row in _replicas(ops, table.platforms[0].device, count, given)]
@@ -109,20 +121,53 @@ def choose_layout(
     flying = load.concurrency or 1 if table.resident[0] else 1
     light = replace(load, concurrency=flying, request_rate=None)
     batch = np.nan_to_num(predict(ops, table, points_of(light, rows), checked=shards == 1 and not offload).batch)
-    wanted = min(flying, int(table.max_sequences[0]), ops.layers, batch.max())
+    wanted = min(flying / (dp or 1), int(table.max_sequences[0]), ops.layers, batch.max())
     fits = [row for row, held in zip(rows, batch, strict=True) if held > 0 and held >= wanted]
     filled = [row for row in fits if count is None or count // row.count <= (load.concurrency or count)]
     best = (filled or fits or rows[-1:])[0]
-    chosen = replace(best, dp=dp or (count // best.count if count else 1))
+    chosen = best if dp or not count else replace(best, dp=count // best.count)
     if chosen.count > MOST_ACCELERATORS:
         raise BadInput(
-            f"{chosen.dp} replicas need {best.count} accelerators each, {chosen.count} in all",
+            f"{dp} replicas need {best.count // (dp or 1)} accelerators each, {chosen.count} in all",
             field="dp",
             allowed=f"{MOST_ACCELERATORS} accelerators in all",
         )
+    why = (
+        "none that fits was found" if not fits
+        else f"the fewest chips that hold {wanted:g} requests at once" if wanted > 1
+        else "the smallest replica that fits" if best is fits[0]
+        else "no more replicas than requests in flight"
+    )  # fmt: skip
+    return chosen, _chosen(chosen, given, why)
+
+
+def _chosen(layout: Layout, given: dict[str, int | None], why: str) -> list[str]:
+    """The note about what was left open; none where nothing was."""
     left = [name for name in ("tp", "pp", "ep", "dp") if given[name] is None]
-    words = ", ".join(f"{name} {getattr(chosen, name)}" for name in left)
-    return chosen, [f"layout not given in full: {words} chosen, the smallest replica that fits"]
+    words = ", ".join(f"{name} {getattr(layout, name)}" for name in left)
+    return [f"layout not given in full: {words} chosen, {why}"] if left else []
+
+
+def fewest_that_serve(
+    ops: Operators, table: PlatformTable, load: Workload, given: dict[str, int | None], offload: float = 0.0
+) -> Layout | None:
+    """The layout of fewest accelerators, of those with what is given, that serves a load; None: there is none."""
+    shards = given.get("cp") or 1
+    found = layouts.enumerate_layouts(ops, table.platforms[0].device, MOST_ACCELERATORS // shards)
+    keep = np.ones(len(found), dtype=bool)
+    for name in ("tp", "pp", "ep", "dp"):
+        if given.get(name) is not None:
+            keep &= getattr(found, name) == given[name]
+    columns = {name: getattr(found, name)[keep] for name in ("tp", "pp", "ep", "dp")}
+    if not keep.any():
+        return None
+    points = make_points(0, **columns, cp=shards, offload=offload, **load_columns(load))
+    serves = np.flatnonzero(predict(ops, table, points, checked=shards == 1 and not offload).fits)
+    if not serves.size:
+        return None
+    best = serves[np.lexsort((points.ep[serves], points.pp[serves], points.accelerators[serves]))[0]]
+    whole = {name: int(column[best]) for name, column in columns.items()}
+    return Layout(**whole, cp=shards, offload=offload)
 
 
 def _check_counts(count: int | None, given: dict[str, int | None]) -> None:
@@ -147,22 +192,28 @@ def _check_counts(count: int | None, given: dict[str, int | None]) -> None:
 
 
 def _replicas(ops: Operators, part: Device, count: int | None, given: dict[str, int | None]) -> list[Layout]:
-    """Single replicas that leave what is given as it is and divide ``count``, smallest first.
+    """Replicas that leave what is given as it is and divide ``count``, smallest first; one, or ``dp`` if it is given.
 
-    Stages that do not divide the layers are there where ``pp`` or ``count`` asks for them.
+    Stages that do not divide the layers are there where ``pp`` or ``count`` asks for them. Experts over more ranks
+    than a replica has need the replicas that share them.
     """
-    shards = given["cp"] or 1
-    wanted = {"tp": given["tp"], "pp": given["pp"], "ep": given["ep"] or 1}
+    shards, ep, dp = given["cp"] or 1, given["ep"] or 1, given["dp"]
     uneven = count is not None or given["pp"] is not None
-    rows = [
-        replace(row, cp=shards)
-        for row in _single_replicas(ops, part, (count or MOST_ACCELERATORS) // shards, uneven=uneven)
-        if all(value in (None, getattr(row, name)) for name, value in wanted.items())
-    ]
+    single = _single_replicas(ops, part, (count or MOST_ACCELERATORS) // shards, uneven=uneven)
+    shapes = {
+        (row.tp, row.pp) for row in single if given["tp"] in (None, row.tp) and given["pp"] in (None, row.pp)
+    }  # fmt: skip
+    rows = [Layout(tp, pp, ep, dp or 1, shards) for tp, pp in shapes]
+    rows = [row for row in rows if _is_legal(ops, part, row)]
     if count is not None:
-        dp = given["dp"]
-        rows = [row for row in rows if (count % row.count == 0 if dp is None else row.count * dp == count)]
+        rows = [row for row in rows if (count % row.count == 0 if dp is None else row.count == count)]
     return sorted(rows, key=lambda row: (row.count, row.pp))
+
+
+def _is_legal(ops: Operators, part: Device, row: Layout) -> bool:
+    """Whether the experts of a layout can be spread so; of the rest, replicas with experts in one place are legal."""
+    tp, pp, ep, dp = (np.array([n], dtype=np.int32) for n in (row.tp, row.pp, row.ep, row.dp))
+    return bool(layouts.legal(ops, part, tp, pp, ep, dp)[0] == 0)
 
 
 def _single_replicas(ops: Operators, part: Device, most: int, *, uneven: bool) -> list[Layout]:

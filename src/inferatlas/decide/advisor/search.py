@@ -22,7 +22,7 @@ from inferatlas.predict.performance.platform import Platform, PlatformTable, pla
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind, supported_engines, weight_choices
-from inferatlas.predict.replicas import MOST_ACCELERATORS
+from inferatlas.predict.replicas import MOST_ACCELERATORS, load_columns
 from inferatlas.workload import Workload
 
 
@@ -143,12 +143,7 @@ def evaluate(model: ModelConfig, workload: Workload, limits: Limits) -> Designs:
         pp=_joined([s.pp for s in shapes]),
         ep=_joined([s.ep for s in shapes]),
         dp=_joined([s.dp for s in shapes]),
-        concurrency=np.nan if workload.concurrency is None else workload.concurrency,
-        request_rate=np.nan if workload.request_rate is None else workload.request_rate,
-        input_tokens=workload.input_tokens,
-        output_tokens=workload.output_tokens,
-        input_cv=workload.input_cv,
-        output_cv=workload.output_cv,
+        **load_columns(workload),
     )
     predictions = predict(ops, table, points, checked=True, dtype=np.float32)
     metrics = metric_arrays(

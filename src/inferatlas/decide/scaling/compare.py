@@ -27,7 +27,7 @@ from inferatlas.predict.performance.points import Points, Predictions, make_poin
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind, checkpoint_format
 from inferatlas.predict.question import beyond, check_context
-from inferatlas.predict.replicas import MOST_ACCELERATORS
+from inferatlas.predict.replicas import MOST_ACCELERATORS, load_columns
 from inferatlas.workload import Workload, make_workload
 
 PER_ACCELERATOR = 8  # requests in flight per accelerator, where no load is given
@@ -134,13 +134,9 @@ def _asked(strategy: Strategy, ops: Operators) -> bool:
 
 
 def _points(setting: Setting, tried: Candidates) -> Points:
-    load = setting.load
     return make_points(
         0, tp=tried.tp, pp=tried.pp, ep=tried.ep, dp=tried.dp, cp=tried.cp, offload=tried.offload,
-        concurrency=np.nan if load.concurrency is None else load.concurrency,
-        request_rate=np.nan if load.request_rate is None else load.request_rate,
-        input_tokens=load.input_tokens, output_tokens=load.output_tokens, input_cv=load.input_cv,
-        output_cv=load.output_cv,
+        **load_columns(setting.load),
     )  # fmt: skip
 
 
