@@ -11,6 +11,7 @@ import pytest
 from inferatlas.catalogue.models import load_model
 from inferatlas.predict.hardware.device import Device, MemoryTier
 from inferatlas.predict.hardware.power import Power
+from inferatlas.predict.llm.experts import zipf_popularity
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.precision import Precision
 from inferatlas.predict.performance.calibrated import NOTHING
@@ -71,16 +72,38 @@ def _lossless(device: Device, precision: Precision | None = None, **settings: An
 
 
 def _run(
-    ops: Operators, table: PlatformTable, *, tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, prefill: float = 0.0,
-    cached: float = 0.0, decode: float = 0.0, context: float = 0.0, sink: Any = None,
+    ops: Operators, table: PlatformTable, *, tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1,
+    prefill: float = 0.0, cached: float = 0.0, decode: float = 0.0, context: float = 0.0, sink: Any = None,
 ) -> Parts:  # fmt: skip
-    points = make_points(0, tp=tp, pp=pp, ep=ep, dp=dp, concurrency=1, input_tokens=1, output_tokens=1)
+    points = make_points(0, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, concurrency=1, input_tokens=1, output_tokens=1)
     row = table.rows(points.platform)
     load = {"prefill": prefill, "cached": cached, "decode": decode, "context": context}
     return step(
         ops, row, shard_of(row, points), collectives_in_use(ops, table, points, False), sink=sink,
         **{name: np.array([float(value)]) for name, value in load.items()},
     )  # fmt: skip
+
+
+@lru_cache
+def _routed(experts: int, top_k: int, zipf: float, tokens: int) -> tuple[float, float, float]:
+    """Mean distinct experts, mean of max/mean load over 8 devices, and CoV of the largest load, simulated.
+
+    Each token takes the top k of log-popularity plus Gumbel noise: k draws without replacement.
+    """
+    rng = np.random.default_rng(experts + tokens)
+    trials = max(60, min(4000, 3_000_000 // (tokens * experts)))
+    scores = rng.gumbel(size=(trials, tokens, experts)).astype(np.float32)
+    scores += np.log(zipf_popularity(experts, zipf)).astype(np.float32)
+    chosen = np.argpartition(scores, experts - top_k, axis=2)[:, :, experts - top_k :]
+    flat = chosen.reshape(trials, -1) + experts * np.arange(trials)[:, None]
+    visits = np.bincount(flat.ravel(), minlength=trials * experts).reshape(trials, experts)
+    loads = visits.reshape(trials, 8, -1).sum(axis=2)
+    largest = loads.max(axis=1)
+    return (
+        float((visits > 0).sum(axis=1).mean()),
+        float(largest.mean() / loads.mean()),
+        float(largest.std() / largest.mean()),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -118,3 +141,9 @@ def counting() -> PlatformTable:
 def weights_only(counting: PlatformTable) -> PlatformTable:
     """The same, with activations that weigh nothing: ``byte_s`` is weights and KV cache."""
     return replace(counting, bytes_a=np.zeros(1))
+
+
+@pytest.fixture(scope="session")
+def routed() -> Callable[[int, int, float, int], tuple[float, float, float]]:
+    """Simulated routing of (experts, top k, Zipf exponent, tokens), remembered: see `_routed`."""
+    return _routed

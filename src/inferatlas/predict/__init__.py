@@ -4,7 +4,7 @@ Five rooms in a row, each importing only those before it: ``llm`` (a model as op
 device as rates), ``mapping`` (layouts and memory), ``performance`` (times, throughput, power, intervals),
 ``cost`` (money and carbon). On top, ``platforms`` binds names of the catalogue into platforms, ``replicas``
 chooses the layout that was left open and ``question`` answers one question in words. Arrays in, arrays out;
-equations (1) to (54).
+equations (1) to (54). Beside them, ``handbook`` keeps the closed forms that no prediction uses.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from inferatlas.catalogue.models import model_ids, models
 from inferatlas.errors import NotModelled
+from inferatlas.predict.handbook.operator_law import gemm
 from inferatlas.predict.llm.operators import Gemm, Vector, operators
 from inferatlas.predict.llm.parameters import count, expert_parameters
 
@@ -126,3 +127,11 @@ def test_models_without_a_performance_model_are_refused():
     slug = next(slug for slug in model_ids() if models()[slug].not_modelled is not None)
     with pytest.raises(NotModelled):
         operators(models()[slug])
+
+
+def test_a_plain_product_of_the_table_moves_what_equation_3_says(ops_of):
+    # the feed-forward down-projection of Llama-3.1-8B: [M x 14336] times [14336 x 4096]
+    row = next(row for row in ops_of("llama-3.1-8b").gemms if row.name == "ffn_down")
+    flop, moved = gemm(32, 14336, 4096)
+    assert 2 * 32 * row.weights == flop
+    assert 2 * row.weights + 2 * 32 * (row.io_whole + row.io_split) == moved

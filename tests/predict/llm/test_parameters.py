@@ -15,7 +15,6 @@ from inferatlas.predict.llm.parameters import (
     count,
     expert_parameters,
     ffn_parameters,
-    kv_values_per_token,
 )
 
 TABLE = Path(__file__).parents[3].parent / "shared" / "facts" / "models.csv"
@@ -63,14 +62,6 @@ def test_whole_models_without_norms_give_the_acceptance_values(slug: str, expect
     assert p.total - p.norms == expected
 
 
-@pytest.mark.parametrize(
-    ("slug", "bytes_per_token"),
-    [("llama-3.1-8b", 131_072), ("llama-3.1-70b", 327_680), ("llama-2-7b", 524_288), ("deepseek-r1", 70_272)],
-)
-def test_equation_4_gives_its_acceptance_values_at_16_bit(slug: str, bytes_per_token: int) -> None:
-    assert 2 * kv_values_per_token(load_model(slug)) == bytes_per_token
-
-
 @pytest.mark.parametrize("slug", MODELLED)
 def test_totals_equal_the_recomputed_and_the_published_counts(slug: str) -> None:
     total = count(models()[slug]).total
@@ -92,11 +83,6 @@ def test_active_counts_equal_the_facts_but_for_the_vision_part(slug: str) -> Non
     assert p.active + vision == fact.value
 
 
-@pytest.mark.parametrize("slug", MODELLED)
-def test_kv_values_equal_the_facts(slug: str) -> None:
-    assert kv_values_per_token(models()[slug]) == _fact(slug, "kv.values_per_token")
-
-
 @pytest.mark.parametrize(
     ("slug", "billions"),
     [("gpt-oss-120b", 5.13), ("gpt-oss-20b", 3.61), ("kimi-k2", 32), ("deepseek-r1", 37), ("qwen3-235b-a22b", 22)],
@@ -115,7 +101,6 @@ def test_a_uniform_formula_would_miss_nemotron_by_a_third() -> None:
     assert nemotron.layer_count == 80
     assert sum(group.count for group in nemotron.layers if group.attention) == 49
     assert count(naive).total / count(nemotron).total == pytest.approx(1.41, abs=0.01)
-    assert kv_values_per_token(naive) / kv_values_per_token(nemotron) == pytest.approx(1.63, abs=0.01)
 
 
 def test_a_decode_step_streams_all_but_the_tables_it_looks_up() -> None:
@@ -138,10 +123,9 @@ def test_small_tensors_are_counted_where_they_are() -> None:
 
 @pytest.mark.parametrize("slug", sorted(set(model_ids()) - set(MODELLED)))
 def test_what_is_not_modelled_is_not_counted(slug: str) -> None:
-    for question in (count, kv_values_per_token):
-        with pytest.raises(NotModelled, match="not modelled yet") as caught:
-            question(models()[slug])
-        assert caught.value.exit_code == 3
+    with pytest.raises(NotModelled, match="not modelled yet") as caught:
+        count(models()[slug])
+    assert caught.value.exit_code == 3
 
 
 @given(

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferatlas.errors import BadInput
+from inferatlas.predict.handbook.experts import expected_max_load
 from inferatlas.predict.llm import placement as pl
-from inferatlas.predict.llm.experts import distinct, expected_max_load, inclusion, zipf_popularity
+from inferatlas.predict.llm.experts import distinct, inclusion, zipf_popularity
 from inferatlas.predict.llm.popularity import popularity_from_counts, zipf_exponent
 
 # experts, top k, Zipf exponent, tokens; EP8 max/mean of formula (16), CoV simulated: section 4

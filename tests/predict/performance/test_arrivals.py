@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferatlas.predict.handbook.continuous_batching import continuous_batching
 from inferatlas.predict.performance.arrivals import arrival_noise
-from inferatlas.predict.performance.queueing import continuous_batching
 
 # Poisson arrivals into steps of t0 + a (sequences) + c (arrivals, each with its prompt), G tokens each
 

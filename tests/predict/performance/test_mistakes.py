@@ -11,20 +11,20 @@ import pytest
 from inferatlas.catalogue.accelerators import accelerator_ids, load_accelerator
 from inferatlas.catalogue.models import load_model
 from inferatlas.errors import NoFeasibleAnswer, NotModelled
+from inferatlas.predict.handbook import roofline
+from inferatlas.predict.handbook.pipeline import pipeline_throughput, pipeline_token_time
+from inferatlas.predict.handbook.roofline import Peaks, Shape
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.attention import pairs
 from inferatlas.predict.llm.parameters import count
 from inferatlas.predict.llm.precision import Precision
 from inferatlas.predict.mapping import memory, reasons
-from inferatlas.predict.performance import roofline
 from inferatlas.predict.performance.calibrated import NOTHING
-from inferatlas.predict.performance.parallelism import pipeline_throughput, pipeline_token_time
 from inferatlas.predict.performance.platform import EngineSettings, make_platform, platform_table
 from inferatlas.predict.performance.points import Predictions, make_points
 from inferatlas.predict.performance.power import active_power
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.priors import table as priors
-from inferatlas.predict.performance.roofline import Peaks, Shape
 from inferatlas.predict.question import ask
 from inferatlas.quantities import parse
 

@@ -1,15 +1,11 @@
-"""I(rho) of equation (45): printed values, the quadrature behind it, and its closed form."""
+"""I(rho) of equation (45): printed values, and the quadrature behind it."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from inferatlas.predict.performance.occupancy import (
-    occupancy_noise,
-    occupancy_noise_closed,
-    occupancy_noise_quadrature,
-)
+from inferatlas.predict.performance.occupancy import occupancy_noise, occupancy_noise_quadrature
 
 
 def test_printed_values():
@@ -34,14 +30,6 @@ def test_the_interpolation_follows_the_quadrature():
     assert occupancy_noise(rho) == pytest.approx([occupancy_noise_quadrature(r) for r in rho], rel=1e-6)
 
 
-def test_the_closed_form_is_within_what_it_states():
-    rho = np.linspace(0, 0.999, 1000)
-    error = np.abs(occupancy_noise_closed(rho) / occupancy_noise(rho) - 1)
-    assert error[rho <= 0.9].max() < 0.022
-    assert error.max() < 0.034
-
-
 def test_saturation_is_infinite_and_unknown_is_unknown():
-    for noise in (occupancy_noise, occupancy_noise_closed):
-        assert np.isinf(noise([1.0, 1.2])).all()
-        assert np.isnan(noise(None))
+    assert np.isinf(occupancy_noise([1.0, 1.2])).all()
+    assert np.isnan(occupancy_noise(None))

@@ -1,4 +1,4 @@
-"""Equations (26) and (27): tensor against expert parallelism, and pipelines."""
+"""Equations (26) and (27): tensor against expert parallelism, and how busy pipelines are."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferatlas.catalogue.accelerators import load_accelerator
+from inferatlas.predict.handbook.pipeline import pipeline_prefill
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.performance import parallelism as par
 from inferatlas.predict.performance.collectives import Network, law_time
@@ -18,13 +19,6 @@ stages = st.integers(1, 64)
 
 def machine(n: int, link: float = 450e9) -> Machine:
     return Machine(n, 1979e12, 3.35e12, link, 1e-6)
-
-
-@given(st.sampled_from([2, 4, 8, 16, 32, 64]), st.integers(1, 32), st.integers(1, 10**5))
-def test_26_volumes_stand_as_k_to_n(n, top_k, tokens):
-    layer = ExpertLayer(256, top_k, 1, 4096)
-    ratio = par.expert_parallel_bytes(layer, n, tokens) / par.tensor_parallel_bytes(layer, n, tokens)
-    assert ratio == pytest.approx(top_k / n)
 
 
 def test_26_expert_parallelism_wins_beyond_k_devices_and_tensor_parallelism_on_few_tokens():
@@ -88,23 +82,12 @@ def test_27_bubble_of_four_stages_and_eight_micro_batches():
 
 @given(stages, stages, st.floats(1e-6, 1.0))
 def test_27_the_bubble_is_what_a_prefill_wastes(p, m, stage_s):
-    total = float(par.pipeline_prefill(stage_s, p, m))
+    total = float(pipeline_prefill(stage_s, p, m))
     assert total == pytest.approx(m * stage_s / (1 - float(par.pipeline_bubble(p, m))))
     assert par.pipeline_bubble(1, m) == 0
 
 
-@given(stages, stages, st.integers(1, 4096), st.floats(1e-6, 1.0), st.floats(0, 1e-3))
-def test_27_throughput_is_not_batch_over_latency_unless_hops_are_free(p, m, batch, stage_s, hop):
-    latency = float(par.pipeline_token_time(stage_s, p, m, hop))
-    rate = float(par.pipeline_throughput(batch, stage_s, p, m))
-    assert rate * latency == pytest.approx(batch * (1 + p * hop / (max(p, m) * stage_s)))
-    assert rate == pytest.approx(batch / (max(p, m) * stage_s))
+@given(stages, stages)
+def test_27_stages_are_at_work_as_far_as_there_are_micro_batches(p, m):
     assert 0 < par.pipeline_utilisation(p, m) <= 1
-
-
-@given(stages, st.floats(1e9, 1e12))
-def test_27_every_micro_batch_reads_the_weights_of_its_stage_again(p, weights):
-    floor = float(par.stage_floor(weights, p, 3.35e12))
-    # as many micro-batches as stages: one pass of all is one pass over the weights; twice as many, two
-    assert float(par.pipeline_token_time(floor, p, p)) == pytest.approx(weights / 3.35e12)
-    assert float(par.pipeline_token_time(floor, p, 2 * p)) == pytest.approx(2 * weights / 3.35e12)
+    assert (par.pipeline_utilisation(p, m) == 1) == (m >= p)

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from inferatlas.catalogue.accelerators import accelerator_ids, load_accelerator
 from inferatlas.errors import NoFeasibleAnswer, NotModelled
+from inferatlas.predict.handbook import roofline
+from inferatlas.predict.handbook.roofline import Peaks, Shape
 from inferatlas.predict.hardware.device import MemoryTier, device
 from inferatlas.predict.llm.precision import Precision, sixteen_bit
-from inferatlas.predict.performance import roofline
 from inferatlas.predict.performance.platform import EngineSettings, make_platform, platform_table
 from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.predictor import predict
-from inferatlas.predict.performance.roofline import Peaks, Shape
 
 DENSE = ["llama-3.1-8b", "llama-3.3-70b", "qwen3-32b", "llama-2-7b"]
 MOE = ["mixtral-8x7b", "deepseek-r1", "gpt-oss-120b"]

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from inferatlas.catalogue.accelerators import load_accelerator
+from inferatlas.predict.handbook.on_chip import chips_needed
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.precision import Precision
 from inferatlas.predict.mapping import reasons
@@ -13,9 +12,6 @@ from inferatlas.predict.performance.calibrated import NOTHING
 from inferatlas.predict.performance.platform import EngineSettings, make_platform, platform_table
 from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.predictor import predict
-from inferatlas.predict.performance.resident import best_mesh_side, chips_needed, gemv_on_mesh, token_time
-
-TAU_GROQ, TAU_WSE3 = 41.67e-6, 17.36e-6
 
 
 def table(accelerator: str, weights: str):
@@ -27,12 +23,6 @@ def table(accelerator: str, weights: str):
 
 def one_user(ops, platforms, chips):
     return predict(ops, platforms, make_points(0, pp=chips, concurrency=1, input_tokens=512, output_tokens=512))
-
-
-def test_g_34_one_layer_latency_explains_both_published_models_of_groq():
-    assert 1 / token_time(32, TAU_GROQ) == pytest.approx(750, rel=0.01)
-    assert 1 / token_time(80, TAU_GROQ) == pytest.approx(300, rel=0.01)
-    assert 1 / token_time(32, TAU_WSE3) == pytest.approx(1800, rel=0.01)
 
 
 @pytest.mark.parametrize(("model", "tokens_per_s"), [("llama-2-7b", 750), ("llama-2-70b", 300)])
@@ -66,13 +56,6 @@ def test_33_chips_follow_from_memory(ops_of):
         assert least <= chips[first] <= 1.1 * least + 2  # norms, activations and the cache of one sequence
 
 
-@given(st.floats(1e9, 1e12), st.floats(0, 1e11), st.floats(1e8, 1e11), st.floats(0.5, 1))
-def test_33_one_chip_fewer_would_not_hold_it(weights, cache, capacity, share):
-    chips = float(chips_needed(weights, cache, capacity, share))
-    assert chips * capacity * share >= (weights + cache) * (1 - 1e-12)
-    assert (chips - 1) * capacity * share <= (weights + cache) * (1 + 1e-12)
-
-
 def test_more_chips_never_slow_a_token_and_tau_bounds_it(ops_of):
     chips = np.arange(60, 800, 10)
     found = one_user(ops_of("llama-2-7b"), table("groq-lpu-v1", "int8"), chips)
@@ -91,10 +74,3 @@ def test_throughput_grows_with_sequences_until_the_layers_are_full(ops_of):
     # beyond one sequence a stage, users wait for each other instead
     assert rate[5] / rate[3] < 1.2
     assert found.itl_s[5] > 2 * found.itl_s[3]
-
-
-@given(st.floats(1e6, 1e11), st.floats(1e8, 1e11), st.floats(1e-10, 1e-6))
-def test_36_the_best_mesh_balances_streaming_and_hops(weights, core, hop):
-    best = best_mesh_side(weights, core, hop)
-    times = gemv_on_mesh(weights, best * np.array([0.5, 0.9, 1.0, 1.1, 2.0]), core, hop)
-    assert times[2] == times.min()

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferatlas.errors import BadInput, UnknownName
-from inferatlas.predict.llm.experts import expected_max_load, zipf_popularity
+from inferatlas.predict.handbook.experts import expected_max_load
+from inferatlas.predict.llm.experts import zipf_popularity
 from inferatlas.predict.llm.placement import UNIFORM, Routing
 from inferatlas.predict.performance.platform import platform_table
 from inferatlas.predict.performance.points import Predictions, make_points

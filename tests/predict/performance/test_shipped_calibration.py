@@ -8,15 +8,15 @@ import pytest
 from inferatlas.catalogue.accelerators import accelerator_ids, load_accelerator
 from inferatlas.catalogue.models import model_ids
 from inferatlas.errors import NoFeasibleAnswer, NotModelled
+from inferatlas.predict.handbook import roofline
+from inferatlas.predict.handbook.roofline import Peaks, Shape
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.precision import FORMATS, default_activations
-from inferatlas.predict.performance import roofline
 from inferatlas.predict.performance.calibrated import FOLDER, load
 from inferatlas.predict.performance.coefficients import LOGIT, TUNED
 from inferatlas.predict.performance.platform import Platform, platform_table
 from inferatlas.predict.performance.points import Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
-from inferatlas.predict.performance.roofline import Peaks, Shape
 from inferatlas.predict.platforms import bind, supported_engines
 
 SHIPPED = load(FOLDER)

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferatlas.predict.handbook.operator_law import operator_time
 from inferatlas.predict.llm.experts import distinct_uniform
-from inferatlas.predict.performance.platform import platform_table
+from inferatlas.predict.llm.operators import Gemm
+from inferatlas.predict.llm.precision import Precision
+from inferatlas.predict.performance.platform import EngineSettings, make_platform, platform_table
 
 H100 = 3350e9
 
@@ -114,3 +117,41 @@ def test_parts_of_a_step_sum_to_it_and_the_breakdown_to_its_parts(ops_of, run_st
 
 def replace_overheads(platform):
     return replace(platform, coefficients=replace(platform.coefficients, kernel_s=3e-6, step_s=1e-4, sequence_s=5e-6))
+
+
+@pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b", "deepseek-r1"])
+@pytest.mark.parametrize(("batch", "tp"), [(1, 1), (7, 2), (300, 8), (5000, 4)])
+def test_the_operators_of_a_step_take_the_time_of_the_law(ops_of, run_step, make_device, model, batch, tp):
+    device = make_device(peak=989e12, bandwidth=3.35e12)
+    platform = make_platform(device, EngineSettings("vllm"), Precision("bf16", "bf16", "bf16"))
+    eta = platform.coefficients
+    ops, seconds = ops_of(model), {}
+
+    def sink(name, count, compute=0.0, memory=0.0, **_):
+        seconds[name] = (count, float(np.sum(compute)) + float(np.sum(memory)))
+
+    run_step(ops, platform_table([platform]), tp=tp, decode=batch, context=500, sink=sink)
+    checked = 0
+    for row in ops.rows:
+        if not isinstance(row, Gemm) or sum(other.name == row.name for other in ops.rows) > 1:
+            continue
+        elements = row.weights / tp + row.replicated
+        if row.kv_weights:
+            elements += row.kv_weights * np.ceil(row.kv_heads / tp) / row.kv_heads
+        moved = 2.0 * elements + 2.0 * batch * (row.io_whole + row.io_split / tp)
+        law = operator_time(
+            2.0 * batch * elements, moved, 989e12, 3.35e12, eta.compute_efficiency, eta.memory_efficiency
+        )
+        assert seconds[row.name] == (row.count, pytest.approx(row.count * float(law), rel=1e-9))
+        checked += 1
+    assert checked >= 3
+
+
+def test_launches_are_charged_once_per_kernel(ops_of, run_step, make_device):
+    platform = make_platform(make_device(), EngineSettings("vllm"), Precision("bf16", "bf16", "bf16"))
+    ops, c = ops_of("llama-3.1-8b"), platform.coefficients
+    overhead = run_step(ops, platform_table([platform]), decode=3, context=10).overhead[0]
+    assert overhead == pytest.approx(ops.kernels * c.kernel_s + 3 * c.sequence_s + c.step_s)
+    first = run_step(ops, platform_table([platform]), prefill=100).overhead[0]
+    assert first == pytest.approx(ops.kernels * c.prefill_kernel_s + c.sequence_s + c.step_s)
+    assert ops.kernels == 32 * (4 + 2 + 2 + 1) + 3  # products, attention, norms, activation; embedding, head, sampling

@@ -1,4 +1,4 @@
-"""Percentiles from a mean and a coefficient of variation are those of the lognormal; the slowest of n bounds it."""
+"""Percentiles from a mean and a coefficient of variation are those of the lognormal."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferatlas.errors import BadInput
-from inferatlas.predict.performance.tails import lognormal_quantile, percentile_of, slowest_of
+from inferatlas.predict.performance.tails import lognormal_quantile, percentile_of
 
 
 @given(st.floats(1e-3, 1e3), st.floats(0.01, 3.0), st.floats(0.001, 0.999))
@@ -57,10 +57,3 @@ def test_other_statistics_are_refused(statistic):
 def test_a_probability_outside_its_range_is_refused(probability):
     with pytest.raises(BadInput):
         lognormal_quantile(1.0, 0.5, probability)
-
-
-def test_47_the_slowest_of_n_is_bounded_by_it():
-    assert slowest_of(1.0, 0.1, 1) == 1.0
-    for count in (2, 8, 64, 1024):
-        sample = np.random.default_rng(count).normal(1.0, 0.1, (4000, count)).max(axis=1).mean()
-        assert sample < slowest_of(1.0, 0.1, count) < 1 + (sample - 1) * 2.2

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferatlas.predict.performance import parallelism as par
+from inferatlas.predict.handbook.sharding import expert_parallel_bytes, tensor_parallel_bytes
+from inferatlas.predict.performance.parallelism import ExpertLayer
 from inferatlas.predict.performance.platform import platform_table
 from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.shard import shard_of
@@ -74,11 +75,11 @@ def test_25_experts_within_a_replica_end_in_an_all_reduce(sent, ep):
 def test_26_volumes_are_those_of_one_layer_of_experts(sent, ops_of, n, tokens):
     ops = ops_of("qwen3-30b-a3b")  # every layer is one of experts
     (op,) = ops.experts
-    layer = par.ExpertLayer(op.experts, min(op.top_k, n), op.weights, op.hidden)
+    layer = ExpertLayer(op.experts, min(op.top_k, n), op.weights, op.hidden)
     spread = sent("qwen3-30b-a3b", tokens / n, ep=n, dp=n)["all_to_all"]
-    assert spread == pytest.approx(op.count * float(par.expert_parallel_bytes(layer, n, tokens)))
+    assert spread == pytest.approx(op.count * float(expert_parallel_bytes(layer, n, tokens)))
     divided = sent("qwen3-30b-a3b", tokens, tp=n)["all_reduce"]
-    assert divided == pytest.approx(2 * op.count * float(par.tensor_parallel_bytes(layer, n, tokens)))
+    assert divided == pytest.approx(2 * op.count * float(tensor_parallel_bytes(layer, n, tokens)))
 
 
 @pytest.mark.parametrize("model", ["llama-3.3-70b", "deepseek-r1", "mixtral-8x7b"])

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferatlas.catalogue.models import load_model
+from inferatlas.predict.handbook.continuous_batching import continuous_batching, continuous_cov
 from inferatlas.predict.llm.experts import zipf_popularity
 from inferatlas.predict.llm.operators import Experts, Operators, operators
 from inferatlas.predict.llm.placement import UNIFORM, Routing
@@ -15,7 +16,6 @@ from inferatlas.predict.performance.breakdown import breakdown
 from inferatlas.predict.performance.platform import PlatformTable, platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
-from inferatlas.predict.performance.queueing import continuous_batching, continuous_cov
 from inferatlas.predict.performance.variance import CAUSES, Variance, layer_cov, variance
 from inferatlas.predict.platforms import bind
 

@@ -3,5 +3,5 @@
 In: `catalogue.model.ModelConfig`. Out: `Operators` (`operators.py`), exact parameter counts
 (`parameters.py`), number formats with their scale overheads (`precision.py`) and the arithmetic of
 attention and of expert routing (`attention.py`, `experts.py`); where experts sit and how popular they are
-(`placement.py`, `popularity.py`). Equations (1) to (6) and (13) to (18) of the performance model.
+(`placement.py`, `popularity.py`). Equations (1) to (6), (13), (14), (16) and (17) of the performance model.
 """

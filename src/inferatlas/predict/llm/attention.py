@@ -62,13 +62,3 @@ def flops_per_pair(attention: Attention, *, decode: bool) -> int:
     if decode:
         return 2 * attention.heads * (2 * attention.kv_lora + attention.rope_dim)
     return 2 * attention.heads * (attention.head_dim + attention.rope_dim + attention.v_dim)
-
-
-def decode_intensity(attention: Attention, kv_bytes: float) -> float:
-    """FLOP per byte of cache read in decode: 2*H/(H_kv*b_kv) for GQA, about 242 for MLA with 128 heads.
-
-    >>> from inferatlas.catalogue.model import Attention
-    >>> decode_intensity(Attention(heads=64, kv_heads=8, head_dim=128), 2.0)
-    8.0
-    """
-    return flops_per_pair(attention, decode=True) / (kv_values(attention) * kv_bytes)

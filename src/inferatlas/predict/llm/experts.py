@@ -1,4 +1,4 @@
-"""Which experts a batch touches and how unevenly, equations (13) to (18) of the performance model."""
+"""Which experts a batch touches and how unevenly, equations (13), (14) and (16) of the performance model."""
 
 from __future__ import annotations
 
@@ -73,23 +73,6 @@ def expected_maximum(n: int) -> float:
     return float(n * (z * density * cdf ** (n - 1)).sum() * (z[1] - z[0]))
 
 
-def expected_max_load(popularity: ArrayLike, top_k: int, tokens: float, groups: int) -> tuple[float, float]:
-    """Expected maximum and mean number of expert visits over ``groups`` devices, equation (16).
-
-    Experts are placed contiguously. The maximum is ``∫ (1 - Π_g Φ((z - μ_g)/σ_g)) dz`` over z >= 0.
-    """
-    from scipy.special import ndtr
-
-    pi = inclusion(popularity, top_k).reshape(groups, -1)
-    mean, var = tokens * pi.sum(axis=1), tokens * (pi * (1.0 - pi)).sum(axis=1)
-    sigma = np.sqrt(np.maximum(var, 1e-12))
-    top = float((mean + 12.0 * sigma).max())
-    z = np.linspace(0.0, top, 20_001)
-    product = ndtr((z[:, None] - mean) / sigma).prod(axis=1)
-    step = z[1] - z[0]
-    return float(((1.0 - product)[1:] + (1.0 - product)[:-1]).sum() * 0.5 * step), float(mean.mean())
-
-
 def imbalance_slope(experts: float, top_k: float, groups: ArrayLike) -> Floats:
     """``m_n sqrt((1-π) n/(π E))``: excess of the largest over the mean load times the square root of the tokens."""
     n = np.asarray(groups)
@@ -110,15 +93,3 @@ def imbalance_uniform(experts: float, top_k: float, tokens: ArrayLike, groups: A
     """
     excess = imbalance_slope(experts, top_k, groups) / np.sqrt(np.maximum(as_floats(tokens), 1e-9))
     return np.minimum(1.0 + excess, np.asarray(groups))
-
-
-def dispatch_bytes(tokens: ArrayLike, top_k: int, hidden: int, bytes_per_value: float, ranks: ArrayLike) -> Floats:
-    """Bytes one device sends per direction when its tokens go to their experts, equation (18)."""
-    n = as_floats(ranks)
-    return as_floats(tokens) * np.minimum(top_k, n) * hidden * bytes_per_value * (1.0 - 1.0 / n)
-
-
-def destinations(top_k: int, ranks: ArrayLike) -> Floats:
-    """Expected distinct destinations of one token when it sends one copy per device: n(1-(1-1/n)^k), equation (18)."""
-    n = as_floats(ranks)
-    return n * (1.0 - (1.0 - 1.0 / n) ** top_k)

@@ -1,6 +1,6 @@
 """How many weights a model has, and where: exact counts from its shapes.
 
-In: a `ModelConfig`. Out: integers, no rounding. Implements equations (1), (2) and (4) of the performance
+In: a `ModelConfig`. Out: integers, no rounding. Implements equations (1) and (2) of the performance
 model; norms, biases and other small tensors come on top, so that totals equal the checkpoint's.
 """
 
@@ -99,15 +99,6 @@ def router_parameters(ffn: FeedForward, hidden: int) -> int:
     return hidden * ffn.experts
 
 
-def kv_values_per_token(model: ModelConfig) -> int:
-    """Values cached per token over all layers (equation (4)); multiply by the bytes of a cached value.
-
-    An upper bound where layers have a window: they stop growing at ``window`` tokens.
-    """
-    _require_modelled(model)
-    return sum(group.count * kv_values(group.attention) for group in model.layers if group.attention)
-
-
 def count(model: ModelConfig) -> Parameters:
     """Count the weights of a model exactly (equations (1), (2), and the small tensors they leave out).
 
@@ -122,7 +113,7 @@ def count(model: ModelConfig) -> Parameters:
     >>> count(llama).total
     8030261248
     """
-    _require_modelled(model)
+    require_modelled(model)
     d, groups = model.hidden, model.layers
     norm = d * (2 if model.norm_bias else 1)
     embedding, positions = model.vocab * d, model.position_embeddings * d
@@ -142,7 +133,8 @@ def count(model: ModelConfig) -> Parameters:
     )  # fmt: skip
 
 
-def _require_modelled(model: ModelConfig) -> None:
+def require_modelled(model: ModelConfig) -> None:
+    """Refuse a model with parts that `Layers` cannot express (NotModelled)."""
     if model.not_modelled is not None:
         raise NotModelled(f"{model.id}: {model.not_modelled}", field="model")
 

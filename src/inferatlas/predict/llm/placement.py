@@ -1,4 +1,4 @@
-"""Where experts sit and what that does to the busiest device, equations (16) to (18) of the performance model.
+"""Where experts sit and what that does to the busiest device, equations (14), (16) and (17) of the performance model.
 
 Loads are visits: one token that uses one expert. Everything persistent (which device holds the popular experts)
 is bias and comes from `routing_bias`; what is left at fixed placement is noise and comes from `device_load`.

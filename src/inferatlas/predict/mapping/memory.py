@@ -1,4 +1,4 @@
-"""Memory of one device in a layout, and how many sequences fit: equations (4), (32) and (33)."""
+"""Memory of one device in a layout, and how many sequences fit: (4); (32) and (33), solved for the sequences."""
 
 from __future__ import annotations
 
@@ -89,16 +89,3 @@ def activation_bytes(ops: Operators, tp: ArrayLike, step_tokens: ArrayLike, byte
     experts = max((row.top_k * (row.hidden + 2 * row.width) for row in ops.experts), default=0)
     per_token = ACTIVATION_COPIES * ops.model.hidden + max(widest, experts) / tp
     return as_floats(step_tokens) * per_token * np.maximum(as_floats(bytes_a), 2.0)
-
-
-def longest_context(
-    capacity: float, fraction: float, weights: float, activations: float, kv_per_token: float, sequences: int = 1,
-    block: int = 16,
-) -> int:  # fmt: skip
-    """Equation (32): largest context in tokens that fits, down to whole blocks; 0 if the weights do not fit.
-
-    >>> longest_context(80e9, 0.9, 16e9, 0.0, 131072.0)
-    427232
-    """
-    tokens = (capacity * fraction - weights - activations) / (sequences * kv_per_token)
-    return max(int(tokens // block) * block, 0)

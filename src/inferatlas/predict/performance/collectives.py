@@ -1,8 +1,9 @@
-"""Time of collective operations, equations (19) to (25) of the performance model.
+"""Time of collective operations, equations (19) and (21) to (24) of the performance model.
 
 Every topology is brought to one law, ``t = (latency^q + (V*s)^q)^(1/q)``: a latency in seconds and
 seconds per byte of the full tensor V for a group of n devices. So a million points with different
-machines need one expression. The plain forms of the references stand beside it and are tested.
+machines need one expression. What the references print, topology by topology, is in `handbook/collectives.py`, and
+tests hold the law against it; the two plain forms here stand in where no real network is given (`parallelism.py`).
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from inferatlas.predict.arrays import Floats
 OPERATIONS = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 
 
-def _volume(op: str, n: int) -> float:
+def volume(op: str, n: int) -> float:
+    """Bytes that each device of a ring sends per byte of the full tensor, equation (19)."""
     return (2.0 if op == "all_reduce" else 1.0) * (n - 1) / n
 
 
-def _steps(op: str, n: int) -> int:
+def steps(op: str, n: int) -> int:
+    """Messages of a ring that follow one another, equation (19)."""
     return (2 if op == "all_reduce" else 1) * (n - 1)
 
 
@@ -35,38 +38,7 @@ def ring(op: str, n: int, size: ArrayLike, alpha_s: float, bytes_per_s: float) -
     >>> round(float(ring("all_reduce", 8, 16 * 2**20, 1e-6, 450e9)) * 1e6, 2)
     79.24
     """
-    return _steps(op, n) * alpha_s + _volume(op, n) * np.asarray(size, dtype=np.float64) / bytes_per_s
-
-
-def bidirectional_ring(op: str, n: int, size: ArrayLike, hop_s: float, both_ways: float) -> Floats:
-    """One torus axis, equation (19): ceil(n/2) hops and V/W_bidir; AR doubles; A2A = V/(4 W_bidir)."""
-    v = np.asarray(size, dtype=np.float64)
-    if op == "all_to_all":
-        return math.ceil(n / 2) * hop_s + v / (4.0 * both_ways)
-    return (2 if op == "all_reduce" else 1) * (math.ceil(n / 2) * hop_s + v / both_ways)
-
-
-def tree(n: int, size: ArrayLike, alpha_s: float, bytes_per_s: float) -> Floats:
-    """Tree all-reduce, equation (20): ``2 log2(n) α + 2(n-1)/n V/W``."""
-    return 2.0 * math.log2(n) * alpha_s + _volume("all_reduce", n) * np.asarray(size, dtype=np.float64) / bytes_per_s
-
-
-def one_shot(n: int, size: ArrayLike, alpha_s: float, read_bytes_per_s: float) -> Floats:
-    """All-reduce for small tensors by reading every peer, equation (20): ``α + (n-1) V/W_read``."""
-    return alpha_s + (n - 1) * np.asarray(size, dtype=np.float64) / read_bytes_per_s
-
-
-def in_network(size: ArrayLike, alpha_s: float, bytes_per_s: float) -> Floats:
-    """Reduction in the switch, equation (20): ``α_sw + V/W``."""
-    return alpha_s + np.asarray(size, dtype=np.float64) / bytes_per_s
-
-
-def fitted_law(op: str, n: int, size: ArrayLike, a0_s: float, a1_s: float, bytes_per_s: float, q: float) -> Floats:
-    """Equation (21): ``[(a0 + a1 steps)^q + (vol V/W)^q]^(1/q)``; q < 1 encodes the change of protocol."""
-    if n == 1:
-        return np.zeros_like(np.asarray(size, dtype=np.float64))
-    latency = a0_s + a1_s * _steps(op, n)
-    return (latency**q + (_volume(op, n) * np.asarray(size, dtype=np.float64) / bytes_per_s) ** q) ** (1.0 / q)
+    return steps(op, n) * alpha_s + volume(op, n) * np.asarray(size, dtype=np.float64) / bytes_per_s
 
 
 def switch_all_to_all(
@@ -76,51 +48,6 @@ def switch_all_to_all(
     """Equation (22): one α if pipelined else n-1 of them, plus ``V_dev/W`` times the oversubscription."""
     latency = alpha_s if pipelined else (n - 1) * alpha_s
     return latency + np.asarray(per_device, dtype=np.float64) * oversubscription / bytes_per_s
-
-
-def two_level_all_to_all(
-    n_node: int, n: int, per_device: ArrayLike, link: float, nic: float, alpha_s: float, alpha_net_s: float
-) -> Floats:
-    """Equation (22): the parts inside and between nodes run at the same time."""
-    v = np.asarray(per_device, dtype=np.float64)
-    inside = alpha_s + v * (n_node - 1) / n / link
-    return np.maximum(inside, alpha_net_s + v * (1.0 - n_node / n) / nic) if n > n_node else inside
-
-
-def torus(op: str, shape: tuple[int, ...], size: ArrayLike, axis_both_ways: float, hop_s: float) -> Floats:
-    """k-dimensional torus with all axes at once, equation (23): ``V/Σ W_i`` and ``Σ ceil(n_i/2) α``; AR doubles.
-
-    ``axis_both_ways``: bandwidth of one axis, both directions. Axes of length 1 carry nothing.
-    """
-    axes = [n for n in shape if n > 1]
-    if not axes:
-        return np.zeros_like(np.asarray(size, dtype=np.float64))
-    hops = sum(math.ceil(n / 2) for n in axes)
-    if op == "all_to_all":
-        return hops * hop_s + torus_bisection(
-            shape, np.asarray(size, dtype=np.float64) / math.prod(axes), axis_both_ways / 2
-        )
-    return (2 if op == "all_reduce" else 1) * (
-        hops * hop_s + np.asarray(size, dtype=np.float64) / (axis_both_ways * len(axes))
-    )
-
-
-def torus_bisection(shape: tuple[int, ...], per_device: ArrayLike, link: float, *, mesh: bool = False) -> Floats:
-    """All-to-all bound by bisection, equation (23): longest axis n: ``n V_dev / (8 W_link)``; a mesh takes twice that.
-
-    For equal axes this is ``n_total^(1/k) V_dev/(8 W_link)``, as the reference states it.
-    """
-    return (2.0 if mesh else 1.0) * max(shape) * np.asarray(per_device, dtype=np.float64) / (8.0 * link)
-
-
-def mesh2d_all_reduce(side: int, size: ArrayLike, hop_s: float, edge_bytes_per_s: float) -> Floats:
-    """Equation (24): ``4(m-1) t_hop + 2 V/W_edge`` on an m x m mesh."""
-    return 4 * (side - 1) * hop_s + 2.0 * np.asarray(size, dtype=np.float64) / edge_bytes_per_s
-
-
-def dragonfly(size: ArrayLike, hop_s: float, link: float, links: int, hops: int = 3) -> Floats:
-    """Equation (24): ``h t_hop + V/(links W)`` with at most 3 hops locally and 5 globally; no variance."""
-    return hops * hop_s + np.asarray(size, dtype=np.float64) / (links * link)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +96,11 @@ def group_cost(network: Network, op: str, n: int, stride: int = 1) -> tuple[floa
         local = math.gcd(n, max(network.domain // stride, 1))
         latency, per_byte, q = group_cost(network, op, local, stride)
         nodes = math.ceil(n / local)
-        outer = _volume(op, nodes) / (local if op != "all_to_all" else 1) / (network.scale_out * network.efficiency)
-        return latency + network.scale_out_s * _steps(op, nodes), per_byte + outer, q
+        outer = volume(op, nodes) / (local if op != "all_to_all" else 1) / (network.scale_out * network.efficiency)
+        return latency + network.scale_out_s * steps(op, nodes), per_byte + outer, q
     if network.fitted and op in network.fitted:
         a0, a1, width, q = network.fitted[op]
-        return a0 + a1 * _steps(op, n), _volume(op, n) / width, q
+        return a0 + a1 * steps(op, n), volume(op, n) / width, q
     width = network.bytes_per_s * network.efficiency
     if network.topology == "full_mesh" and network.domain > 1:
         width *= (n - 1) / (network.domain - 1)  # a smaller group reaches only the links to its peers
@@ -224,12 +151,12 @@ def _shape_cost(topology: str, op: str, n: int) -> tuple[float, float]:
         # W_edge is one of the four edges of a device
         return (4 * (side - 1) if double == 2 else 2 * (side - 1)), 4.0 * double
     if topology in ("ring", "pipeline"):
-        return _steps(op, n), (n / 4.0 if op == "all_to_all" else _volume(op, n))
+        return steps(op, n), (n / 4.0 if op == "all_to_all" else volume(op, n))
     if topology == "full_mesh":
-        return (2 if double == 2 else 1), _volume(op, n)
+        return (2 if double == 2 else 1), volume(op, n)
     if topology == "dragonfly":
-        return 3 * double, _volume(op, n)
-    return _steps(op, n), _volume(op, n)  # switch, pcie
+        return 3 * double, volume(op, n)
+    return steps(op, n), volume(op, n)  # switch, pcie
 
 
 def grid(n: int, dimensions: int) -> tuple[int, ...]:

@@ -34,19 +34,6 @@ def occupancy_noise(utilisation: ArrayLike) -> Array:
         return np.where(rho >= 1, np.inf, scaled / (1.0 - inside))
 
 
-def occupancy_noise_closed(utilisation: ArrayLike) -> Array:
-    """``(2/3)(1 + 0.45 rho)/(1 - rho)``: I(rho) of (45) within 2.2 % up to rho 0.9 and 3.4 % in the limit of 1.
-
-    Examples
-    --------
-    >>> round(float(occupancy_noise_closed(0.5)), 4)
-    1.6333
-    """
-    rho = floats(utilisation, "utilisation", 0)
-    with np.errstate(divide="ignore"):
-        return np.where(rho >= 1, np.inf, (2.0 / 3.0) * (1.0 + 0.45 * rho) / (1.0 - np.minimum(rho, 1.0)))
-
-
 def occupancy_noise_quadrature(utilisation: float) -> float:
     """I(rho) of (45) by Gauss-Legendre panels, for one rho below 1.
 

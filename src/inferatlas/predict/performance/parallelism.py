@@ -1,11 +1,11 @@
-"""Which parallelism a layer wants: tensor or expert parallelism (26), pipeline stages (27)."""
+"""Which parallelism a layer wants: tensor or expert parallelism (26); how busy a pipeline is (27)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.experts import distinct_uniform, expected_maximum, imbalance_uniform
@@ -51,22 +51,6 @@ class Machine:
         return law_time(self.network, "all_to_all", self.devices, sent)
 
 
-def tensor_parallel_bytes(layer: ExpertLayer, devices: int, tokens: ArrayLike) -> Floats:
-    """Bytes that a device sends under tensor parallelism: ``2(n-1)/n T D b_a``, equation (26)."""
-    return 2.0 * (devices - 1) / devices * np.asarray(tokens, dtype=np.float64) * layer.hidden * layer.activation_bytes
-
-
-def expert_parallel_bytes(layer: ExpertLayer, devices: int, tokens: ArrayLike) -> Floats:
-    """Bytes that a device sends under expert parallelism: ``2 (T/n) k (1 - 1/n) D b_a``; k/n of the other, (26).
-
-    >>> layer = ExpertLayer(256, 8, 1, 7168)
-    >>> float(expert_parallel_bytes(layer, 32, 100) / tensor_parallel_bytes(layer, 32, 100))
-    0.25
-    """
-    share = np.asarray(tokens, dtype=np.float64) / devices * layer.top_k * (1.0 - 1.0 / devices)
-    return 2.0 * share * layer.hidden * layer.activation_bytes
-
-
 def tensor_parallel_time(layer: ExpertLayer, machine: Machine, tokens: ArrayLike) -> Floats:
     """Equation (26): ``C_TP = AR(T D b_a) + E(U(T)) w_e/(n M_bw)`` in seconds, ring all-reduce.
 
@@ -107,29 +91,6 @@ def expert_parallel_from(layer: ExpertLayer, machine: Machine, most_tokens: int 
     return int(t[0] if not dearer.size else t[dearer[-1] + 1])
 
 
-def decode_sharding_limit(width: ArrayLike, link: ArrayLike, batch: ArrayLike, bytes_per_s: ArrayLike) -> Floats:
-    """Devices beyond which a divided decode step waits for its links, equation (25): ``n < F W/(B M_bw)``.
-
-    Each device streams 1/n of a feed-forward block of width F while B rows cross its link. Source: the scaling book,
-    inference chapter (https://github.com/jax-ml/scaling-book).
-
-    >>> round(float(decode_sharding_limit(28672, 450e9, 32, 3.35e12)))
-    120
-    """
-    return np.asarray(width, dtype=np.float64) * np.asarray(link) / (np.asarray(batch) * np.asarray(bytes_per_s))
-
-
-def ring_is_hidden(attention_s: ArrayLike, kv_bytes: ArrayLike, link: ArrayLike) -> NDArray[np.bool_]:
-    """Whether the keys and values of a shard cross the link while attention works on another, equation (25).
-
-    ``attention_s`` of one shard's block, ``kv_bytes`` of one shard and layer.
-
-    >>> bool(ring_is_hidden(1e-3, 64e6, 450e9)), bool(ring_is_hidden(1e-4, 64e6, 450e9))
-    (True, False)
-    """
-    return np.asarray(attention_s) >= np.asarray(kv_bytes, dtype=np.float64) / np.asarray(link)
-
-
 def pipeline_bubble(stages: ArrayLike, micro_batches: ArrayLike) -> Floats:
     """Idle share of a pipelined prefill, equation (27): ``(p-1)/(m+p-1)``.
 
@@ -140,32 +101,6 @@ def pipeline_bubble(stages: ArrayLike, micro_batches: ArrayLike) -> Floats:
     return (p - 1.0) / (m + p - 1.0)
 
 
-def pipeline_prefill(stage_s: ArrayLike, stages: ArrayLike, micro_batches: ArrayLike) -> Floats:
-    """Seconds of a pipelined prefill, equation (27): ``(m+p-1) t_stage``."""
-    return (np.asarray(micro_batches, dtype=np.float64) + np.asarray(stages) - 1.0) * np.asarray(stage_s)
-
-
-def pipeline_token_time(
-    stage_s: ArrayLike, stages: ArrayLike, micro_batches: ArrayLike, hop_s: ArrayLike = 0.0
-) -> Floats:
-    """Seconds per token of one user in decode, equation (27): ``max(p, m) t_stage(B/m) + p t_hop``.
-
-    ``stage_s`` is the time of one stage for one micro-batch: at least its share of the weights, re-read for
-    every micro-batch (`stage_floor`).
-    """
-    p, m = np.asarray(stages, dtype=np.float64), np.asarray(micro_batches, dtype=np.float64)
-    return np.maximum(p, m) * np.asarray(stage_s) + p * np.asarray(hop_s)
-
-
-def pipeline_throughput(batch: ArrayLike, stage_s: ArrayLike, stages: ArrayLike, micro_batches: ArrayLike) -> Floats:
-    """Tokens per second in decode, equation (27): ``B/(max(p, m) t_stage(B/m))``; hops delay, they do not block.
-
-    >>> float(pipeline_throughput(32, 0.002, 4, [1, 4])[1])
-    4000.0
-    """
-    return np.asarray(batch, dtype=np.float64) / (np.maximum(stages, micro_batches) * np.asarray(stage_s))
-
-
 def pipeline_utilisation(stages: ArrayLike, micro_batches: ArrayLike) -> Floats:
     """Share of stages at work in decode, equation (27): ``min(1, m/p)``.
 
@@ -173,8 +108,3 @@ def pipeline_utilisation(stages: ArrayLike, micro_batches: ArrayLike) -> Floats:
     [0.25, 1.0, 1.0]
     """
     return np.minimum(1.0, np.asarray(micro_batches, dtype=np.float64) / np.asarray(stages))
-
-
-def stage_floor(weight_bytes: ArrayLike, stages: ArrayLike, bytes_per_s: ArrayLike) -> Floats:
-    """Least seconds of one stage in decode, equation (27): ``W_bytes/(p M_bw)``, whatever the micro-batch."""
-    return np.asarray(weight_bytes, dtype=np.float64) / (np.asarray(stages) * np.asarray(bytes_per_s))

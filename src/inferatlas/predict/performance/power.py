@@ -1,4 +1,4 @@
-"""Power of a deployment from how busy its units are, equations (38) to (41).
+"""Power of a deployment from how busy its units are: equation (39) in its linear form, within the rating (38).
 
 Two components over an active floor: ``P = P_idle`` when nothing runs, else
 ``min(P_rated, P_rated (f0 + m u_memory + c u_compute))``. A device never exceeds its rating.
@@ -16,17 +16,6 @@ from inferatlas.predict.performance.serving import Served
 from inferatlas.predict.performance.step import TINY
 
 
-def utilisation_power(idle_w: ArrayLike, busy_w: ArrayLike, utilisation: ArrayLike, r: float = 1.4) -> Floats:
-    """Equation (39), Fan, Weber and Barroso 2007: ``P_idle + (P_busy - P_idle)(2u - u^r)``.
-
-    >>> [round(float(utilisation_power(0.2, 1.0, u)), 4) for u in (0.25, 0.5, 0.75)]
-    [0.4851, 0.6969, 0.8652]
-    """
-    u = np.asarray(utilisation, dtype=np.float64)
-    idle = np.asarray(idle_w, dtype=np.float64)
-    return idle + (np.asarray(busy_w) - idle) * (2.0 * u - u**r)
-
-
 def active_power(
     rated_w: ArrayLike, memory_use: ArrayLike, compute_use: ArrayLike, floor: ArrayLike, memory: ArrayLike,
     compute: ArrayLike,
@@ -36,33 +25,6 @@ def active_power(
         np.asarray(floor) + np.asarray(memory) * np.asarray(memory_use) + np.asarray(compute) * np.asarray(compute_use)
     )
     return np.asarray(rated_w) * np.minimum(share, 1.0)
-
-
-def capped_clock(static_w: float, dynamic_w: float, cap_w: float) -> float:
-    """Equation (40): relative clock under a cap, ``s^(1/3)`` with ``s = (cap - P_st)/P_dyn``; only compute slows.
-
-    >>> round(capped_clock(100.0, 600.0, 400.0), 3)
-    0.794
-    """
-    if static_w + dynamic_w <= cap_w:
-        return 1.0
-    return max((cap_w - static_w) / dynamic_w, 0.0) ** (1.0 / 3.0)
-
-
-def step_energy(
-    static_w: ArrayLike,
-    seconds: ArrayLike,
-    flop: ArrayLike,
-    dram_bytes: ArrayLike,
-    *,
-    j_per_flop: float,
-    j_per_bit: float,
-    cap_w: ArrayLike,
-) -> Floats:
-    """Equation (38) with the cap: ``min(P_static T + FLOP e_flop + 8 bytes e_dram, P_cap T)``."""
-    t = np.asarray(seconds, dtype=np.float64)
-    energy = np.asarray(static_w) * t + np.asarray(flop) * j_per_flop + 8.0 * np.asarray(dram_bytes) * j_per_bit
-    return np.minimum(energy, np.asarray(cap_w) * t)
 
 
 def draw(row: PlatformTable, accelerators: ArrayLike, served: Served) -> Floats:

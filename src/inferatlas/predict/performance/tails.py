@@ -1,4 +1,4 @@
-"""From a mean and a coefficient of variation to percentiles, and the slowest of many: equations (45) and (47)."""
+"""From a mean and a coefficient of variation to percentiles: the form of the p99 in equation (45)."""
 
 from __future__ import annotations
 
@@ -48,20 +48,6 @@ def percentile_of(mean: ArrayLike, cv: ArrayLike, statistic: str) -> Array:
     if not match or not 0 < float(match[1]) < 100:
         raise BadInput(f"unknown statistic '{statistic}'", field="statistic", allowed="mean, or p50, p90, p95, p99")
     return lognormal_quantile(mean, cv, float(match[1]) / 100)
-
-
-def slowest_of(mean: ArrayLike, std: ArrayLike, count: ArrayLike) -> Array:
-    """Expected time of the slowest of n parallel parts: ``mu + sigma sqrt(2 ln n)``, equation (47).
-
-    An upper estimate for normal parts (8 parts: 2.04 sigma, exactly 1.42).
-
-    Examples
-    --------
-    >>> float(slowest_of(1.0, 0.1, 1)), round(float(slowest_of(1.0, 0.1, 8)), 4)
-    (1.0, 1.2039)
-    """
-    parts = floats(count, "count", 1)
-    return floats(mean, "mean", 0) + floats(std, "std", 0) * np.sqrt(2 * np.log(parts))
 
 
 # The statistics that targets ask for; others go through the standard library, imported only then.

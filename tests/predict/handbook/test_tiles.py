@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferatlas.predict.performance import tiles
-from inferatlas.predict.performance.operator_law import gemm, operator_time
+from inferatlas.predict.handbook import tiles
+from inferatlas.predict.handbook.operator_law import gemm, operator_time
 
 sides = st.integers(1, 20_000)
 V100 = {"peak_flop_per_s": 112e12, "bytes_per_s": 900e9, "units": 80}

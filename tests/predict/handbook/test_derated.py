@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from inferatlas.catalogue.models import load_model
-from inferatlas.predict.performance import derated, roofline
-from inferatlas.predict.performance.derated import Derating
-from inferatlas.predict.performance.roofline import Peaks, Shape
+from inferatlas.predict.handbook import derated, roofline
+from inferatlas.predict.handbook.derated import Derating
+from inferatlas.predict.handbook.roofline import Peaks, Shape
 
 A100 = Peaks(312e12, 2039e9, 80e9, 300e9)
 # batch, input, output tokens; measured output tokens/s, as the derated form gives it, as the textbook does;

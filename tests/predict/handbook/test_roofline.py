@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.models import load_model, model_ids, models
+from inferatlas.predict.handbook.roofline import Peaks, Shape, decode_step, fits, prefill_step, ring_all_reduce
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.experts import distinct_uniform
 from inferatlas.predict.performance.collectives import ring
-from inferatlas.predict.performance.roofline import Peaks, Shape, decode_step, fits, prefill_step, ring_all_reduce
 
 PARTS = {
     "A100-80G": Peaks(312e12, 2039e9, 80e9, 300e9),

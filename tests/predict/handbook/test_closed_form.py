@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
 from inferatlas.catalogue.models import load_model
-from inferatlas.predict.performance.closed_form import DenseDecode, decode_step, fixed_time, loaded_step, running
-from inferatlas.predict.performance.roofline import Peaks, Shape
-from inferatlas.predict.performance.roofline import decode_step as decode_roofline
+from inferatlas.predict.handbook.closed_form import DenseDecode, decode_step, fixed_time, loaded_step, running
+from inferatlas.predict.handbook.roofline import Peaks, Shape
+from inferatlas.predict.handbook.roofline import decode_step as decode_roofline
 
 # name, TP, requests/s per replica, output tokens, context, running, measured and predicted TPOT in ms; from the
 # appendix of the performance model, derived from https://github.com/microsoft/apex_plus (MIT)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from inferatlas.predict.arrays import Floats
-from inferatlas.predict.performance.roofline import Peaks, Shape
+from inferatlas.predict.handbook.roofline import Peaks, Shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.models import load_model
+from inferatlas.predict.handbook.dataflow import best_shares, section_time, tier_time
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.parameters import count
-from inferatlas.predict.performance.dataflow import best_shares, section_time, tier_time
 
 rates = st.lists(st.floats(1e9, 1e13), min_size=2, max_size=4)
 

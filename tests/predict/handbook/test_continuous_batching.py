@@ -1,4 +1,4 @@
-"""Equations (42) to (46) reproduce their acceptance values, exact limits, and a simulation made here."""
+"""Equations (44) to (46) reproduce their acceptance values, exact limits, and a simulation made here."""
 
 import numpy as np
 import pytest
@@ -6,55 +6,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from inferatlas.errors import BadInput
-from inferatlas.predict.performance import queueing as q
+from inferatlas.predict.handbook import continuous_batching as q
+from inferatlas.predict.performance.occupancy import occupancy_noise
 
 loads = st.floats(0.0, 0.99)
 times = st.floats(1e-4, 1e3)
-
-
-def test_42_waits_of_one_server():
-    assert q.mg1_wait(1.0, 0.8) == pytest.approx(4.0, abs=1e-12)
-    assert q.md1_ttft(0.1, 5.0) == pytest.approx(0.15, abs=1e-12)
-    assert q.two_stage_ttft(0.1, 5.0) == pytest.approx(0.10833, abs=5e-6)
-
-
-def test_42_waits_of_four_servers_exact_and_approximate():
-    assert q.erlang_c(4, 3.2) == pytest.approx(0.59643, abs=5e-6)
-    assert q.mmc_wait(1.0, 3.2, 4) == pytest.approx(0.74554, abs=5e-6)
-    assert q.ggc_wait(1.0, 3.2, 4) == pytest.approx(0.77155, abs=5e-6)
-
-
-@given(loads, times, st.floats(0, 5))
-def test_one_server_of_many_is_pollaczek_khinchine(load, service, cv):
-    rate = load / service
-    assert q.ggc_wait(service, rate, 1, 1.0, cv) == pytest.approx(q.mg1_wait(service, rate, cv), rel=1e-9)
-    assert q.mmc_wait(service, rate, 1) == pytest.approx(q.mg1_wait(service, rate), rel=1e-9)
-
-
-@given(loads, st.integers(1, 200))
-def test_erlang_c_agrees_with_the_poisson_sum(load, servers):
-    from scipy.stats import poisson
-
-    offered = load * servers
-    last = poisson.pmf(servers, offered)
-    expected = last / (last + (1 - load) * poisson.cdf(servers - 1, offered))
-    assert q.erlang_c(servers, offered) == pytest.approx(expected, rel=1e-9, abs=1e-300)
-
-
-@given(st.floats(0.01, 0.99), st.integers(1, 128))
-def test_sakasegawa_is_within_what_it_states_of_the_exact_wait(load, servers):
-    exact, near = q.mmc_wait(1.0, load * servers, servers), q.ggc_wait(1.0, load * servers, servers)
-    assert near == pytest.approx(exact, abs=0.034)
-
-
-@pytest.mark.parametrize(
-    ("load", "formula", "simulated"),
-    [(0.1, 1.688, 1.688), (0.3, 2.168, 2.168), (0.5, 3.033, 3.034), (0.7, 5.053, 5.083), (0.9, 15.153, 15.324)],
-)
-def test_43_take_all_batching(load, formula, simulated):
-    answer = q.dynamic_batching_latency(0.02, 1.0, load / 0.02)
-    assert answer == pytest.approx(formula, abs=5e-4)
-    assert answer == pytest.approx(simulated, rel=0.02)
 
 
 # G, t0, a, rho, G s, (44b) formula / simulation, CoV, p99
@@ -120,44 +76,6 @@ def test_varying_lengths_widen_the_spread():
     assert varied**2 - fixed**2 == pytest.approx(0.64)
 
 
-@given(st.lists(loads, min_size=2, max_size=8), st.integers(1, 500))
-def test_more_load_never_waits_less(load, tokens):
-    load = np.sort(load)
-    rate = load / (tokens * 0.02)
-    for answer in (
-        q.mg1_wait(1.0, load, 0.5),
-        q.mmc_wait(1.0, load * 8, 8),
-        q.ggc_wait(1.0, load * 8, 8),
-        q.dynamic_batching_latency(0.02, 1.0, load / 0.02),
-        q.continuous_latency(1.0, 0.02, tokens, rate),
-        q.continuous_quantile(1.0, 0.02, tokens, rate),
-        q.admission_wait(1.0, 0.02, tokens, rate, 100),
-    ):
-        # a relative hair's breadth for loads that differ by less than rounding
-        assert np.all(answer[1:] >= answer[:-1] * (1 - 1e-9))
-
-
-@pytest.mark.parametrize("load", [1.0, 1.5])
-def test_beyond_capacity_every_wait_is_infinite(load):
-    assert np.isinf(q.mg1_wait(1.0, load))
-    assert np.isinf(q.mmc_wait(1.0, load * 4, 4))
-    assert np.isinf(q.ggc_wait(1.0, load * 4, 4))
-    assert np.isinf(q.md1_ttft(0.1, load / 0.1))
-    assert np.isinf(q.two_stage_ttft(0.1, 2 * load / 0.1))
-    assert np.isinf(q.dynamic_batching_latency(0.02, 1.0, load / 0.02))
-    question = (1.0, 0.02, 100, load / 2)
-    assert np.isinf(q.continuous_batching(*question).step_s)
-    assert np.isinf(q.continuous_latency(*question))
-    assert np.isinf(q.continuous_quantile(*question))
-    assert np.isnan(q.continuous_cov(*question))
-
-
-def test_an_idle_system_waits_for_nobody():
-    assert q.mg1_wait(1.0, 0.0) == q.mmc_wait(1.0, 0.0, 4) == q.ggc_wait(1.0, 0.0, 4) == 0
-    assert q.continuous_batching(1.0, 0.02, 100, 0.0).batch == 0
-    assert q.continuous_latency(1.0, 0.0, 100, 0.0) == pytest.approx(100.5)
-
-
 @given(st.floats(0.05, 0.9), st.integers(1, 300))
 def test_46_admission_saturates_exactly_where_the_free_batch_exceeds_the_limit(load, limit):
     question = (1.0, 0.02, 100, load / 2)
@@ -180,31 +98,53 @@ def test_prefill_chunks_disturb_decode():
     assert q.prefill_itl_variance([0.0, 1.0], 0.1).tolist() == [0.0, 0.0]
 
 
+def test_the_closed_form_of_i_is_within_what_it_states():
+    rho = np.linspace(0, 0.999, 1000)
+    error = np.abs(q.occupancy_noise_closed(rho) / occupancy_noise(rho) - 1)
+    assert error[rho <= 0.9].max() < 0.022
+    assert error.max() < 0.034
+
+
+@given(st.lists(loads, min_size=2, max_size=8), st.integers(1, 500))
+def test_more_load_never_waits_less(load, tokens):
+    rate = np.sort(load) / (tokens * 0.02)
+    for answer in (
+        q.continuous_latency(1.0, 0.02, tokens, rate),
+        q.continuous_quantile(1.0, 0.02, tokens, rate),
+        q.admission_wait(1.0, 0.02, tokens, rate, 100),
+    ):
+        # a relative hair's breadth for loads that differ by less than rounding
+        assert np.all(answer[1:] >= answer[:-1] * (1 - 1e-9))
+
+
+@pytest.mark.parametrize("load", [1.0, 1.5])
+def test_beyond_capacity_it_never_settles(load):
+    question = (1.0, 0.02, 100, load / 2)
+    assert np.isinf(q.continuous_batching(*question).step_s)
+    assert np.isinf(q.continuous_latency(*question))
+    assert np.isinf(q.continuous_quantile(*question))
+    assert np.isnan(q.continuous_cov(*question))
+    assert np.isinf(q.occupancy_noise_closed(load))
+
+
+def test_an_idle_system_has_no_batch():
+    assert q.continuous_batching(1.0, 0.02, 100, 0.0).batch == 0
+    assert q.continuous_latency(1.0, 0.0, 100, 0.0) == pytest.approx(100.5)
+
+
 def test_unknown_stays_unknown_beside_known():
     for answer in (
-        q.mg1_wait([1.0, None, 1.0], [0.5, 0.5, None]),
-        q.ggc_wait([1.0, None, 1.0], [0.5, 0.5, np.nan], 2),
-        q.mmc_wait([1.0, None, 1.0], [0.5, 0.5, np.nan], 2),
         q.continuous_latency([1.0, None, 1.0], 0.02, 100, [0.1, 0.1, None]),
         q.continuous_cov([1.0, None, 1.0], 0.02, 100, [0.1, 0.1, None]),
         q.continuous_quantile([1.0, None, 1.0], 0.02, 100, [0.1, 0.1, None]),
-        q.dynamic_batching_latency([0.1, None, 0.1], 1.0, [1.0, 1.0, None]),
         q.admission_wait([1.0, None, 1.0], 0.02, 100, [0.1, 0.1, None], 500),
     ):
         assert np.isnan(answer).tolist() == [False, True, True]
-    assert np.isnan(q.mmc_wait(1.0, 0.5, None))
+    assert np.isnan(q.occupancy_noise_closed(None))
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [
-        lambda: q.mg1_wait(-1.0, 0.5),
-        lambda: q.mg1_wait(1.0, -0.5),
-        lambda: q.erlang_c(0, 0.5),
-        lambda: q.continuous_batching(1.0, -0.1, 10, 1.0),
-        lambda: q.prefill_itl_variance(1.2, 0.1),
-        lambda: q.ggc_wait("long", 1.0, 1),
-    ],
+    "wrong", [lambda: q.continuous_batching(1.0, -0.1, 10, 1.0), lambda: q.prefill_itl_variance(1.2, 0.1)]
 )
 def test_what_cannot_be_is_refused(wrong):
     with pytest.raises(BadInput) as caught:

@@ -1,0 +1,25 @@
+"""Closed forms of the performance model that no prediction uses: for tests, studies and people.
+
+In: numbers or arrays in SI units. Out: arrays. A prediction has a vectorised or more exact form of its own, so that a
+change here changes none; tests hold one against the other. Nothing else in `src` may import this room but the studies
+(the contract "handbook" in `pyproject.toml`).
+
+file: equations; what predictions use (files of `predict`)
+
+- `roofline.py`: section 16; operators one by one, with efficiencies and overheads (`performance/step.py`)
+- `derated.py`, `closed_form.py`: (11) and section 14 B, (10) and section 14 A; the same
+- `operator_law.py`: (3), (7), (8); the law with q = 2, over whole models (`performance/step.py`)
+- `tiles.py`: (9); nothing, as it is worth half a point of average error
+- `kv_cache.py`: (4), (5), (32); the same layer by layer (`llm/attention.py`), the sequences that fit
+  (`mapping/memory.py`)
+- `experts.py`: (16), (18); `llm/experts.py`, `llm/placement.py`, `performance/exchange.py`
+- `collectives.py`: (19) to (24); one law for every topology (`performance/collectives.py`)
+- `sharding.py`: (25), (26); `performance/exchange.py`, `performance/traffic.py`, `performance/step.py`
+- `pipeline.py`: (27); `performance/serving.py`
+- `dataflow.py`: (29), (37); the rate of one tier, one launch per layer (`performance/priors.json`)
+- `on_chip.py`: (33), (34), (36); `performance/resident.py`, `mapping/memory.py`
+- `power.py`: (38) to (40); (39) in its linear form (`performance/power.py`)
+- `queueing.py`: (35), (42), (43); M/G/1 in an open loop, M/D/1 in a closed one (`performance/serving.py`)
+- `continuous_batching.py`: (44) to (46); `performance/serving.py`, `performance/variance.py`
+- `stragglers.py`: (47); `performance/variance.py`, with `llm/placement.py`
+"""
