@@ -34,7 +34,7 @@ class Question:
     ``gaps``: inter-token gaps of a request (output tokens - 1). ``chunks``: steps a prompt takes,
     ``chunk`` its tokens in each, ``fill`` the steps' token budgets it takes (short prompts share a step).
     ``accepted``: tokens a sequence yields per step. ``slots``: sequences that can run at once. ``prompts`` that
-    one step of a static batch can hold.
+    one step can hold. ``slowest``: share of the layers in the fullest of the ``stages``.
     """
 
     concurrency: Floats
@@ -45,6 +45,7 @@ class Question:
     fill: Floats
     context: Floats
     stages: Floats
+    slowest: Floats
     slots: Floats
     memory_slots: Floats
     compiled: NDArray[np.bool_]
@@ -65,11 +66,13 @@ class Question:
         points: Points, row: PlatformTable, shard: Shard, budget: Budget, ops: Operators, resident: bool
     ) -> Question:
         kind = row.dies.dtype
-        step_tokens = row.step_tokens if shard.cp_f is None else row.step_tokens * shard.cp_f
+        step_tokens = tokens_of_a_step(row, shard)
         tokens, replicas = points.input_tokens.astype(kind), points.dp.astype(kind)
-        # a fraction where the last chunk is short: a jump at whole chunks would make longer prompts faster
-        chunks = np.maximum(tokens / step_tokens, 1.0) if not resident else np.ones_like(tokens)
+        chunks = chunks_of(row, shard, tokens, resident)
         held = budget.sequences * row.room  # in flight, of those that memory has room for
+        slots = np.maximum(np.minimum(held, row.max_sequences), 1.0)
+        if row.compiled.any():  # the largest batch compiled that memory holds
+            slots = np.where(row.compiled > 0, np.exp2(np.floor(np.log2(slots))), slots)
         return Question(
             concurrency=points.concurrency.astype(kind) / replicas,
             rate=points.request_rate.astype(kind) / replicas,
@@ -79,7 +82,8 @@ class Question:
             fill=tokens / step_tokens if not resident else np.zeros_like(tokens),
             context=tokens + 0.5 * points.output_tokens.astype(kind),
             stages=np.ones_like(tokens) if resident else shard.stages_f,
-            slots=np.maximum(np.minimum(held, row.max_sequences), 1.0),
+            slowest=np.ones_like(tokens) if resident else np.ceil(ops.layers / shard.stages_f) / ops.layers,
+            slots=slots,
             memory_slots=np.maximum(held, 1.0),
             compiled=row.compiled > 0,
             request_s=row.request_s + tokens * row.prompt_token_s,
@@ -94,6 +98,16 @@ class Question:
             sigma_request=row.sigma_request,
             experts=bool(ops.experts),
         )
+
+
+def tokens_of_a_step(row: PlatformTable, shard: Shard) -> Floats:
+    """Token budget of a step; of shards of the context, each its own."""
+    return row.step_tokens if shard.cp_f is None else row.step_tokens * shard.cp_f
+
+
+def chunks_of(row: PlatformTable, shard: Shard, tokens: Floats, resident: bool) -> Floats:
+    """Steps that a prompt takes; a fraction where the last chunk is short: jumps would make longer prompts faster."""
+    return np.ones_like(tokens) if resident else np.maximum(tokens / tokens_of_a_step(row, shard), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +136,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class _Load:
+class Load:
     """Times with ``running`` sequences in flight per replica."""
 
     prefill_s: Floats  # all chunks of a prompt, once started
@@ -131,8 +145,11 @@ class _Load:
     itl_s: Floats
     itl_median_s: Floats
     decode: Parts
-    mixed: Parts
+    mixed: Parts  # a step that carries prompts
     carried: Floats  # chunks of other requests' prompts per step and micro-batch
+    added: Floats  # seconds that a chunk adds to a step
+    share: Floats  # of the steps are mixed ones
+    together: Floats  # chunks in a mixed step
 
 
 def image(compiled: NDArray[np.bool_], batch: Floats) -> Floats:
@@ -144,31 +161,42 @@ def image(compiled: NDArray[np.bool_], batch: Floats) -> Floats:
     return np.where(compiled, np.exp2(np.ceil(np.log2(batch))), batch) if compiled.any() else batch
 
 
-def _load(one_step: OneStep, q: Question, running: Floats) -> _Load:
+def load_of(one_step: OneStep, q: Question, running: Floats) -> Load:
     """Evaluate the steps with a given number of running sequences.
 
     With pipeline stages p, a token passes all stages in one step time of a micro-batch of B/p sequences,
-    and p micro-batches are under way (equation (27) with m = p).
+    and p micro-batches are under way (equation (27) with m = p); they follow one another as the fullest stage lets
+    them. Prompts that come faster than steps share a step, as many as its token budget holds: a step of many is not
+    the sum of steps of one.
     """
     batch = np.maximum(running / q.stages, 1.0)  # a step that runs has a sequence in it
     batch = image(q.compiled, batch)
-    decodes = (q.gaps > 0).astype(batch.dtype)  # one output token: prompts only
+    answers = q.gaps > 0  # one output token: prompts only
     decode = one_step(prefill=None, cached=None, decode=batch, context=q.context)
-    # beside a prompt run the others: none of one, all of many (a fraction is an average of both)
-    others = batch * np.clip(batch - 1.0, 0.0, 1.0) * decodes
-    mixed = one_step(prefill=q.chunk, cached=0.5 * q.chunk * (q.chunks - 1.0), decode=others, context=q.context)
-    t_decode, t_mixed = decode.total * decodes, mixed.total
-    added = np.maximum(t_mixed - t_decode, 0.0) * q.interference
-    prompt_s = q.chunks * added
-    with np.errstate(divide="ignore", invalid="ignore"):  # no gaps, or prompts that cost nothing extra
+    with np.errstate(divide="ignore", invalid="ignore"):
         carried = np.maximum(running - 1.0, 0.0) * q.chunks * q.accepted / (q.gaps * q.stages)
-        carried = np.where(q.gaps > 0, np.minimum(carried, q.chunks / q.fill), 0.0)  # within the token budget
+    carried = np.where(answers, np.minimum(carried, q.prompts), 0.0)  # within the token budget
+    together = np.maximum(np.where(answers, carried, np.minimum(batch, q.prompts)), 1.0)
+    # beside a prompt run the others: none of one, all of many (a fraction is an average of both)
+    others = np.where(answers, batch * np.clip(batch - 1.0, 0.0, 1.0), 0.0)
+    mixed = one_step(
+        prefill=q.chunk, cached=0.5 * q.chunk * (q.chunks - 1.0), decode=others, context=q.context, prompts=together
+    )
+    own = mixed.total * (1.0 + (q.chunks - 1.0) * q.slowest)
+    behind = np.minimum(np.maximum(running, 1.0), q.stages) * q.slowest  # micro-batches before one's own comes again
+    if (behind > 1.0 + 1e-6).any():
+        longer = np.maximum(behind, 1.0)
+        decode, mixed = decode.times(longer), mixed.times(longer)
+    t_decode = np.where(answers, decode.total, 0.0)
+    added = np.maximum(mixed.total - t_decode, 0.0) * q.interference / together
+    prompt_s = q.chunks * added
+    with np.errstate(divide="ignore"):  # prompts that cost nothing extra
         fastest = q.stages / (prompt_s + q.fill * t_decode)
-    own = t_mixed * (q.chunks + q.stages - 1.0) / q.stages
     itl = (t_decode + carried * added) / q.accepted
     # the median of a Poisson count is 0 up to a mean of ln 2 and about that much below its mean from there on
     median = (t_decode + np.maximum(carried - LN2, 0.0) * added) / q.accepted
-    return _Load(own, prompt_s / q.stages, fastest, itl, median, decode, mixed, carried)
+    share = np.where(answers, carried / together, 1.0)
+    return Load(own, prompt_s / q.stages, fastest, itl, median, decode, mixed, carried, added, share, together)
 
 
 def closed_loop(one_step: OneStep, q: Question) -> Served:
@@ -179,15 +207,16 @@ def closed_loop(one_step: OneStep, q: Question) -> Served:
     """
     admitted = np.minimum(q.concurrency, q.slots)
     running = np.minimum(admitted, _fed(q))
-    load = _load(one_step, q, running)
+    load = load_of(one_step, q, running)
     others = np.maximum(running - 1.0, 0.0)
     boundary = 0.5 * load.decode.total * np.minimum(others, 1.0) * (q.gaps > 0)
     cycle = load.prefill_s + boundary + q.request_s + q.gaps * load.itl_s
     busy = np.minimum(admitted / cycle / load.fastest, 0.95)
-    # prompts ahead of one's own: independent arrivals (M/D/1), or the group that ended together with one's
-    # own; lengths as variable as an exponential dissolve the groups
+    # prompts ahead of the step with one's own: independent arrivals (M/D/1), or the group that ended together with
+    # one's own; lengths as variable as an exponential dissolve the groups
     grouped = q.grouping * np.maximum(1.0 - q.output_cv, 0.0)
-    wait = np.maximum(np.minimum(0.5 * busy / (1.0 - busy), 0.5 * others), 0.5 * others * grouped) * load.prompt_s
+    ahead = 0.5 * np.maximum(running - load.together, 0.0)
+    wait = np.maximum(np.minimum(0.5 * busy / (1.0 - busy), ahead), ahead * grouped) * load.prompt_s
     # of each round of n requests, some find their predecessor's slot still taken and wait for the next to end
     wait += q.straggling * np.minimum(others, 1.0) / np.maximum(q.concurrency, 1.0) * q.gaps * load.itl_s
     light = load.prefill_s + boundary + wait + q.request_s
@@ -218,21 +247,24 @@ def static_batch(one_step: OneStep, q: Question) -> Served:
     # micro-batches follow one another through the stages of a pipeline
     steps, groups = q.chunks * batch / prompts, np.minimum(running, q.stages)
     waves = np.maximum(q.concurrency / q.slots, 1.0)
-    prefill = mixed.total * (steps * groups + q.stages - 1.0) / q.stages
+    prefill = mixed.total * (1.0 + (steps * groups - 1.0) * q.slowest)
     first = prefill * waves + q.request_s
-    itl = decode.total / q.accepted * waves
+    itl = decode.total * np.maximum(groups * q.slowest, 1.0) / q.accepted * waves
     latency = first + q.gaps * itl
     carried = steps / np.maximum(q.gaps, 1.0)
-    load = _Load(prefill, mixed.total, np.full_like(first, np.inf), itl, itl, decode, mixed, carried)
+    added = np.maximum(mixed.total - decode.total, 0.0) * q.interference
+    load = Load(
+        prefill, mixed.total, np.full_like(first, np.inf), itl, itl, decode, mixed, carried, added, carried, prompts
+    )
     return _served(
         q, load, first, latency, q.concurrency / latency, running, np.ones_like(first), np.zeros_like(first), running
     )
 
 
 def _fed(q: Question) -> Floats:
-    """Sequences that prompts, within the token budget of the steps, can keep decoding."""
+    """Sequences that prompts, within the token budget of the steps, can keep decoding; of prompts alone, those."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(q.gaps > 0, np.maximum(q.stages * q.gaps / (q.fill * q.accepted), 1.0), 1.0)
+        return np.where(q.gaps > 0, np.maximum(q.stages * q.gaps / (q.fill * q.accepted), 1.0), q.stages * q.prompts)
 
 
 def open_loop(one_step: OneStep, q: Question, rounds: int = 5) -> Served:
@@ -254,37 +286,45 @@ def open_loop(one_step: OneStep, q: Question, rounds: int = 5) -> Served:
         n = np.clip(step_to, low, most)
     residence, load, wait = _residence(one_step, q, np.clip(n, 1.0, most))
     running = np.minimum(q.rate * residence, most)
-    ttft = residence - q.gaps * load.itl_s
+    door = np.where(q.slots <= most, _admission(q, full[0], full[1]), 0.0)
+    ttft = residence - q.gaps * load.itl_s + door
     duty = np.minimum(running / q.stages, 1.0)
     varies = _arriving(one_step, q, load, running)
-    served = _served(q, load, ttft, residence, q.rate, running, duty, wait, running, varies)
+    served = _served(q, load, ttft, residence + door, q.rate, running, duty, wait + door, running, varies)
     return replace(served, saturated=saturated)
 
 
-def _arriving(one_step: OneStep, q: Question, load: _Load, running: Floats) -> Floats:
+def _admission(q: Question, residence: Floats, load: Load) -> Floats:
+    """Mean wait for one of the slots, M/G/c (46) with the service of a full batch; Sakasegawa's form of Erlang C.
+
+    Errs to the long side: a batch that is not full is faster.
+    """
+    busy = np.minimum(q.rate * residence / q.slots, SATURATED)
+    decoding = q.gaps * load.itl_s / residence
+    varies = (decoding * q.output_cv) ** 2 + ((1.0 - decoding) * q.input_cv) ** 2
+    full = busy ** (np.sqrt(2.0 * (q.slots + 1.0)) - 1.0)
+    return 0.5 * (1.0 + varies) * residence / q.slots * full / (1.0 - busy)
+
+
+def _arriving(one_step: OneStep, q: Question, load: Load, running: Floats) -> Floats:
     """Squared variation of the steps of a request where the batch comes and goes at random, prompts with it (45)."""
     batch = image(q.compiled, np.maximum(running / q.stages, 1.0))
     more = one_step(prefill=None, cached=None, decode=batch + 1.0, context=q.context)
     whole = _whole(q, load)
     slope = np.maximum(more.total - load.decode.total, 0.0) / q.stages
-    ahead = load.carried * _added(q, load) / whole
+    ahead = load.carried * load.added / whole
     noise = arrival_noise(slope * running / whole, ahead, running)
     return noise.request + noise.prompts + boundary_noise(running, np.maximum(q.gaps, 1.0))
 
 
-def _whole(q: Question, load: _Load) -> Floats:
+def _whole(q: Question, load: Load) -> Floats:
     """The mean step, prompts included; any number where nobody waits for a second token."""
     return np.where(q.gaps > 0, load.itl_s * q.accepted, 1.0)
 
 
-def _added(q: Question, load: _Load) -> Floats:
-    """What a chunk of a prompt adds to a step."""
-    return np.maximum(load.mixed.total - load.decode.total, 0.0) * q.interference
-
-
-def _residence(one_step: OneStep, q: Question, running: Floats) -> tuple[Floats, _Load, Floats]:
+def _residence(one_step: OneStep, q: Question, running: Floats) -> tuple[Floats, Load, Floats]:
     """Mean time in the system with ``running`` in flight, the load it makes and the wait for other prompts."""
-    load = _load(one_step, q, running)
+    load = load_of(one_step, q, running)
     busy = np.minimum(q.rate / load.fastest, 0.98)
     # M/G/1 (42): service varies with the prompt length
     wait = busy * (1.0 + q.input_cv**2) / (2.0 * (1.0 - busy)) * load.prompt_s
@@ -293,10 +333,10 @@ def _residence(one_step: OneStep, q: Question, running: Floats) -> tuple[Floats,
 
 
 def _served(
-    q: Question, load: _Load, ttft: Floats, latency: Floats, rate: Floats, running: Floats, duty: Floats,
+    q: Question, load: Load, ttft: Floats, latency: Floats, rate: Floats, running: Floats, duty: Floats,
     wait: Floats, admitted: Floats, varies: Floats | None = None,
 ) -> Served:  # fmt: skip
-    average = load.decode.towards(load.mixed, load.carried)
+    average = load.decode.towards(load.mixed, load.share)
     itl_sigma = _step_sigma(q, average)
     first = _step_sigma(q, load.mixed)
     prefill_share = np.clip(load.prefill_s / ttft, 0.0, 1.0)
@@ -313,7 +353,7 @@ def _served(
     # spread over requests: prompt length moves prefill, waiting is nearly exponential (its spread is its mean)
     ttft_cv = np.sqrt((prefill_share * q.input_cv) ** 2 + wait_share**2)
     if varies is None:  # chunks met while decoding come one by one, independent of each other
-        varies = load.carried * (_added(q, load) / _whole(q, load)) ** 2 / np.maximum(q.gaps, 1.0)
+        varies = load.carried * (load.added / _whole(q, load)) ** 2 / np.maximum(q.gaps, 1.0)
     latency_cv = np.sqrt((ttft_part * ttft_cv) ** 2 + (1.0 - ttft_part) ** 2 * (varies + q.output_cv**2))
     return Served(
         ttft, load.itl_s, load.itl_median_s, latency, rate, running, duty, average, _bound(q, load, average, admitted),
@@ -334,7 +374,7 @@ def _step_sigma(q: Question, parts: Parts) -> Floats:
     return np.sqrt(shares + spread("scheduler") ** 2 + (spread("experts") ** 2 if q.experts else 0.0))
 
 
-def _bound(q: Question, load: _Load, average: Parts, admitted: Floats) -> NDArray[np.int8]:
+def _bound(q: Question, load: Load, average: Parts, admitted: Floats) -> NDArray[np.int8]:
     """What a request waits for most, over prefill and decode; KV capacity where it limits the batch."""
     spent = [
         getattr(load.mixed, name) * q.chunks + q.gaps * getattr(average, name)

@@ -51,6 +51,10 @@ class Parts:
         total += overhead
         return Parts(compute, memory, network, overhead, flop_s, byte_s, total)
 
+    def times(self, factor: Floats) -> Parts:
+        """The same step, so many times as long."""
+        return Parts(*(getattr(self, f.name) * factor for f in fields(Parts)))
+
     def towards(self, other: Parts, share: Floats) -> Parts:
         """The average of steps of which ``share`` are like ``other`` and the rest like this one."""
 
