@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from inferatlas.errors import BadInput
 from inferatlas.show.charts.fitness import Cell, fitness
-from inferatlas.show.html import FOLDED, GRADES, Section, grade, html_page, write_html
+from inferatlas.show.html import FOLDED, TEMPLATES, Section, grade, html_page
 from inferatlas.show.page import Bar, Block, Column, Command, Heading, Items, Paragraph, Part, Table
-from inferatlas.show.report import TEMPLATES
+from inferatlas.workload import GRADES
 
 EVIL = '</style></svg></pre><script>alert("x")</script><img src=x onerror=alert(1)>'
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr", "col"}
@@ -154,10 +153,3 @@ def test_a_page_loads_nothing_and_runs_nothing():
             assert not name.startswith("on") and name not in {"src", "srcset", "data", "action", "xlink:href"}
             assert tag == "a" or "http" not in (value or ""), (tag, name, value)
     assert not re.search(r"@import|@font-face|url\(|javascript:|clip-path=", text)
-
-
-def test_a_page_is_written_and_a_bad_place_is_refused(tmp_path: Path):
-    file = write_html(tmp_path / "page.html", "t", "a", [], "x")
-    assert file.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    with pytest.raises(BadInput, match="cannot be written"):
-        write_html(tmp_path / "absent" / "page.html", "t", "a", [], "x")

@@ -170,5 +170,5 @@ def write_accuracy(scores: Accuracy, path: Path, *, command: str) -> Path:
     makers = {".md": markdown, ".html": html}
     if path.suffix.lower() not in makers:
         raise BadInput(f"'{path.suffix}' is no page", field="report", allowed=", ".join(makers), file=path)
-    write_file(makers[path.suffix.lower()](scores, command), path)
+    write_file(makers[path.suffix.lower()](scores, command), path, "report")
     return path

@@ -23,7 +23,6 @@ AIMS = {
 SHORT = {"ttft": "TTFT", "itl": "ITL", "latency": "latency"}
 REASONS = {
     "budget": "over budget",
-    "compiled_batch": "compiled batch too small",
     "context_length": "context too long",
     "engine": "no engine",
     "interconnect_unknown": "interconnect unknown",
