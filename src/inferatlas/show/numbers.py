@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from inferatlas.predict.answer import Interval
 from inferatlas.quantities import show, unit_factor
@@ -78,6 +79,19 @@ def figure(value: float | None, unit: str) -> str:
     return NONE if value is None or not math.isfinite(value) else show(_rounded(value), unit)
 
 
+def as_given(value: float | None) -> str:
+    """A number that somebody chose, such as a count, a rate or a bound: all its digits within reason.
+
+    Examples
+    --------
+    >>> as_given(1154.7), as_given(8), as_given(2_000_000), as_given(None)
+    ('1,154.7', '8', '2,000,000', '—')
+    """
+    if value is None:
+        return NONE
+    return f"{value:,.6g}" if value < 1e6 else f"{value:,.0f}"
+
+
 def with_interval(interval: Interval | None, unit: str) -> str:
     """Value, and on a second line its 80 % interval (for cells of a table).
 
@@ -112,6 +126,15 @@ def percent(share: float | None) -> str:
     if 0.995 <= share < 1:
         return ">99 %"
     return f"{100 * share:.0f} %"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words joined as in a sentence.
+
+    >>> listed(["a", "b", "c"]), listed(["a"])
+    ('a, b and c', 'a')
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _rounded(value: float, digits: int = 3) -> float:

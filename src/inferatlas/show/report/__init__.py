@@ -11,8 +11,9 @@ from pathlib import Path
 
 from inferatlas.decide.advisor.recommend import Candidate, Recommendation
 from inferatlas.predict.answer import DEFINITIONS
+from inferatlas.show.deployment import layout_words, workload_words
 from inferatlas.show.html import fill, inline
-from inferatlas.show.numbers import percent
+from inferatlas.show.numbers import listed, percent
 from inferatlas.show.output import write_file
 from inferatlas.show.report import words
 from inferatlas.show.report.metrics import METRICS, middle, spread
@@ -46,7 +47,7 @@ def render(recommendation: Recommendation, *, command: str) -> str:
         "report.html.j2",
         question=words.question(found),
         answer=words.answer(found),
-        load=words.load_words(found.inputs["workload"]),
+        load=workload_words(found.inputs["workload"]),
         found=found,
         best=found.candidates[0] if found.candidates else None,
         ranking=[_ranked_row(c, metric) for c in found.candidates],
@@ -73,7 +74,7 @@ def _ranked_row(candidate: Candidate, metric: str) -> dict[str, object]:
     return {
         "candidate": candidate,
         "name": words.short_name(candidate),
-        "layout": words.layout_words(candidate),
+        "layout": layout_words(candidate.layout),
         "chance": percent(candidate.p_meets_target),
         "cells": [
             (METRICS[key], middle(key, candidate.metrics.get(key)), spread(key, candidate.metrics.get(key)))
@@ -97,7 +98,7 @@ def _limits(found: Recommendation) -> list[str]:
     out = [f"up to {asked['max_count']} accelerators"]
     for key, saying in sayings.items():
         if (value := asked.get(key)) is not None:
-            text = words.listed([str(v) for v in value]) if isinstance(value, tuple | list) else value
+            text = listed([str(v) for v in value]) if isinstance(value, tuple | list) else value
             out.append(saying.format(f"{text:g}" if isinstance(text, float) else text))
     if found.inputs["slo"]:
         out.append(f"a probability of at least {percent(asked['min_probability'])} of meeting the targets")

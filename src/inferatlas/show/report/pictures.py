@@ -14,7 +14,7 @@ from inferatlas.show.charts.memory import PARTS, MemoryBar, memory
 from inferatlas.show.charts.probability import Chance, probabilities
 from inferatlas.show.charts.style import NAMED, AnyChart, Axis
 from inferatlas.show.charts.tradeoff import Attained, tradeoff
-from inferatlas.show.numbers import percent
+from inferatlas.show.numbers import listed, percent
 from inferatlas.show.report import words
 from inferatlas.show.report.metrics import METRICS, middle, number, spread
 
@@ -108,7 +108,7 @@ def _chances(found: Recommendation) -> Picture | None:
     rows = [Chance(words.row_name(c), c.accelerator, c.p_meets_target) for c in found.candidates]
     asked = found.inputs["limits"]["min_probability"]
     best = max(found.candidates, key=lambda c: c.p_meets_target)
-    goal = words.listed([words.target_words(t) for t in words.targets_of(found)])
+    goal = listed([words.target_words(t) for t in words.targets_of(found)])
     return Picture(
         "probability",
         "Will the targets be met?",
