@@ -37,7 +37,7 @@ def write_report(recommendation: Recommendation, path: Path, *, command: str) ->
     return path
 
 
-def render(recommendation: Recommendation, *, command: str) -> str:
+def render(recommendation: Recommendation, command: str) -> str:
     """The page as text."""
     from inferatlas.show.report.pictures import pictures
 
