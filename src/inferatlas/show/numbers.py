@@ -76,11 +76,12 @@ def figure(value: float | None, unit: str) -> str:
     >>> figure(844.52, "1"), figure(12345.6, "1"), figure(None, "W")
     ('845', '12,300', '—')
     """
-    return NONE if value is None or not math.isfinite(value) else show(_rounded(value), unit)
+    # rounded first, since `show` keeps every digit before the point
+    return NONE if value is None or not math.isfinite(value) else show(float(f"{value:.2e}"), unit)
 
 
 def as_given(value: float | None) -> str:
-    """A number that somebody chose, such as a count, a rate or a bound: all its digits within reason.
+    """A number that somebody chose, a count, a rate, a bound: six significant digits, and all before the point.
 
     Examples
     --------
@@ -135,7 +136,3 @@ def listed(words: Sequence[str]) -> str:
     ('a, b and c', 'a')
     """
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def _rounded(value: float, digits: int = 3) -> float:
-    return float(f"{value:.{digits - 1}e}") if math.isfinite(value) else value
