@@ -4,11 +4,11 @@ from typing import get_args
 
 from inferatlas.cli import flags
 from inferatlas.decide.advisor.rank import OBJECTIVES
-from inferatlas.show import output, recommendation
+from inferatlas.show import deployment, output
 
 
 def test_objectives_are_those_of_the_advisor():
-    assert set(get_args(flags.Objective)) == set(OBJECTIVES) == set(recommendation.AIMS)
+    assert set(get_args(flags.Objective)) == set(OBJECTIVES) == set(deployment.AIMS)
 
 
 def test_formats_are_those_that_can_be_written():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from inferatlas.catalogue.accelerators import accelerator_ids
 from inferatlas.show.charts.endings import Spot, beside_ends, levels, spread
-from inferatlas.show.charts.fitness import Cell, fitness
+from inferatlas.show.charts.fitness import Mark, fitness
 from inferatlas.show.charts.lines import Crossing, Series, lines
 from inferatlas.show.charts.shares import shares
 from inferatlas.show.charts.style import PALETTE, AnyChart, Axis, span, to_svg
@@ -53,7 +53,7 @@ def layer_rows(chart: AnyChart, mark: str) -> list[dict]:
 
 def test_a_map_names_rows_and_columns_in_their_order_and_says_what_each_cell_says():
     cells = [
-        Cell(row, column, 0.5, f"good {row[0]}{column[0]}") for row in ("z", "a") for column in ("offline", "chat")
+        Mark(row, column, 0.5, f"good {row[0]}{column[0]}") for row in ("z", "a") for column in ("offline", "chat")
     ]
     texts = drawn(fitness(cells))[1]
     assert {"z", "a", "offline", "chat", "good zo", "good zc", "good ao", "good ac"} <= set(texts)
@@ -62,14 +62,14 @@ def test_a_map_names_rows_and_columns_in_their_order_and_says_what_each_cell_say
 
 def test_the_largest_map_is_whole():
     rows, columns = accelerator_ids()[:60], [f"regime number {i} with words" for i in range(8)]
-    chart = fitness([Cell(r, c, 0.3, "very good 0.30", differs=True) for r in rows for c in columns])
+    chart = fitness([Mark(r, c, 0.3, "very good 0.30", differs=True) for r in rows for c in columns])
     texts = drawn(chart)[1]
     assert set(rows) <= set(texts) and texts.count("very good 0.30") == len(rows) * 8
     assert sum("regime" in text for text in texts) == 16  # at the head and at the foot
 
 
 def test_cells_without_a_score_are_empty_frames_with_a_dash():
-    chart = fitness([Cell("a", "x", None, ""), Cell("a", "y", NAN, "no fit"), Cell("b", "x", 0.9, "good")])
+    chart = fitness([Mark("a", "x", None, ""), Mark("a", "y", NAN, "no fit"), Mark("b", "x", 0.9, "good")])
     filled, framed = (one["data"]["values"] for one in chart.to_dict()["layer"][:2])
     assert [(row["row"], row["column"]) for row in filled] == [("b", "x")]
     assert len(framed) == 3  # the pair that was not given too
@@ -79,11 +79,11 @@ def test_cells_without_a_score_are_empty_frames_with_a_dash():
 
 @pytest.mark.parametrize(("score", "filled"), [(0.0, 0.01), (-1.0, 0.01), (0.2, 0.2), (7.0, 1.0), (math.inf, 1.0)])
 def test_scores_beyond_the_scale_are_filled_as_its_ends(score: float, filled: float):
-    assert layer_rows(fitness([Cell("a", "x", score, "t")]), "rect")[0]["score"] == filled
+    assert layer_rows(fitness([Mark("a", "x", score, "t")]), "rect")[0]["score"] == filled
 
 
 def test_only_cells_that_differ_carry_the_mark_and_then_it_is_explained():
-    cells = [Cell("a", "x", 0.5, "good"), Cell("b", "x", 0.5, "good", differs=True)]
+    cells = [Mark("a", "x", 0.5, "good"), Mark("b", "x", 0.5, "good", differs=True)]
     assert [row["row"] for row in layer_rows(fitness(cells), "point")] == ["b"]
     assert "▲ a published grade differs" in drawn(fitness(cells))[1]
     assert "▲ a published grade differs" not in drawn(fitness(cells[:1]))[1]
@@ -261,7 +261,7 @@ def test_text_from_outside_is_escaped():
     one = Series(EVIL, EVIL, [1.0, 2.0], [1.0, 2.0], changes=[(1.5, EVIL)])
     evil = Axis("</svg><script>", "</svg>", True)
     for chart in (
-        fitness([Cell(EVIL, EVIL, 0.5, EVIL)]), shares([(EVIL, [(EVIL, 1.0)])], EVIL),
+        fitness([Mark(EVIL, EVIL, 0.5, EVIL)]), shares([(EVIL, [(EVIL, 1.0)])], EVIL),
         lines([one], evil, evil, [Crossing(1.5, EVIL)]),
     ):  # fmt: skip
         svg, _ = drawn(chart)

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from inferatlas.errors import BadInput
-from inferatlas.show.charts.fitness import Cell, fitness
-from inferatlas.show.html import FOLDED, GRADES, Section, grade, html_page, write_html
+from inferatlas.show.charts.fitness import Mark, fitness
+from inferatlas.show.html import FOLDED, TEMPLATES, Section, grade, html_page
 from inferatlas.show.page import Bar, Block, Column, Command, Heading, Items, Paragraph, Part, Table
-from inferatlas.show.report import TEMPLATES
+from inferatlas.workload import GRADES
 
 EVIL = '</style></svg></pre><script>alert("x")</script><img src=x onerror=alert(1)>'
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr", "col"}
@@ -109,7 +108,7 @@ def test_cells_of_grades_have_a_class_and_keep_their_word():
 
 def test_a_chart_stands_under_its_caption_and_before_the_blocks():
     def chart():
-        return fitness([Cell("h100", "chat", 0.5, "good")])
+        return fitness([Mark("h100", "chat", 0.5, "good")])
 
     text = html_page(
         "t", "a", [Section("map", "A map", [Paragraph("Below.")], chart, "scores of one", "How to read it.")], "x"
@@ -136,7 +135,7 @@ def test_text_from_outside_cannot_leave_its_place():
         Heading(EVIL), Paragraph(EVIL), Items(EVIL, [EVIL]), Command(EVIL, EVIL),
         Bar(EVIL, [Part(EVIL, 1.0, EVIL)], Part(EVIL, 2.0, EVIL)), Table(EVIL, [Column(EVIL)], [[f"{EVIL}\n{EVIL}"]]),
     ]  # fmt: skip
-    section = Section(EVIL, EVIL, blocks, lambda: fitness([Cell(EVIL, EVIL, 0.5, EVIL)]), EVIL, EVIL)
+    section = Section(EVIL, EVIL, blocks, lambda: fitness([Mark(EVIL, EVIL, 0.5, EVIL)]), EVIL, EVIL)
     text = html_page(EVIL, EVIL, [section], EVIL, lead=EVIL)
     page = Page(text)
     assert page.all("script") == page.all("img") == []
@@ -146,7 +145,7 @@ def test_text_from_outside_cannot_leave_its_place():
 
 def test_a_page_loads_nothing_and_runs_nothing():
     blocks = [Table("", [Column("source")], [["https://example.org/a"]])]
-    cells = [Cell("h100", "chat", 0.5, "good", True), Cell("l4", "chat", None, "")]
+    cells = [Mark("h100", "chat", 0.5, "good", True), Mark("l4", "chat", None, "")]
     text = html_page("t", "a", [Section("map", "A map", blocks, lambda: fitness(cells))], "x")
     for tag, attributes in Page(text).tags:
         assert tag not in {"script", "link", "iframe", "object", "embed", "img", "image", "base", "form", "use"}
@@ -154,10 +153,3 @@ def test_a_page_loads_nothing_and_runs_nothing():
             assert not name.startswith("on") and name not in {"src", "srcset", "data", "action", "xlink:href"}
             assert tag == "a" or "http" not in (value or ""), (tag, name, value)
     assert not re.search(r"@import|@font-face|url\(|javascript:|clip-path=", text)
-
-
-def test_a_page_is_written_and_a_bad_place_is_refused(tmp_path: Path):
-    file = write_html(tmp_path / "page.html", "t", "a", [], "x")
-    assert file.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    with pytest.raises(BadInput, match="cannot be written"):
-        write_html(tmp_path / "absent" / "page.html", "t", "a", [], "x")

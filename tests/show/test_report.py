@@ -201,13 +201,13 @@ def test_every_chart_of_a_question_with_targets_is_drawn(found: Recommendation, 
     assert len(Page(found_page).all("svg")) == 5
     for picture in drawn:
         assert picture.sentence.endswith(".") and picture.table.rows
-        assert all(len(row) == len(picture.table.header) for row in picture.table.rows)
+        assert all(len(row) == len(picture.table.columns) for row in picture.table.rows)
 
 
 def test_a_percentile_target_is_not_passed_off_as_a_mean(found: Recommendation):
     latency = next(picture for picture in pictures(found) if picture.key == "latency")
     assert "the p95 of TTFT" in latency.sentence
-    assert latency.table.header[1] == "p95 of TTFT"
+    assert latency.table.columns[1].name == "p95 of TTFT"
     mean, p95 = found.candidates[0].metrics["ttft_s"], found.candidates[0].targets[0]["value"]
     assert p95.value > mean.value
     assert latency.table.rows[0][1] == middle("ttft_s", p95)

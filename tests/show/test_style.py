@@ -15,8 +15,8 @@ from inferatlas.show.charts.fitness import HUE, THICKEST, THINNEST
 from inferatlas.show.charts.intervals import Estimate, latency, ranked
 from inferatlas.show.charts.shares import REST, ink_on
 from inferatlas.show.charts.style import PALETTE, Axis, colour, shape, span, to_svg
-from inferatlas.show.html import GRADES
-from inferatlas.show.report import TEMPLATES
+from inferatlas.show.html import TEMPLATES
+from inferatlas.workload import GRADES
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB
 SIGHT = {

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from inferatlas.cli import flags
-from inferatlas.cli.emitting import TYPED, Sink
+from inferatlas.cli.emitting import Sink
 
 
 def calibrate(
@@ -37,9 +37,8 @@ def calibrate(
     from inferatlas.evidence.calibration import calibrate as fit
     from inferatlas.evidence.table import read_table
     from inferatlas.show.calibrated import calibration_page
-    from inferatlas.show.output import Result
 
-    sink = Sink(format, None, quiet)
+    sink = Sink(flags.Out(format=format, quiet=quiet))
     if output.expanduser().is_file():
         raise BadInput("is a file; a folder is written", field="output", file=output)
     frame = pl.concat([read_table(one) for one in (table, *more)], how="diagonal_relaxed")
@@ -54,10 +53,8 @@ def calibrate(
     written = [str(path) for path in found.write(output.expanduser())]
     summary = {name: found.document[name] for name in ("version", "rows", "figures", "sources")}
     sink.put(
-        Result(
-            lambda: {"written": written, **summary, "skipped": found.skipped, "scores": found.scores},
-            lambda: found.scores,
-            lambda: calibration_page(summary, found.scores, found.skipped, written, TYPED.get()),
-        )
+        found.scores,
+        page=lambda scores, typed: calibration_page(summary, scores, found.skipped, written, typed),
+        document=lambda: {"written": written, **summary, "skipped": found.skipped, "scores": found.scores},
     )
     return 0

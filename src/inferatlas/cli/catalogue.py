@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from inferatlas.cli.emitting import TYPED, Sink
+from inferatlas.cli.emitting import Sink
 from inferatlas.cli.flags import Out
 
 app = App(name="catalogue", help="Accelerators, models and engines with every fact and its source.")
@@ -27,9 +27,8 @@ def list_(kind: Kind | None = None, /, *, out: Out = Out()) -> int:  # noqa: B00
     from inferatlas.catalogue.engines import engines
     from inferatlas.catalogue.models import models
     from inferatlas.show.lists import list_page, list_rows, regime_rows, workload_rows
-    from inferatlas.show.output import Result
 
-    sink = Sink(out.format, out.output, out.quiet)
+    sink = Sink(out)
     makers = {
         "accelerators": lambda: list_rows(accelerators()),
         "models": lambda: list_rows(models().values()),
@@ -39,7 +38,7 @@ def list_(kind: Kind | None = None, /, *, out: Out = Out()) -> int:  # noqa: B00
     }
     lists = {name: make() for name, make in makers.items() if kind in (None, name)}
     rows = [row for found in lists.values() for row in found]
-    sink.put(Result(lambda: lists, lambda: rows, lambda: list_page(rows, TYPED.get())))
+    sink.put(rows, page=list_page, document=lambda: lists)
     return 0
 
 
@@ -53,11 +52,10 @@ def show(name: str, /, *, out: Out = Out()) -> int:  # noqa: B008
         Name in the catalogue, or a file.
     """
     from inferatlas.show.facts import fact_rows, find_thing, thing_dict, thing_page
-    from inferatlas.show.output import Result
 
-    sink = Sink(out.format, out.output, out.quiet)
+    sink = Sink(out)
     thing = find_thing(name)
-    sink.put(Result(lambda: thing_dict(thing), lambda: fact_rows(thing), lambda: thing_page(thing, TYPED.get())))
+    sink.put(thing, rows=fact_rows, page=thing_page, document=lambda: thing_dict(thing))
     return 0
 
 
@@ -75,17 +73,18 @@ def conflicts(name: str | None = None, /, *, out: Out = Out()) -> int:  # noqa: 
     from inferatlas.catalogue.accelerators import load_accelerator
     from inferatlas.catalogue.conflicts import conflicts as all_conflicts
     from inferatlas.show.facts import conflict_rows, conflicts_page
-    from inferatlas.show.output import Result
 
-    sink = Sink(out.format, out.output, out.quiet)
+    sink = Sink(out)
     wanted = None if name is None else load_accelerator(name).id
     found = [one for one in all_conflicts() if wanted in (None, one.accelerator)]
     sink.put(
-        Result(
-            lambda: {"count": len(found), "conflicts": [asdict(one) | {"reason": one.reason} for one in found]},
-            lambda: conflict_rows(found),
-            lambda: conflicts_page(found, TYPED.get()),
-        )
+        found,
+        rows=conflict_rows,
+        page=conflicts_page,
+        document=lambda: {
+            "count": len(found),
+            "conflicts": [asdict(one) | {"reason": one.reason} for one in found],
+        },
     )
     return 0
 
@@ -103,16 +102,9 @@ def check(
     """
     from inferatlas.catalogue.check import check as findings_of
     from inferatlas.show.findings import exit_code, finding_rows, findings_page
-    from inferatlas.show.output import Result
 
-    sink = Sink(out.format, out.output, out.quiet)
+    sink = Sink(out)
     rows = finding_rows(findings_of(path))
     code = exit_code(rows)
-    sink.put(
-        Result(
-            lambda: {"sound": code == 0, "findings": rows},
-            lambda: rows,
-            lambda: findings_page(rows, TYPED.get()),
-        )
-    )
+    sink.put(rows, page=findings_page, document=lambda: {"sound": code == 0, "findings": rows})
     return code

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Group, Token
 
 from inferatlas.cli import flags
-from inferatlas.cli.emitting import TYPED, Sink
+from inferatlas.cli.emitting import Sink
 from inferatlas.cli.flags import DEPLOYMENT, LIMITS, SUBJECT, flag, integer, several
 
 SWEEP = Group("Sweep", sort_key=0)
@@ -72,9 +72,8 @@ def crossover(
     """
     from inferatlas.decide.sweeps.crossover import crossover as found_by
     from inferatlas.show.crossover import crossover_html, crossover_page, crossover_rows
-    from inferatlas.show.output import Result
 
-    sink = Sink(out.format, out.output, out.quiet)
+    sink = Sink(out)
     with sink.working("sweeping"):
         found = found_by(
             model,
@@ -92,12 +91,5 @@ def crossover(
             within=count,
             weights=weights,
         )
-    sink.put(
-        Result(
-            found.as_dict,
-            lambda: crossover_rows(found),
-            lambda: crossover_page(found, TYPED.get()),
-            lambda: crossover_html(found, TYPED.get()),
-        )
-    )
+    sink.put(found, rows=crossover_rows, page=crossover_page, html=crossover_html)
     return 0

@@ -6,13 +6,15 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
-    from inferatlas.show.output import Result
+    from inferatlas.cli.flags import Out
+    from inferatlas.show.output import Columns, Rows
+    from inferatlas.show.page import Page
 
 TYPED: ContextVar[str] = ContextVar("typed", default="inferatlas")
 NO_TERMINAL_WIDTH = 160
@@ -57,20 +59,42 @@ class Sink:
     BadInput : an extension that names no format, a path that cannot be written, Parquet to a terminal.
     """
 
-    def __init__(self, style: str | None, output: str | None, quiet: bool = False) -> None:
+    def __init__(self, out: Out) -> None:
         from inferatlas.errors import BadInput
         from inferatlas.show.output import check_writable, format_for
 
-        self.style = format_for(style, output)
-        self.path = None if output in (None, "-") else check_writable(output)
-        self.quiet = quiet
+        self.style = format_for(out.format, out.output)
+        self.path = None if out.output in (None, "-") else check_writable(out.output)
+        self.quiet = out.quiet
         if self.style == "parquet" and self.path is None and sys.stdout.isatty():
             raise BadInput("Parquet is not for terminals", field="format", allowed="--output FILE, or a pipe")
 
-    def put(self, result: Result) -> None:
-        """Write the result, and say where it went if that is a file."""
-        from inferatlas.show.output import emit, write_file, write_stdout
+    def put(
+        self,
+        found: Any,
+        *,
+        page: Callable[[Any, str], Page],
+        rows: Callable[[Any], Rows | Columns] | None = None,
+        html: Callable[[Any, str], str] | None = None,
+        document: Callable[[], Any] | None = None,
+    ) -> None:
+        """Write what was found in the format asked for, and say where it went if that is a file.
 
+        Parameters
+        ----------
+        found : the result. page, html : make of it and the command typed what people read; html as in `Result`.
+        rows : makes of it the table of data; None where it is that table.
+        document : the JSON; None where that is ``found.as_dict()``.
+        """
+        from inferatlas.show.output import Result, emit, write_file, write_stdout
+
+        typed = TYPED.get()
+        result = Result(
+            document or found.as_dict,
+            lambda: rows(found) if rows else found,
+            lambda: page(found, typed),
+            (lambda: html(found, typed)) if html else None,
+        )
         if self.path is None:
             write_stdout(emit(result, self.style, width=width(), colour=coloured(sys.stdout)))
             return

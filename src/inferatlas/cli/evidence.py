@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from inferatlas.cli import flags
-from inferatlas.cli.emitting import TYPED, Sink, say
+from inferatlas.cli.emitting import Sink, say
 from inferatlas.cli.flags import DEPLOYMENT, EVIDENCE, OUTPUT, SUBJECT, flag, integer
 
 app = App(name="evidence", help="Measured points: read public formats, find those nearest to a question.")
@@ -90,21 +90,14 @@ def near(
     from inferatlas.evidence.near import evidence_tables
     from inferatlas.evidence.near import near as nearest
     from inferatlas.show.evidence import near_page
-    from inferatlas.show.output import Result
 
-    sink = Sink(out.format, out.output, out.quiet)
+    sink = Sink(out)
     found = nearest(
         evidence_tables(table), model=model, accelerator=accelerator, concurrency=concurrency, isl=isl, osl=osl,
         engine=engine, weights=weights, count=count, n=n,
     )  # fmt: skip
     rows = found.to_dicts()
-    sink.put(
-        Result(
-            lambda: {"count": len(rows), "label": "measured", "points": rows},
-            lambda: rows,
-            lambda: near_page(rows, TYPED.get()),
-        )
-    )
+    sink.put(rows, page=near_page, document=lambda: {"count": len(rows), "label": "measured", "points": rows})
     return 0
 
 

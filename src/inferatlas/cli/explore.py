@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from inferatlas.cli import flags
-from inferatlas.cli.emitting import TYPED, Sink
+from inferatlas.cli.emitting import Sink
 
 
 def explore(
@@ -28,9 +30,9 @@ def explore(
     from inferatlas.decide.advisor.explore import CONCURRENCIES
     from inferatlas.decide.advisor.explore import explore as table_of
     from inferatlas.show.exploration import exploration_page
-    from inferatlas.show.output import Result, as_rows
+    from inferatlas.show.output import as_rows
 
-    sink = Sink(out.format, out.output, out.quiet)
+    sink = Sink(out)
     parts = [
         table_of(
             model,
@@ -44,19 +46,15 @@ def explore(
             weights=weights or None,
             kv_cache=kv_cache,
             max_count=max_count,
-            price=economics.price,
-            region=economics.region,
-            site=economics.site,
+            **asdict(economics),
         )
         for level in sink.tracked(concurrency or CONCURRENCIES, "exploring")
     ]
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     count = len(found["accelerator"])
     sink.put(
-        Result(
-            lambda: {"count": count, "columns": list(found), "rows": as_rows(found)},
-            lambda: found,
-            lambda: exploration_page(found, TYPED.get()),
-        )
+        found,
+        page=exploration_page,
+        document=lambda: {"count": count, "columns": list(found), "rows": as_rows(found)},
     )
     return 0 if count else 3

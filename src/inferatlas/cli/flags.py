@@ -159,7 +159,7 @@ class Out:
 
     format: Annotated[Format | None, flag("Default: a table, or what the file's extension says.", OUTPUT)] = None
     output: Annotated[str | None, flag("File to write (- for stdout).", OUTPUT, "--output", "-o")] = None
-    quiet: Annotated[bool, flag("No progress, no remarks.", OUTPUT, "--quiet", "-q")] = False
+    quiet: Quiet = False
 
 
 @Parameter(name="*")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 from inferatlas.cli import flags
-from inferatlas.cli.emitting import TYPED, Sink
+from inferatlas.cli.emitting import Sink
 from inferatlas.cli.flags import DEPLOYMENT, flag
 
 
@@ -32,10 +32,9 @@ def predict(
     Exit code 3 if it does not fit: the reason, and the least count that would, are printed then.
     """
     from inferatlas.predict.question import ask
-    from inferatlas.show.output import Result
     from inferatlas.show.prediction import prediction_page, prediction_rows
 
-    sink = Sink(out.format, out.output, out.quiet)
+    sink = Sink(out)
     answer = ask(
         model,
         accelerator,
@@ -45,15 +44,9 @@ def predict(
         weights=weights,
         activations=activations,
         kv_cache=kv_cache,
-        workload=traffic.workload,
-        isl=traffic.isl,
-        osl=traffic.osl,
-        concurrency=traffic.concurrency,
-        request_rate=traffic.request_rate,
-        price=economics.price,
-        region=economics.region,
-        site=economics.site,
+        **asdict(traffic),
+        **asdict(economics),
         utilisation=utilisation,
     )
-    sink.put(Result(answer.as_dict, lambda: prediction_rows(answer), lambda: prediction_page(answer, TYPED.get())))
+    sink.put(answer, rows=prediction_rows, page=prediction_page)
     return 0 if answer.fits else 3

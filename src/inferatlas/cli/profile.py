@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from inferatlas.cli import flags
-from inferatlas.cli.emitting import TYPED, Sink
+from inferatlas.cli.emitting import Sink
 from inferatlas.cli.flags import LIMITS, WORKLOAD, flag
 
 
@@ -28,10 +28,9 @@ def profile(
     Exit code 3 if nothing within the limits serves the trace.
     """
     from inferatlas.decide.profiles.profile import profile as follow
-    from inferatlas.show.output import Result
     from inferatlas.show.profile import profile_html, profile_page, profile_rows
 
-    sink = Sink(out.format, out.output, out.quiet)
+    sink = Sink(out)
     with sink.working("profiling"):
         found = follow(
             model,
@@ -42,12 +41,5 @@ def profile(
             engine=engine,
             max_count=max_count,
         )
-    sink.put(
-        Result(
-            found.as_dict,
-            lambda: profile_rows(found),
-            lambda: profile_page(found, TYPED.get()),
-            lambda: profile_html(found, TYPED.get()),
-        )
-    )
+    sink.put(found, rows=profile_rows, page=profile_page, html=profile_html)
     return 0

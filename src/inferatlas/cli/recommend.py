@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -38,19 +39,14 @@ def recommend(
     Exit code 3 if nothing meets them: the reasons are printed then.
     """
     from inferatlas.decide.advisor.recommend import recommend as search
-    from inferatlas.show.output import Result
     from inferatlas.show.recommendation import recommendation_page, recommendation_rows
-    from inferatlas.show.report import render
+    from inferatlas.show.report import render, write_report
 
-    sink, page = Sink(out.format, out.output, out.quiet), _html(report)
+    sink, page = Sink(out), _html(report)
     with sink.working("searching"):
         found = search(
             model,
-            workload=traffic.workload,
-            isl=traffic.isl,
-            osl=traffic.osl,
-            concurrency=traffic.concurrency,
-            request_rate=traffic.request_rate,
+            **asdict(traffic),
             slo=targets.texts(),
             objective=objective,
             accelerators=accelerator or None,
@@ -63,25 +59,14 @@ def recommend(
             max_power_w=max_power,
             min_probability=min_probability,
             top=top,
-            price=economics.price,
-            region=economics.region,
-            site=economics.site,
+            **asdict(economics),
             utilisation=utilisation,
         )
     if page is not None:
-        from inferatlas.show.report import write_report
-
         with sink.working("drawing"):
             write_report(found, page, command=TYPED.get())
         sink.tell(f"wrote {page}")
-    sink.put(
-        Result(
-            found.as_dict,
-            lambda: recommendation_rows(found),
-            lambda: recommendation_page(found, TYPED.get()),
-            lambda: render(found, command=TYPED.get()),
-        )
-    )
+    sink.put(found, rows=recommendation_rows, page=recommendation_page, html=render)
     return 0 if found.candidates else 3
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from inferatlas.cli import flags
-from inferatlas.cli.emitting import TYPED, Sink
+from inferatlas.cli.emitting import Sink
 from inferatlas.cli.flags import LIMITS, SUBJECT, several
 
 DEFAULT_MODEL = "llama-3.3-70b"
@@ -32,17 +32,9 @@ def regimes(
     """
     from inferatlas.decide.regimes.fitness import fitness
     from inferatlas.show.fitness import fitness_html, fitness_page, fitness_rows
-    from inferatlas.show.output import Result
 
-    sink = Sink(out.format, out.output, out.quiet)
+    sink = Sink(out)
     with sink.working("grading"):
         found = fitness(model, names=regime, accelerator_names=() if accelerators == ("all",) else accelerators)
-    sink.put(
-        Result(
-            found.as_dict,
-            lambda: fitness_rows(found),
-            lambda: fitness_page(found, TYPED.get()),
-            lambda: fitness_html(found, TYPED.get()),
-        )
-    )
+    sink.put(found, rows=fitness_rows, page=fitness_page, html=fitness_html)
     return 0 if any(cell.grade for one in found.regimes for cell in one.cells) else 3

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 from inferatlas.cli import flags
-from inferatlas.cli.emitting import TYPED, Sink
+from inferatlas.cli.emitting import Sink
 from inferatlas.cli.flags import DEPLOYMENT, TARGET, flag, integer
 
 
@@ -28,20 +29,15 @@ def scale(
     Exit code 3 if no strategy places the model.
     """
     from inferatlas.decide.scaling.compare import scale as compare
-    from inferatlas.show.output import Result
     from inferatlas.show.scaling import scaling_html, scaling_page, scaling_rows
 
-    sink = Sink(out.format, out.output, out.quiet)
+    sink = Sink(out)
     with sink.working("searching"):
         found = compare(
             model,
             accelerator,
             count=count,
-            workload=traffic.workload,
-            isl=traffic.isl,
-            osl=traffic.osl,
-            concurrency=traffic.concurrency,
-            request_rate=traffic.request_rate,
+            **asdict(traffic),
             objective=objective,
             engine=engine,
             weights=weights,
@@ -49,12 +45,5 @@ def scale(
             routing=experts.routing(),
             price=price,
         )
-    sink.put(
-        Result(
-            found.as_dict,
-            lambda: scaling_rows(found),
-            lambda: scaling_page(found, TYPED.get()),
-            lambda: scaling_html(found, TYPED.get()),
-        )
-    )
+    sink.put(found, rows=scaling_rows, page=scaling_page, html=scaling_html)
     return 0 if any(one.fits for one in found.strategies) else 3

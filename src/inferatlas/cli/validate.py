@@ -31,10 +31,9 @@ def validate(
     from inferatlas.evidence import validation
     from inferatlas.evidence.scoreboard import check_by
     from inferatlas.evidence.table import read_table
-    from inferatlas.show.output import Result
     from inferatlas.show.scores import slice_rows, validation_page
 
-    sink = Sink(out.format, out.output, out.quiet)
+    sink = Sink(out)
     check_by(by)
     rows_file, reports = validation_files(rows, report)
     frame = read_table(table)
@@ -55,7 +54,7 @@ def validate(
             for path in reports:
                 write_accuracy(scores, path, command=TYPED.get())
                 sink.tell(f"wrote {path}")
-    sink.put(Result(found.document, lambda: slice_rows(found.slices), lambda: validation_page(found, TYPED.get())))
+    sink.put(found, rows=lambda found: slice_rows(found.slices), page=validation_page, document=found.document)
     return 0
 
 

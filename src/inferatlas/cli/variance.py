@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from inferatlas.cli import flags
-from inferatlas.cli.emitting import TYPED, Sink
+from inferatlas.cli.emitting import Sink
 from inferatlas.cli.flags import DEPLOYMENT, WORKLOAD, flag
 
 
@@ -29,10 +29,9 @@ def variance(
     Of a mixture of experts also the routing distribution: what spreading experts over more devices would add.
     """
     from inferatlas.decide.variability import variability
-    from inferatlas.show.output import Result
     from inferatlas.show.variability import variability_html, variability_page, variability_rows
 
-    sink = Sink(out.format, out.output, out.quiet)
+    sink = Sink(out)
     found = variability(
         model,
         accelerator,
@@ -44,12 +43,5 @@ def variance(
         routing=experts.routing(),
         counts=counts,
     )
-    sink.put(
-        Result(
-            found.as_dict,
-            lambda: variability_rows(found),
-            lambda: variability_page(found, TYPED.get()),
-            lambda: variability_html(found, TYPED.get()),
-        )
-    )
+    sink.put(found, rows=variability_rows, page=variability_page, html=variability_html)
     return 0

@@ -12,13 +12,14 @@ from inferatlas.errors import BadInput
 from inferatlas.evidence.baselines import ONE_EFFICIENCY, ROOFLINE
 from inferatlas.evidence.scoreboard import DEFINITIONS
 from inferatlas.show import accuracy_pictures as pictures
-from inferatlas.show.accuracy import IN_SAMPLE, Accuracy, Scores, counts, headline
+from inferatlas.show.accuracy import IN_SAMPLE, Accuracy, counts, headline
 from inferatlas.show.html import Section, html_page
-from inferatlas.show.numbers import NONE, figure, percent, quantity
+from inferatlas.show.numbers import NONE, as_given, figure, quantity
 from inferatlas.show.page import Block, Column, Items, Paragraph, Table
-from inferatlas.show.scores import bias_words, share, skipped_items
+from inferatlas.show.scores import score_table, skipped_items
 
 TITLE = "How accurate are the predictions?"
+BESIDE = {"in-sample": IN_SAMPLE, "roofline": ROOFLINE, "one efficiency": ONE_EFFICIENCY}  # other errors in a table
 BARS = (
     "Bars and numbers: median error with the group left out. The mark is where one efficiency for every machine "
     "stands. Errors beyond 100 % are drawn at 100. The slices with most figures are drawn; the table holds all."
@@ -41,7 +42,7 @@ def sections(scores: Accuracy) -> list[Section]:
     """The parts of the page in reading order."""
     parts = [
         Section(
-            "overall", "All figures", [_score_table(scores.overall)],
+            "overall", "All figures", [score_table("", scores.overall, BESIDE)],
             lambda: pictures.predictors(scores), "Bars of the median error of four predictors, one panel a metric.",
         ),
         Section(
@@ -53,12 +54,12 @@ def sections(scores: Accuracy) -> list[Section]:
         words = family.replace("_", " ")
         parts.append(
             Section(
-                f"by-{family}", f"By {words}", [_score_table(rows)], _family_chart(scores, family),
+                f"by-{family}", f"By {words}", [score_table("", rows, BESIDE)], _family_chart(scores, family),
                 f"Bars of the median error by {words}, one panel a metric.", BARS,
             )
         )  # fmt: skip
     parts += [
-        Section("coverage", "Interval coverage by level", [Paragraph(LEVELS), _score_table(scores.levels)]),
+        Section("coverage", "Interval coverage by level", [Paragraph(LEVELS), score_table("", scores.levels, BESIDE)]),
         Section("worst", f"The {len(scores.worst)} worst rows", [Paragraph(REASONS), _worst_table(scores.worst)]),
         Section("others", "Errors of other tools", [Paragraph(OTHERS), _published_table()]),
         Section("definitions", "How to read this", _reading(scores)),
@@ -70,22 +71,6 @@ def _family_chart(scores: Accuracy, family: str) -> Callable[[], Any]:
     return lambda: pictures.family(scores.families[family])
 
 
-def _score_table(rows: Scores) -> Table:
-    named = any(one["by"] for one in rows)
-    family = next((name for one in rows for name in one["by"]), "")
-    cells = [
-        [
-            *one["by"].values(), quantity(one["metric"])[0], f"{one['n']:,}", share(one["median_ape"]),
-            share(one["mean_ape"]), share(one["p90_ape"]), bias_words(one["bias"]), percent(one["coverage"]),
-            share(one[IN_SAMPLE]), share(one[ROOFLINE]), share(one[ONE_EFFICIENCY]),
-        ]
-        for one in rows
-    ]  # fmt: skip
-    first = [Column(family.replace("_", " "))] if named else []
-    names = ("n", "median", "mean", "p90", "bias", "coverage", "in-sample", "roofline", "one efficiency")
-    return Table("", [*first, Column("metric"), *(Column(name, right=True) for name in names)], cells, keys=1 + named)
-
-
 def _worst_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     cells = []
     for row in rows:
@@ -93,9 +78,9 @@ def _worst_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         cells.append(
             [
                 row["row_id"],
-                f"{row['model']} on {_whole(row['accelerators'])} x {row['accelerator']}, {row['engine'] or NONE}",
-                f"{row['load'] or NONE}, {_whole(row['concurrency'])} in flight, {_whole(row['input_tokens'])} in, "
-                f"{_whole(row['output_tokens'])} out",
+                f"{row['model']} on {as_given(row['accelerators'])} x {row['accelerator']}, {row['engine'] or NONE}",
+                f"{row['load'] or NONE}, {as_given(row['concurrency'])} in flight, {as_given(row['input_tokens'])} in, "
+                f"{as_given(row['output_tokens'])} out",
                 heading, figure(row["measured"], unit), figure(row["value"], unit), f"{row['ratio']:.2g}x",
                 row["reason"],
             ]
@@ -105,10 +90,6 @@ def _worst_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         *(Column(name, right=True) for name in ("measured", "predicted", "ratio")), Column("reason", wraps=True),
     ]  # fmt: skip
     return Table("", columns, cells)
-
-
-def _whole(value: float | None) -> str:
-    return NONE if value is None else f"{value:,.10g}"
 
 
 @lru_cache(maxsize=1)
@@ -170,5 +151,5 @@ def write_accuracy(scores: Accuracy, path: Path, *, command: str) -> Path:
     makers = {".md": markdown, ".html": html}
     if path.suffix.lower() not in makers:
         raise BadInput(f"'{path.suffix}' is no page", field="report", allowed=", ".join(makers), file=path)
-    write_file(makers[path.suffix.lower()](scores, command), path)
+    write_file(makers[path.suffix.lower()](scores, command), path, "report")
     return path

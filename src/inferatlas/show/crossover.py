@@ -15,7 +15,7 @@ from inferatlas.predict.answer import Interval
 from inferatlas.predict.performance.points import BOUNDS
 from inferatlas.show.deployment import INTERVALS, layout_words
 from inferatlas.show.html import Section, html_page
-from inferatlas.show.numbers import NONE, figure, heading, quantity, with_interval
+from inferatlas.show.numbers import NONE, figure, heading, listed, quantity, with_interval
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 
 SHOWN = 8  # x whose values are shown
@@ -46,7 +46,7 @@ def answer(found: Crossovers) -> str:
     if len(found.accelerators) == 1:
         return _bound_words(found)
     also = sorted({one.metric for one in found.crossovers} - {found.metric}, key=list(METRICS).index)
-    more = f" The best also changes for {_listed([name_of(name) for name in also])}." if also else ""
+    more = f" The best also changes for {listed([name_of(name) for name in also])}." if also else ""
     return _best_words(found, found.metric) + more
 
 
@@ -114,10 +114,6 @@ def superlative(metric: str) -> str:
     ('the lowest ITL', 'the most output tokens/s per accelerator')
     """
     return f"the {'most' if METRICS[metric] else 'lowest'} {name_of(metric)}"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _bound_words(found: Crossovers) -> str:

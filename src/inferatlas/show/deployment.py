@@ -8,8 +8,17 @@ from typing import Any
 
 from inferatlas.predict.answer import Interval
 from inferatlas.quantities import show
+from inferatlas.show.numbers import as_given
 from inferatlas.show.page import Bar, Part
 
+# objective -> what the best one by it is
+AIMS = {
+    "cost": "the cheapest per output token",
+    "energy": "the one with most tokens per joule",
+    "latency": "the one with the shortest latency",
+    "throughput": "the one with most output tokens per second",
+    "carbon": "the one with least carbon per output token",
+}
 INTERVALS = (
     "Second lines are 80 % intervals; 'given' has none because the question fixes it, 'unknown' means no source. "
     "Latencies are means over requests; tokens/s, power, cost and carbon are of the whole deployment, per million "
@@ -70,16 +79,17 @@ def workload_words(workload: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> workload_words({"name": "chat", "input_tokens": 1154.7, "output_tokens": 211.13, "request_rate": 4.0})
-    'chat: 1,155 input and 211 output tokens, 4 requests/s'
+    >>> from dataclasses import asdict
+    >>> from inferatlas.workload import Workload
+    >>> workload_words(asdict(Workload("chat", 1154.7, 211.13, input_cv=1.3, output_cv=0.9, request_rate=4.0)))
+    'chat: on average 1,155 input and 211 output tokens, 4 requests/s'
     """
-    rate, held = workload.get("request_rate"), workload.get("concurrency")
+    rate, held = workload["request_rate"], workload["concurrency"]
     load = (
-        f"{rate:g} requests/s"
-        if rate is not None
-        else f"{held:g} request{'' if held == 1 else 's'} in flight"
-        if held is not None
-        else ""
+        f"{as_given(rate)} requests/s"
+        if held is None
+        else f"{as_given(held)} request{'' if held == 1 else 's'} in flight"
     )
+    mean = "on average " if workload["input_cv"] or workload["output_cv"] else ""
     lengths = f"{workload['input_tokens']:,.0f} input and {workload['output_tokens']:,.0f} output tokens"
-    return f"{workload['name']}: {lengths}, {load}"
+    return f"{workload['name']}: {mean}{lengths}, {load}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from inferatlas.evidence.importers import Imported
 from inferatlas.evidence.table import METRICS
-from inferatlas.show.numbers import NONE, figure, quantity
+from inferatlas.show.numbers import NONE, as_given, figure, quantity
 from inferatlas.show.page import Column, Command, Heading, Items, Page, Paragraph, Table
 
 KINDS = {
@@ -46,10 +46,10 @@ def near_page(rows: Sequence[Mapping[str, Any]], typed: str) -> Page:
     cells = [
         [
             f"{row['distance']:.2f}", row["why"],
-            f"{_number(row['accelerators'])} x {row['accelerator'] or NONE}\n{row['model'] or NONE}",
+            f"{as_given(row['accelerators'])} x {row['accelerator'] or NONE}\n{row['model'] or NONE}",
             f"{row['engine'] or NONE}\n{row['weights'] or NONE}",
-            f"{row['load'] or NONE}\n{_number(row['concurrency'])} in flight",
-            f"{_number(row['input_tokens'])}\n{_number(row['output_tokens'])}",
+            f"{row['load'] or NONE}\n{as_given(row['concurrency'])} in flight",
+            f"{as_given(row['input_tokens'])}\n{as_given(row['output_tokens'])}",
             *(figure(row[name], quantity(name)[1]) for name in known), row["row_id"],
         ]
         for row in rows
@@ -75,7 +75,3 @@ def near_page(rows: Sequence[Mapping[str, Any]], typed: str) -> Page:
 
 def _files(count: int) -> str:
     return "1 file" if count == 1 else f"{count:,} files"
-
-
-def _number(value: float | None) -> str:
-    return NONE if value is None else f"{value:,.10g}"

@@ -263,7 +263,7 @@ def _lead(found: Fitness) -> str:
 
 
 def _heat_map(found: Fitness):
-    from inferatlas.show.charts.fitness import Cell as Mark
+    from inferatlas.show.charts.fitness import Mark
     from inferatlas.show.charts.fitness import fitness as chart
 
     return chart(

@@ -1,6 +1,7 @@
-"""A page of sections as HTML that loads nothing and runs nothing; charts stand in it as SVG.
+"""HTML that loads nothing and runs nothing; charts stand in it as SVG.
 
-The same blocks (``page``) that a terminal prints, in sections, each with a chart if it has one.
+`html_page` shows the same blocks (``page``) that a terminal prints, in sections, each with a chart if it has one.
+Pages with a template of their own (``report``) are filled by `fill`, and their charts drawn by `inline`.
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inferatlas import __version__
 from inferatlas.show.page import Block, Command, Heading, Page
 from inferatlas.show.tables import bar_lines
+from inferatlas.workload import GRADES
 
 if TYPE_CHECKING:
-    import jinja2
+    from markupsafe import Markup
 
     from inferatlas.show.charts.style import AnyChart
 
-GRADES = ("excellent", "very good", "good", "fair", "limited")  # words whose cells get a background, best first
+TEMPLATES = Path(__file__).parent / "templates"
 FOLDED = 30  # tables of more rows are closed until they are asked for
 BAR = 72  # characters of a bar
 
@@ -63,11 +65,8 @@ def html_page(title: str, answer: str, sections: Sequence[Section], command: str
     >>> page[:15], "<p>a &lt; b</p>" in page
     ('<!DOCTYPE html>', True)
     """
-    drawn = [(section, _svg(section)) for section in sections]
-    return _environment().get_template("page.html.j2").render(
-        title=title, answer=answer, lead=lead, sections=drawn, command=command, folded=FOLDED, version=__version__,
-        date=datetime.now(UTC).date().isoformat(),
-    )  # fmt: skip
+    drawn = [(section, _drawn(section)) for section in sections]
+    return fill("page.html.j2", title=title, answer=answer, lead=lead, sections=drawn, command=command, folded=FOLDED)
 
 
 def plain_page(page: Page) -> str:
@@ -90,19 +89,42 @@ def plain_page(page: Page) -> str:
     return html_page("inferatlas", heading, [Section("result", "Result", rest)], command)
 
 
-def write_html(
-    path: Path, title: str, answer: str, sections: Sequence[Section], command: str, *, lead: str = ""
-) -> Path:
-    """Write what `html_page` gives, and return where it is.
+def fill(template: str, **values: Any) -> str:
+    """A page from one of the ``templates``, which all know ``version`` and ``date``; text in values is escaped."""
+    import jinja2
 
-    Raises
-    ------
-    BadInput : a file that cannot be written.
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "address": address,
+        "anchor": _anchor,
+        "bar": lambda block: bar_lines(block, BAR),
+        "grade": grade,
+        "kind": lambda block: type(block).__name__,
+    }
+    date = datetime.now(UTC).date().isoformat()
+    return environment.get_template(template).render(version=__version__, date=date, **values)
+
+
+def inline(chart: AnyChart, description: str) -> Markup:
+    """A chart as it stands in a page; ``description`` says it in words."""
+    from markupsafe import Markup
+
+    from inferatlas.show.charts.style import to_svg
+
+    # Vega writes the texts of a chart escaped, so its SVG may enter the page as it is (tests/show/test_html.py)
+    return Markup(to_svg(chart, description))
+
+
+def address(text: str | None) -> str | None:
+    """An address that may stand behind a link: http or https, nothing else.
+
+    >>> address("https://example.org/a"), address("javascript:alert(1)")
+    ('https://example.org/a', None)
     """
-    from inferatlas.show.output import write_file
-
-    write_file(html_page(title, answer, sections, command, lead=lead), path)
-    return path
+    return text if text and re.match(r"https?://[^\s]+\Z", text) else None
 
 
 def grade(cell: str) -> str:
@@ -115,35 +137,11 @@ def grade(cell: str) -> str:
     return f"grade-{first.replace(' ', '-')}" if first in GRADES else ""
 
 
-def _environment() -> jinja2.Environment:
-    import jinja2
-
-    from inferatlas.show.report import TEMPLATES, address
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["address"] = address
-    environment.filters["grade"] = grade
-    environment.filters["anchor"] = _anchor
-    environment.filters["bar"] = lambda block: bar_lines(block, BAR)
-    environment.filters["kind"] = lambda block: type(block).__name__
-    return environment
-
-
 def _anchor(key: str) -> str:
     """A key as the name of a place in the page, where blanks would end it."""
     return re.sub(r"\s+", "-", key.strip())
 
 
-def _svg(section: Section) -> str | None:
-    from markupsafe import Markup
-
+def _drawn(section: Section) -> Markup | None:
     chart = section.chart() if section.chart else None
-    if chart is None:
-        return None
-    from inferatlas.show.charts.style import to_svg
-
-    # Vega writes the texts of a chart escaped, so its SVG may enter the page as it is (tests/show/test_html.py)
-    return Markup(to_svg(chart, section.description or section.title))
+    return None if chart is None else inline(chart, section.description or section.title)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from inferatlas.predict.answer import Interval
 from inferatlas.quantities import show, unit_factor
@@ -75,7 +76,21 @@ def figure(value: float | None, unit: str) -> str:
     >>> figure(844.52, "1"), figure(12345.6, "1"), figure(None, "W")
     ('845', '12,300', '—')
     """
-    return NONE if value is None or not math.isfinite(value) else show(_rounded(value), unit)
+    # rounded first, since `show` keeps every digit before the point
+    return NONE if value is None or not math.isfinite(value) else show(float(f"{value:.2e}"), unit)
+
+
+def as_given(value: float | None) -> str:
+    """A number that somebody chose, a count, a rate, a bound: six significant digits, and all before the point.
+
+    Examples
+    --------
+    >>> as_given(1154.7), as_given(8), as_given(2_000_000), as_given(None)
+    ('1,154.7', '8', '2,000,000', '—')
+    """
+    if value is None:
+        return NONE
+    return f"{value:,.6g}" if value < 1e6 else f"{value:,.0f}"
 
 
 def with_interval(interval: Interval | None, unit: str) -> str:
@@ -114,5 +129,10 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _rounded(value: float, digits: int = 3) -> float:
-    return float(f"{value:.{digits - 1}e}") if math.isfinite(value) else value
+def listed(words: Sequence[str]) -> str:
+    """Words joined as in a sentence.
+
+    >>> listed(["a", "b", "c"]), listed(["a"])
+    ('a, b and c', 'a')
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -122,15 +122,15 @@ def emit(result: Result, style: str, *, width: int = FILE_WIDTH, colour: bool = 
     return {"jsonl": to_jsonl, "csv": to_csv, "parquet": to_parquet}[style](rows)
 
 
-def write_file(content: str | bytes, path: Path) -> None:
-    """Write a result to a file; `BadInput` where the disk refuses."""
+def write_file(content: str | bytes, path: Path, field: str = "output") -> None:
+    """Write a result to a file; `BadInput` for ``field``, the flag that named it, where the disk refuses."""
     try:
         if isinstance(content, bytes):
             path.write_bytes(content)
         else:
             path.write_text(content, encoding="utf-8", errors="replace")
     except OSError as error:
-        raise _unwritable(path, error, "output") from None
+        raise _unwritable(path, error, field) from None
 
 
 def write_stdout(content: str | bytes) -> None:

@@ -5,17 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from inferatlas.decide.advisor.recommend import Candidate, Recommendation
-from inferatlas.show.deployment import INTERVALS, flat_metrics, layout_words, memory_bar, workload_words
+from inferatlas.show.deployment import AIMS, INTERVALS, flat_metrics, layout_words, memory_bar, workload_words
 from inferatlas.show.numbers import heading, in_words, percent, quantity, with_interval
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 
-AIMS = {
-    "cost": "the cheapest per output token",
-    "energy": "the one with most tokens per joule",
-    "latency": "the one with the shortest latency",
-    "throughput": "the one with most output tokens per second",
-    "carbon": "the one with least carbon per output token",
-}
 SHOWN = (
     "ttft_s", "itl_s", "output_tokens_per_s", "power_w", "tokens_per_joule", "usd_per_million_tokens",
     "gco2e_per_million_tokens",
@@ -65,7 +58,6 @@ def _question(found: Recommendation) -> str:
 
 def _verdict(found: Recommendation, best: Candidate) -> str:
     metrics = best.metrics
-    aim = AIMS.get(found.inputs["objective"], f"first by {found.inputs['objective']}")
     chance = (
         f" It meets {_asked(found)} with a probability of {percent(best.p_meets_target)}."
         if found.inputs["slo"]
@@ -81,7 +73,7 @@ def _verdict(found: Recommendation, best: Candidate) -> str:
     )
     return (
         f"Use {best.count} x {best.name}, laid out {layout_words(best.layout)}, {best.weights} weights, {best.engine}: "
-        f"{aim} of all that qualify.{chance} Expect {expected} [{best.label}]."
+        f"{AIMS[found.inputs['objective']]} of all that qualify.{chance} Expect {expected} [{best.label}]."
     )
 
 

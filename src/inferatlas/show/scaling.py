@@ -89,13 +89,13 @@ def structure(found: Scaling) -> Table:
 def _structure_row(one: Placed, link: float) -> list[str]:
     collective = f"{one.bound_collective}\n{percent(one.collective_share)}" if one.bound_collective else NONE
     rate = one.sent_bytes_per_s
-    sent = NONE if rate is None else f"{show(float(f'{rate:.3g}'), 'B/s')}\n{percent(rate / link)}"
+    sent = NONE if rate is None else f"{show(rate, 'B/s')}\n{percent(rate / link)}"
     published = one.support.get("published")
     notes = "; ".join([one.support["why"], *_peculiar(one)]).strip("; ")
     return [
-        _deployment(one), show(float(f"{one.memory_bytes['weights']:.3g}"), "B"),
-        show(float(f"{one.memory_bytes['kv']:.3g}"), "B"), f"{one.params_per_flop:.2f}", percent(one.latency_cov),
-        percent(one.gap_cov), collective, sent, f"{one.support['level']}\n{published or ''}".strip(), notes or NONE,
+        _deployment(one), show(one.memory_bytes["weights"], "B"), show(one.memory_bytes["kv"], "B"),
+        f"{one.params_per_flop:.2f}", percent(one.latency_cov), percent(one.gap_cov), collective, sent,
+        f"{one.support['level']}\n{published or ''}".strip(), notes or NONE,
     ]  # fmt: skip
 
 

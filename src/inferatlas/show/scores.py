@@ -11,8 +11,6 @@ from inferatlas.evidence.validation import Validation
 from inferatlas.show.numbers import NONE, percent, quantity
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 
-COLUMNS = ("n", "median_ape", "mean_ape", "p90_ape", "bias", "coverage")
-
 
 def share(value: float | None) -> str:
     """An error as percent: one decimal below 10, none above; a dash where there is none.
@@ -60,19 +58,24 @@ def validation_page(found: Validation, typed: str) -> Page:
     return blocks
 
 
-def score_table(title: str, slices: Sequence[Mapping[str, Any]]) -> Table:
-    """Slices of one family as a table; the column of their values is left out where there are none."""
+def score_table(title: str, slices: Sequence[Mapping[str, Any]], beside: Mapping[str, str] | None = None) -> Table:
+    """Slices of one family as a table; the column of their values is left out where there are none.
+
+    ``beside``: heading to name of further errors that stand on the right.
+    """
+    beside = beside or {}
     named = any(one["by"] for one in slices)
     rows = [
         [
             *one["by"].values(), quantity(one["metric"])[0], f"{one['n']:,}",
             *(share(one[name]) for name in ("median_ape", "mean_ape", "p90_ape")),
             bias_words(one["bias"]), percent(one["coverage"]),
+            *(share(one[name]) for name in beside.values()),
         ]
         for one in slices
     ]  # fmt: skip
     family = next((name for one in slices for name in one["by"]), "")
-    names = ("n", "median", "mean", "p90", "bias", "coverage")
+    names = ("n", "median", "mean", "p90", "bias", "coverage", *beside)
     first = [Column(family.replace("_", " "))] if named else []
     columns = [*first, Column("metric"), *(Column(name, right=True) for name in names)]
     return Table(title, columns, rows, keys=1 + named)

@@ -12,6 +12,8 @@ from inferatlas.decide.advisor.rank import OBJECTIVES, best_of_each
 from inferatlas.decide.advisor.search import Designs
 from inferatlas.workload import ServiceTarget
 
+RIVALS = 4  # told at most, the nearest first
+
 
 @dataclass(frozen=True)
 class Flip:
@@ -48,7 +50,7 @@ def flips(
     return found
 
 
-def _rivals(designs: Designs, objective: str, ranked: list[int], most: int = 4) -> list[Flip]:
+def _rivals(designs: Designs, objective: str, ranked: list[int]) -> list[Flip]:
     metric, smaller = OBJECTIVES[objective]
     value, sigma = designs.metrics[metric].value, designs.metrics[metric].sigma
     sigma = np.broadcast_to(sigma, value.shape)
@@ -67,6 +69,6 @@ def _rivals(designs: Designs, objective: str, ranked: list[int], most: int = 4) 
         word = "price" if objective == "cost" else metric
         enough = math.floor(ratio * 100.0 + 1.0) / 100.0  # rounded up: the factor as printed does flip the winner
         found.append(Flip(f"{word} of {name} {'down' if smaller else 'up'} by a factor of {enough:.2f}", name, better))
-        if len(found) == most:
+        if len(found) == RIVALS:
             break
     return found

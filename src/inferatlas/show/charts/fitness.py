@@ -24,7 +24,7 @@ TALL = 25  # a map of more rows names its columns at the foot too
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Mark:
     """One accelerator in one regime: a score from 0 to 1 (None: none), the words in the cell.
 
     ``differs`` marks a cell whose published grade is another one.
@@ -37,7 +37,7 @@ class Cell:
     differs: bool = False
 
 
-def fitness(cells: Sequence[Cell]) -> AnyChart:
+def fitness(cells: Sequence[Mark]) -> AnyChart:
     """Rows and columns in the order in which they are first given, filled by score on a logarithmic scale.
 
     Scores below 0.01 are filled as 0.01; a cell without a score is an empty frame with a dash, and so is a pair of
@@ -45,13 +45,13 @@ def fitness(cells: Sequence[Cell]) -> AnyChart:
 
     Examples
     --------
-    >>> chart = fitness([Cell("H100", "chat", 0.8, "good"), Cell("L4", "chat", None, "")])
+    >>> chart = fitness([Mark("H100", "chat", 0.8, "good"), Mark("L4", "chat", None, "")])
     >>> [len(layer["data"]["values"]) for layer in chart.to_dict()["layer"][:2]]
     [1, 1]
     """
     rows, names = list(dict.fromkeys(c.row for c in cells)), list(dict.fromkeys(c.column for c in cells))
     held = {(c.row, c.column): c for c in cells}
-    every = [held.get((row, column), Cell(row, column, None, "")) for row in rows for column in names]
+    every = [held.get((row, column), Mark(row, column, None, "")) for row in rows for column in names]
     width = _width(every, names)
     headings = _headings(names, int(width / LETTER))
     lines = max((one.count("\n") for one in headings.values()), default=0) + 1
@@ -62,7 +62,7 @@ def fitness(cells: Sequence[Cell]) -> AnyChart:
         axis = _names_axis(orient, lines) if orient else None
         return alt.X("column:N", sort=order, scale=alt.Scale(domain=order, padding=0.03), axis=axis)
 
-    def layer(chosen: Sequence[Cell]) -> alt.Chart:
+    def layer(chosen: Sequence[Mark]) -> alt.Chart:
         table = [
             {"row": c.row, "column": headings[c.column], "score": _score(c), "text": _first_line(c.text) or NONE}
             for c in chosen
@@ -91,7 +91,7 @@ def fitness(cells: Sequence[Cell]) -> AnyChart:
     return dress(chart.properties(title=_note(DIFFERS)) if differing else chart)
 
 
-def _score(cell: Cell) -> float | None:
+def _score(cell: Mark) -> float | None:
     """The score inside the scale; None where there is none."""
     if cell.score is None or math.isnan(cell.score):
         return None
@@ -102,7 +102,7 @@ def _first_line(text: str) -> str:
     return text.partition("\n")[0]
 
 
-def _width(cells: Sequence[Cell], names: Sequence[str]) -> int:
+def _width(cells: Sequence[Mark], names: Sequence[str]) -> int:
     """Pixels of a column: what its words need, within bounds that keep eight columns on a page."""
     words = [_first_line(c.text) for c in cells] + [word for name in names for word in name.split()]
     return round(min(max(NARROWEST, LETTER * max(map(len, words), default=0) + 14), WIDEST))

@@ -12,7 +12,7 @@ import altair as alt
 from inferatlas.show.charts.endings import FLAG, GAP, beside_ends, levels
 from inferatlas.show.charts.front import along
 from inferatlas.show.charts.style import INK, SHAPES, AnyChart, Axis, Span, colour, data, dress, shape, span
-from inferatlas.show.charts.traces import Series, Trace, runs, trace
+from inferatlas.show.charts.traces import Drawn, Series, runs, trace
 
 WIDTH, HEIGHT = 640, 360
 BAND = 0.15  # opacity of a band
@@ -73,13 +73,13 @@ def lines(series: Sequence[Series], x: Axis, y: Axis, crossings: Sequence[Crossi
     'log'
     """
     frame = _frame(series, x, y)
-    traces = [trace(one, frame.across, frame.up) for one in series]
+    drawn = [trace(one, frame.across, frame.up) for one in series]
     shown = [one for one in crossings if math.isfinite(one.x) and 0 <= frame.across.fraction(one.x) <= 1]
     layers = [
         *_rules(frame, shown),
-        *_drawn_lines(frame, traces),
-        *_marks(frame, traces, 8 + FLAG * (1 + max(_levels(frame, shown), default=-1))),
-        *_names(frame, traces, shown),
+        *_drawn_lines(frame, drawn),
+        *_marks(frame, drawn, 8 + FLAG * (1 + max(_levels(frame, shown), default=-1))),
+        *_names(frame, drawn, shown),
     ]
     return dress(alt.layer(*layers).properties(width=WIDTH, height=frame.height))
 
@@ -100,12 +100,12 @@ def _hue() -> alt.Color:
     return alt.Color("colour:N", scale=None, legend=None)
 
 
-def _drawn_lines(frame: _Frame, traces: Sequence[Trace]) -> list[alt.Chart]:
+def _drawn_lines(frame: _Frame, drawn: Sequence[Drawn]) -> list[alt.Chart]:
     """Bands under lines; a point between two gaps is a dot, and its band a rule."""
     bands: list[list[Row]] = []
     strokes: list[list[Row]] = []
     seen: Counter[str] = Counter()
-    for one in traces:
+    for one in drawn:
         hue = colour(one.series.accelerator)
         dash = DASHES[seen[hue] % len(DASHES)]
         seen[hue] += 1
@@ -143,11 +143,11 @@ def _lone(pieces: Sequence[list[Row]]) -> list[Row]:
     return [row for rows in pieces if len(rows) == 1 for row in rows]
 
 
-def _marks(frame: _Frame, traces: Sequence[Trace], legend_offset: float) -> list[alt.Chart]:
+def _marks(frame: _Frame, drawn: Sequence[Drawn], legend_offset: float) -> list[alt.Chart]:
     """Open marks on the lines; their shape says what bounds the series from there on."""
     rows = [
         frame.point(x, y) | {"words": words, "colour": colour(one.series.accelerator)}
-        for one in traces
+        for one in drawn
         for x, y, words in one.marks
     ]
     if not rows:
@@ -180,16 +180,16 @@ def _rules(frame: _Frame, crossings: Sequence[Crossing]) -> list[alt.Chart]:
     ]
 
 
-def _names(frame: _Frame, traces: Sequence[Trace], crossings: Sequence[Crossing]) -> list[alt.Chart]:
+def _names(frame: _Frame, drawn: Sequence[Drawn], crossings: Sequence[Crossing]) -> list[alt.Chart]:
     """The shape of the accelerator at the end of its line, and its name beside."""
-    ends = [frame.pixel(*one.end) if one.end else (float(WIDTH), float(frame.height)) for one in traces]
-    paths = [[frame.pixel(one.series.x[i], one.series.y[i]) for i in piece] for one in traces for piece in one.pieces]
+    ends = [frame.pixel(*one.end) if one.end else (float(WIDTH), float(frame.height)) for one in drawn]
+    paths = [[frame.pixel(one.series.x[i], one.series.y[i]) for i in piece] for one in drawn for piece in one.pieces]
     poles = [[(at := frame.across.fraction(one.x) * WIDTH, 0.0), (at, float(frame.height))] for one in crossings]
     taken = [point for path in [*paths, *poles] for point in along(path)]
-    names = [one.series.name + ("" if one.end else " (no values)") for one in traces]
+    names = [one.series.name + ("" if one.end else " (no values)") for one in drawn]
     spots = beside_ends(names, ends, taken, (WIDTH, frame.height))
     tips, leaders, texts = [], [], []
-    for one, end, name, spot in zip(traces, ends, names, spots, strict=True):
+    for one, end, name, spot in zip(drawn, ends, names, spots, strict=True):
         look = {"colour": colour(one.series.accelerator), "shape": shape(one.series.accelerator)}
         texts.append(frame.at(spot.x, spot.y) | {"name": name})
         if one.end:

@@ -41,7 +41,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class Drawn:
     """What is drawn of a series: the numbers of its points, a list for each stretch without gap, and its marks.
 
     ``marks`` are changes as (x, y, words), on the line.
@@ -58,11 +58,11 @@ class Trace:
         return None if last is None else (self.series.x[last], self.series.y[last])
 
 
-def trace(series: Series, across: Span, up: Span) -> Trace:
+def trace(series: Series, across: Span, up: Span) -> Drawn:
     """Choose what to draw of a series on these axes."""
     stretches = runs(series.known())
     if not stretches:
-        return Trace(series, [], [])
+        return Drawn(series, [], [])
     points = [i for stretch in stretches for i in stretch]
     must, marks = {points[0], points[-1]}, []
     for x, words in series.changes:
@@ -75,7 +75,7 @@ def trace(series: Series, across: Span, up: Span) -> Trace:
     places = [across.fraction(series.x[i]) for i in points]
     drawn = [points[k] for k in thinned(places, {k for k, i in enumerate(points) if i in must}, DRAWN)]
     pieces = [[i for i in drawn if i in stretch] for stretch in stretches]
-    return Trace(series, [piece for piece in pieces if piece], marks)
+    return Drawn(series, [piece for piece in pieces if piece], marks)
 
 
 def _around(xs: Sequence[float], stretches: Sequence[range], points: Sequence[int], x: float) -> tuple[int, int]:

@@ -2,25 +2,22 @@
 
 In: a `Recommendation` and the command that gave it. Out: a page that opens offline for ever. ``words`` holds its
 sentences, ``pictures`` chooses its charts and their tables, ``sources`` cites the dated rows behind the figures,
-``metrics`` names the quantities, ``templates`` holds the page and its style. Implements no equation.
+``metrics`` names the quantities; the page itself is a template of ``show/templates``. Implements no equation.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
 from pathlib import Path
 
-from inferatlas import __version__
 from inferatlas.decide.advisor.recommend import Candidate, Recommendation
-from inferatlas.errors import BadInput
 from inferatlas.predict.answer import DEFINITIONS
-from inferatlas.show.numbers import percent
+from inferatlas.show.deployment import layout_words, workload_words
+from inferatlas.show.html import fill, inline
+from inferatlas.show.numbers import listed, percent
+from inferatlas.show.output import write_file
 from inferatlas.show.report import words
 from inferatlas.show.report.metrics import METRICS, middle, spread
 from inferatlas.show.report.sources import price_rows, site_rows
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(recommendation: Recommendation, path: Path, *, command: str) -> Path:
@@ -36,41 +33,27 @@ def write_report(recommendation: Recommendation, path: Path, *, command: str) ->
     ------
     BadInput : the file cannot be written.
     """
-    page = render(recommendation, command=command)
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"cannot be written: {error.strerror}", field="report", file=path) from None
+    write_file(render(recommendation, command=command), path, "report")
     return path
 
 
-def render(recommendation: Recommendation, *, command: str) -> str:
+def render(recommendation: Recommendation, command: str) -> str:
     """The page as text."""
-    import jinja2
-    from markupsafe import Markup
-
-    from inferatlas.show.charts.style import to_svg
     from inferatlas.show.report.pictures import pictures
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["address"] = address
     found = recommendation
     metric = words.objective_metric(found)
-    # Vega writes the texts of a chart escaped, so its SVG may enter the page as it is (tests/show/test_report.py)
-    drawn = [(picture, Markup(to_svg(picture.chart, picture.description))) for picture in pictures(found)]
-    return environment.get_template("report.html.j2").render(
+    return fill(
+        "report.html.j2",
         question=words.question(found),
         answer=words.answer(found),
-        load=words.load_words(found.inputs["workload"]),
+        load=workload_words(found.inputs["workload"]),
         found=found,
         best=found.candidates[0] if found.candidates else None,
         ranking=[_ranked_row(c, metric) for c in found.candidates],
         objective=METRICS[metric],
         lower=found.ranked_lower,
-        pictures=drawn,
+        pictures=[(picture, inline(picture.chart, picture.description)) for picture in pictures(found)],
         percent=percent,
         reasons=words.REASONS,
         prices=price_rows(found),
@@ -81,18 +64,7 @@ def render(recommendation: Recommendation, *, command: str) -> str:
         definitions=[(METRICS[key], text) for key, text in DEFINITIONS.items()],
         labels=words.LABELS,
         command=command,
-        version=__version__,
-        date=datetime.now(UTC).date().isoformat(),
     )
-
-
-def address(text: str | None) -> str | None:
-    """An address that may stand behind a link: http or https, nothing else.
-
-    >>> address("https://example.org/a"), address("javascript:alert(1)")
-    ('https://example.org/a', None)
-    """
-    return text if text and re.match(r"https?://[^\s]+\Z", text) else None
 
 
 def _ranked_row(candidate: Candidate, metric: str) -> dict[str, object]:
@@ -102,7 +74,7 @@ def _ranked_row(candidate: Candidate, metric: str) -> dict[str, object]:
     return {
         "candidate": candidate,
         "name": words.short_name(candidate),
-        "layout": words.layout_words(candidate),
+        "layout": layout_words(candidate.layout),
         "chance": percent(candidate.p_meets_target),
         "cells": [
             (METRICS[key], middle(key, candidate.metrics.get(key)), spread(key, candidate.metrics.get(key)))
@@ -126,7 +98,7 @@ def _limits(found: Recommendation) -> list[str]:
     out = [f"up to {asked['max_count']} accelerators"]
     for key, saying in sayings.items():
         if (value := asked.get(key)) is not None:
-            text = words.listed([str(v) for v in value]) if isinstance(value, tuple | list) else value
+            text = listed([str(v) for v in value]) if isinstance(value, tuple | list) else value
             out.append(saying.format(f"{text:g}" if isinstance(text, float) else text))
     if found.inputs["slo"]:
         out.append(f"a probability of at least {percent(asked['min_probability'])} of meeting the targets")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,8 @@ from inferatlas.show.charts.memory import PARTS, MemoryBar, memory
 from inferatlas.show.charts.probability import Chance, probabilities
 from inferatlas.show.charts.style import NAMED, AnyChart, Axis
 from inferatlas.show.charts.tradeoff import Attained, tradeoff
-from inferatlas.show.numbers import percent
+from inferatlas.show.numbers import listed, percent
+from inferatlas.show.page import Column, Table
 from inferatlas.show.report import words
 from inferatlas.show.report.metrics import METRICS, middle, number, spread
 
@@ -25,15 +26,6 @@ PAIRS = (
     ("usd_per_million_tokens", "tokens_per_joule"),
     ("latency_s", "tokens_per_joule"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table for the page: header and rows of texts; columns from ``numbers`` on are set to the right."""
-
-    header: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-    numbers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +52,11 @@ def axis(metric: str) -> Axis:
     return Axis(known.name, known.unit, known.smaller_is_better)
 
 
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table under a chart: what the first column names has its numbers in the others."""
+    return Table("", [Column(header[0]), *(Column(name, right=True) for name in header[1:])], rows)
+
+
 def _cut(sentence: str, drawn: int, all_of: int) -> str:
     return sentence if drawn == all_of else f"{sentence} Drawn are the first {drawn} of {all_of}; the table holds all."
 
@@ -79,7 +76,7 @@ def _ranking(found: Recommendation) -> Picture | None:
     rows = [_estimate(c, held) for c in found.candidates if (held := c.metrics[metric])]
     if not rows:
         return None
-    table = Table(
+    table = _table(
         ("candidate", f"{known.name} ({known.unit})", "80 % interval", "evidence"),
         [
             (words.row_name(c), middle(metric, c.metrics[metric]), spread(metric, c.metrics[metric]), c.label)
@@ -108,7 +105,7 @@ def _chances(found: Recommendation) -> Picture | None:
     rows = [Chance(words.row_name(c), c.accelerator, c.p_meets_target) for c in found.candidates]
     asked = found.inputs["limits"]["min_probability"]
     best = max(found.candidates, key=lambda c: c.p_meets_target)
-    goal = words.listed([words.target_words(t) for t in words.targets_of(found)])
+    goal = listed([words.target_words(t) for t in words.targets_of(found)])
     return Picture(
         "probability",
         "Will the targets be met?",
@@ -121,7 +118,7 @@ def _chances(found: Recommendation) -> Picture | None:
         f"Bars of the probability of meeting every target; the highest is {percent(best.p_meets_target)}. "
         "The numbers are in the table below.",
         probabilities(rows[:ROWS], asked),
-        Table(("candidate", "probability of meeting every target"), [(r.name, percent(r.probability)) for r in rows]),
+        _table(("candidate", "probability of meeting every target"), [(r.name, percent(r.probability)) for r in rows]),
     )
 
 
@@ -159,7 +156,7 @@ def _latency(found: Recommendation) -> Picture | None:
         f"{' and '.join(name(key) for key in keys)} of {min(len(shown), ROWS)} candidates with 80 % intervals and the "
         "target lines. The numbers are in the table below.",
         latency(panels),
-        Table(header, table),
+        _table(header, table),
     )
 
 
@@ -176,7 +173,7 @@ def _memory(found: Recommendation) -> Picture:
         "Stacked bars of the memory of one device: weights, KV cache, activations, runtime reserve and what is free, "
         "against its capacity. The numbers are in the table below.",
         memory(bars[:ROWS]),
-        Table(("candidate", *PARTS, "capacity"), rows),
+        _table(("candidate", *PARTS, "capacity"), rows),
     )
 
 
@@ -227,7 +224,7 @@ def _tradeoff(found: Recommendation) -> Picture | None:
         + "; ".join(f"{METRICS[x].name} against {METRICS[y].name}" for x, y in pairs)
         + ". The designs that no other beats are in the table below.",
         tradeoff(points, [((x, axis(x)), (y, axis(y))) for x, y in pairs]),
-        Table(
+        _table(
             ("design no other beats", "cost (USD per million output tokens)", "mean latency", "output tokens/J"), table
         ),
     )

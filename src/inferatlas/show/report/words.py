@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from inferatlas.decide.advisor.rank import OBJECTIVES
 from inferatlas.decide.advisor.recommend import Candidate, Recommendation
 from inferatlas.predict.answer import Interval
 from inferatlas.quantities import show
-from inferatlas.show.numbers import percent
+from inferatlas.show.deployment import AIMS, layout_words
+from inferatlas.show.numbers import as_given, listed, percent
 from inferatlas.show.report.metrics import METRICS, number, spread
 from inferatlas.workload import ServiceTarget, parse_targets
 
-AIMS = {
-    "cost": "at the lowest cost",
-    "energy": "with the least energy per token",
-    "latency": "with the lowest latency",
-    "throughput": "with the highest throughput",
-    "carbon": "with the least carbon",
-}
 SHORT = {"ttft": "TTFT", "itl": "ITL", "latency": "latency"}
 REASONS = {
     "budget": "over budget",
-    "compiled_batch": "compiled batch too small",
     "context_length": "context too long",
     "engine": "no engine",
     "interconnect_unknown": "interconnect unknown",
@@ -63,30 +53,7 @@ def target_words(target: ServiceTarget) -> str:
     way = "below" if target.sense.startswith("<") else "above"
     if target.metric in SHORT:
         return f"{target.statistic} {SHORT[target.metric]} {way} {show(target.bound, 's')}"
-    return f"{METRICS[target.quantity].name} {way} {_plain(target.bound)} tokens/s"
-
-
-def _plain(value: float) -> str:
-    return f"{value:,.6g}" if value < 1e6 else show(value, "1")
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words joined as in a sentence.
-
-    >>> listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
-
-
-def load_words(workload: dict[str, Any]) -> str:
-    """The traffic in words: mean lengths and load."""
-    rate, users = workload["request_rate"], workload["concurrency"]
-    load = f"{_plain(rate)} requests per second" if rate is not None else f"{_plain(users)} requests in flight"
-    mean = "on average " if workload["input_cv"] or workload["output_cv"] else ""
-    return (
-        f"{load}, {mean}{workload['input_tokens']:,.0f} input and {workload['output_tokens']:,.0f} output tokens each"
-    )
+    return f"{METRICS[target.quantity].name} {way} {as_given(target.bound)} tokens/s"
 
 
 def question(found: Recommendation) -> str:
@@ -95,13 +62,7 @@ def question(found: Recommendation) -> str:
     name = asked["workload"]["name"]
     work = "" if "/" in name else f" for {name}"
     goal = f" with {listed([target_words(t) for t in targets_of(found)])}" if asked["slo"] else ""
-    return f"Which accelerators serve {asked['model']}{work}{goal}, {AIMS[asked['objective']]}?"
-
-
-def layout_words(candidate: Candidate) -> str:
-    """The layout, without the dimensions that are 1."""
-    parts = [f"{name.upper()} {n}" for name, n in candidate.layout.items() if n > 1]
-    return ", ".join(parts) or "one device"
+    return f"Which accelerators serve {asked['model']}{work}{goal}, and which is {AIMS[asked['objective']]}?"
 
 
 def short_name(candidate: Candidate) -> str:
@@ -140,7 +101,7 @@ def answer(found: Recommendation) -> str:
         f"; it meets every target with a probability of {percent(best.p_meets_target)}" if found.inputs["slo"] else ""
     )
     return (
-        f"{best.count} × {best.name} with {best.weights} weights on {best.engine} ({layout_words(best)}): "
+        f"{best.count} × {best.name} with {best.weights} weights on {best.engine} ({layout_words(best.layout)}): "
         f"{'; '.join([value, *also])}{chance}."
     )
 
