@@ -106,11 +106,13 @@ def test_a_misspelt_key_gets_the_near_one(tmp_path):
         load_workload(write(tmp_path, GOOD.replace("input_cv", "inputcv")))
 
 
-@pytest.mark.parametrize("text", ["", "- a list\n", "just text\n", "a: [1\n", "a: 1\n---\nb: 2\n", "a: \x00\n"])
+@pytest.mark.parametrize(
+    "text", ["", "- a list\n", "just text\n", "a: [1\n", "a: 1\n---\nb: 2\n", "a: \x00\n", "[" * 200_000]
+)
 def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
     with pytest.raises(BadInput) as caught:
         load_workload(write(tmp_path, text))
-    assert caught.value.file
+    assert (caught.value.file, caught.value.field) == (str(tmp_path / "mine.yaml"), "workload")
 
 
 def test_a_file_that_is_absent_not_text_or_incomplete_is_refused(tmp_path):

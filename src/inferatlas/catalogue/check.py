@@ -9,12 +9,12 @@ from typing import Any
 from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.accelerators import read_accelerator
 from inferatlas.catalogue.carbon import read_embodied, read_grid, read_pues
-from inferatlas.catalogue.documents import read_document
 from inferatlas.catalogue.engines import read_engine
 from inferatlas.catalogue.facts import Fact
 from inferatlas.catalogue.models import load_model
 from inferatlas.catalogue.names import DATA, slug
 from inferatlas.catalogue.prices import read_prices
+from inferatlas.documents import read_document
 from inferatlas.errors import BadInput
 
 ERROR, NOTE = "error: ", "note: "

@@ -13,12 +13,12 @@ from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.carbon import Embodied, embodied
 from inferatlas.catalogue.conflicts import Conflict
-from inferatlas.catalogue.documents import read_document
 from inferatlas.catalogue.engines import Engine, load_engine
 from inferatlas.catalogue.facts import Fact
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.models import load_model, model_names
 from inferatlas.catalogue.prices import Price, prices
+from inferatlas.documents import read_document
 from inferatlas.errors import UnknownName
 from inferatlas.quantities import show
 from inferatlas.show.numbers import NONE

@@ -10,8 +10,9 @@ numbers (means, coefficients of variation), each with the source, licence and ci
 A regime is a declared condition in which accelerators are compared: a workload at several levels of concurrency, the
 metric that counts, targets, and the words that grade a score. `regime.py` holds the types and says where the
 thresholds of the grades come from, `regimes.py` reads them strictly from YAML, `data/regimes/` holds the eight
-conditions of Sharma 2025 (arXiv:2506.00008) with the grades published there. `yaml_fields.py` is the strict reading
-that profiles and regimes share. `traces.py` reads request traces in the formats of `trace_formats.py` into arrays.
+conditions of Sharma 2025 (arXiv:2506.00008) with the grades published there. `yaml_fields.py` reads the values of
+profiles and regimes strictly from a `Document` (floor 0). `traces.py` reads request traces in the formats of
+`trace_formats.py` into arrays.
 """
 
 from inferatlas.workload.loading import load_workload, workload_names
