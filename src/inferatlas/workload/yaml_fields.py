@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from copy import copy
 from pathlib import Path
 
 import yaml
@@ -99,8 +100,7 @@ def refuse_unknown(fields: Fields, known: Iterable[str], path: Path) -> None:
     known = tuple(known)
     for key, (_, line) in fields.items():
         if key not in known:
-            wrong = UnknownName("key", key, known)
-            raise BadInput(wrong.message, field=key, allowed=", ".join(known), hint=wrong.hint, file=path, line=line)
+            raise UnknownName("key", key, known, field=key, allowed=", ".join(known), file=path, line=line)
 
 
 def require(fields: Fields, required: Iterable[str], path: Path, line: int | None = None) -> None:
@@ -114,9 +114,9 @@ def require(fields: Fields, required: Iterable[str], path: Path, line: int | Non
 
 def located(wrong: BadInput, path: Path, line: int | None, field: str | None = None) -> BadInput:
     """The same error with the place where the value was read."""
-    return BadInput(
-        wrong.message, field=field or wrong.field, allowed=wrong.allowed, hint=wrong.hint, file=path, line=line
-    )
+    same = copy(wrong)
+    same.field, same.file, same.line = field or wrong.field, str(path), line
+    return same
 
 
 def line_at(node: yaml.Node) -> int:
