@@ -8,6 +8,7 @@ this floor implements none.
 
 - `fields` says which unit each field takes, `factfile` reads facts from a `Document` (floor 0), which knows its lines.
 - `accelerators`, `engines`, `prices`, `carbon` load; `memory` says which memory of a device holds the weights.
+- `find` finds an accelerator, a model or an engine where only a name or a file is given.
 - `conflicts` lists where sources disagree; `check` is ``inferatlas catalogue check``.
 """
 

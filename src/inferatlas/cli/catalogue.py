@@ -52,7 +52,8 @@ def show(name: str, /, *, out: Out = Out()) -> int:  # noqa: B008
     name
         Name in the catalogue, or a file.
     """
-    from inferatlas.show.facts import fact_rows, find_thing, thing_dict, thing_page
+    from inferatlas.catalogue.find import find_thing
+    from inferatlas.show.facts import fact_rows, thing_dict, thing_page
     from inferatlas.show.output import Result
 
     sink = Sink(out.format, out.output, out.quiet)
