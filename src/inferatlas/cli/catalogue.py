@@ -102,18 +102,21 @@ def check(
 
     Exit code 2 if something must be mended, 5 if all that is wrong is facts that contradict each other.
     """
+    from dataclasses import asdict
+
     from inferatlas.catalogue.check import check as findings_of
-    from inferatlas.show.findings import exit_code, finding_rows, findings_page
+    from inferatlas.catalogue.check import exit_code
+    from inferatlas.show.findings import findings_page
     from inferatlas.show.output import Result
 
     sink = Sink(out.format, out.output, out.quiet)
-    rows = finding_rows(findings_of(path))
-    code = exit_code(rows)
+    found = findings_of(path)
+    code, rows = exit_code(found), [asdict(one) for one in found]
     sink.put(
         Result(
             lambda: {"sound": code == 0, "findings": rows},
             lambda: rows,
-            lambda: findings_page(rows, TYPED.get()),
+            lambda: findings_page(found, TYPED.get()),
         )
     )
     return code
