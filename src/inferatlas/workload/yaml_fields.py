@@ -1,7 +1,7 @@
 """YAML read strictly: every key with its value and its line, and values that are what they look like.
 
-Shared by the profiles (`loading`) and the regimes (`regimes`). A value of a `Document` is handed around as its node, so
-that an error can name the file and the line; a field inside a mapping has a dotted name.
+Shared by the named lengths (`loading`) and the regimes (`regimes`). A value of a `Document` is handed around as its
+node, so that an error can name the file and the line; a field inside a mapping has a dotted name.
 """
 
 from __future__ import annotations
