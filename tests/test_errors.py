@@ -18,7 +18,7 @@ from inferatlas.errors import (
 EVERY = [
     InferAtlasError("a defect"),
     BadInput("too long", field="isl", allowed="1..131072", hint="shorten it", file="w.yaml", line=3),
-    UnknownName("model", "lama-3", ["llama-3.1-8b"], file="c.yaml", line=7),
+    UnknownName("model", "lama-3", ["llama-3.1-8b"], field="config.model", file="c.yaml", line=7),
     NoFeasibleAnswer("does not fit", code="memory", least_count=4),
     NotModelled("state-space models", hint="planned"),
     TargetMissed("ttft:p95<500ms is missed"),
@@ -67,3 +67,9 @@ def test_a_short_list_of_names_is_written_out_and_a_long_one_counted():
     assert long.allowed == "one of 40 names"
     assert long.hint is not None
     assert "catalogue list" in long.hint
+
+
+def test_who_raises_it_may_say_what_is_wrong_and_what_is_allowed():
+    grades = ["good", "fair", *(f"grade-{number}" for number in range(40))]
+    error = UnknownName("grade", "zzz", grades, field="thresholds.zzz", allowed="good to fair", file="r.yaml", line=3)
+    assert str(error) == "r.yaml:3: thresholds.zzz: unknown grade 'zzz' (allowed: good to fair)"

@@ -78,22 +78,43 @@ class BadInput(InferAtlasError):
 
 
 class UnknownName(BadInput):
-    """A name that the catalogue does not hold; near names are offered."""
+    """A name that is not among the known ones; near names are offered.
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], **where: str | int | None) -> None:
+    Parameters
+    ----------
+    kind : what the name was to be, in a word. name : as it was given. known : every name that is accepted.
+    field : the input that is wrong, where it is not called as its kind.
+    allowed : what would be accepted, where the known names sorted (or counted, beyond a dozen) do not say it best.
+    file, line : where the name was read.
+
+    Examples
+    --------
+    >>> print(UnknownName("metric", "itk", ["ttft", "itl"], field="slo"))
+    slo: unknown metric 'itk' (allowed: itl, ttft)
+      did you mean itl?
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        known: Iterable[str],
+        *,
+        field: str | None = None,
+        allowed: str | None = None,
+        file: str | Path | None = None,
+        line: int | None = None,
+    ) -> None:
         known = sorted(set(known))
-        near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+        self.near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(self.near)}?" if self.near else None
+        if allowed is None:
+            many = len(known) > 12
+            allowed = f"one of {len(known)} names" if many else ", ".join(known)
+            hint = hint or ("`inferatlas catalogue list` shows every name" if many else None)
         super().__init__(
-            f"unknown {kind} '{name}'",
-            field=kind,
-            allowed=f"one of {len(known)} names" if len(known) > 12 else ", ".join(known),
-            hint=f"did you mean {' or '.join(near)}?"
-            if near
-            else ("`inferatlas catalogue list` shows every name" if len(known) > 12 else None),
-            file=where.get("file"),  # type: ignore[arg-type]
-            line=where.get("line"),  # type: ignore[arg-type]
+            f"unknown {kind} '{name}'", field=field or kind, allowed=allowed, hint=hint, file=file, line=line
         )
-        self.near = near
 
 
 class NoFeasibleAnswer(InferAtlasError):

@@ -6,7 +6,7 @@ import pytest
 
 from inferatlas.catalogue import conflicts, load_accelerator
 from inferatlas.catalogue.accelerators import read_accelerator
-from inferatlas.catalogue.check import check, check_accelerator
+from inferatlas.catalogue.check import Finding, Kind, check, check_accelerator, exit_code
 from inferatlas.errors import BadInput
 
 
@@ -25,7 +25,7 @@ def _edit(file: Path, old: str, new: str) -> None:
 
 
 def test_the_catalogue_itself_is_sound():
-    assert [line for line in check() if line.startswith("error: ")] == []
+    assert [one for one in check() if one.kind != "note"] == []
 
 
 def test_a_sound_file_of_ones_own(own: Path):
@@ -35,7 +35,7 @@ def test_a_sound_file_of_ones_own(own: Path):
 
 def test_a_refused_file_is_reported_with_file_and_line(own: Path):
     _edit(own, "vendor: NVIDIA", "vendor: NVIDIA\nmaker: NVIDIA")
-    assert [line.partition(": ")[2].startswith(f"{own}:4: ") for line in check(own)] == [True]
+    assert [(one.kind, one.text.startswith(f"{own}:4: ")) for one in check(own)] == [("error", True)]
 
 
 def test_a_sparse_peak_in_use_is_an_error(own: Path):
@@ -44,21 +44,27 @@ def test_a_sparse_peak_in_use_is_an_error(own: Path):
         '{value: 989.4, unit: TFLOPS, condition: "dense, per chip"',
         '{value: 1979, unit: TFLOPS, condition: "with sparsity"',
     )
-    lines = check_accelerator(read_accelerator(own))
-    assert lines
-    assert all(line.startswith("error: ") and "sparse peak" in line for line in lines)
+    found = check_accelerator(read_accelerator(own))
+    assert found
+    assert all(one.kind == "error" and "sparse peak" in one.text for one in found)
 
 
-def test_directions_that_do_not_add_up_are_a_note(own: Path):
+def test_directions_that_do_not_add_up_contradict_each_other(own: Path):
     _edit(own, "value: 900, unit: GB/s", "value: 950, unit: GB/s")
-    assert ["note: " in line and "twice" in line for line in check(own)] == [True]
+    assert [(one.kind, "twice" in one.text) for one in check(own)] == [("conflict", True)]
+
+
+def test_a_class_that_is_not_that_of_the_fact_contradicts_it(own: Path):
+    _edit(own, "architectural_class: gpu_simt", "architectural_class: systolic_array")
+    assert [(one.kind, "the fact says gpu_simt" in one.text) for one in check(own)] == [("conflict", True)]
 
 
 def test_an_alias_means_one_accelerator(own: Path):
     second = own.parent / "second.yaml"
     second.write_text(own.read_text(encoding="utf-8").replace("id: my-chip", "id: other-chip"), encoding="utf-8")
-    lines = check(own.parent)
-    assert any("'h100' already means my-chip" in line for line in lines)
+    found = check(own.parent)
+    assert {one.kind for one in found} == {"conflict"}
+    assert any("'h100' already means my-chip" in one.text for one in found)
 
 
 def test_a_price_for_something_unknown_is_a_note(tmp_path: Path):
@@ -68,7 +74,15 @@ def test_a_price_for_something_unknown_is_a_note(tmp_path: Path):
         "     region: not stated, date: 2026, status: documented, confidence: low, source: a page}\n",
         encoding="utf-8",
     )
-    assert ["'my-chip' is not in the catalogue" in line for line in check(table)] == [True]
+    assert [(one.kind, "'my-chip' is not in the catalogue" in one.text) for one in check(table)] == [("note", True)]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "code"),
+    [((), 0), (("note",), 0), (("note", "conflict"), 5), (("conflict", "error"), 2), (("error", "note"), 2)],
+)
+def test_the_worst_kind_decides_the_exit_code(kinds: tuple[Kind, ...], code: int):
+    assert exit_code(Finding(kind, "a.yaml: x") for kind in kinds) == code
 
 
 def test_a_path_that_is_not_there(tmp_path: Path):

@@ -39,7 +39,7 @@ def test_the_cluster_stands_before_the_catalogue_and_keeps_it_beside(write):
     assert lab.facts.chosen("chips_per_node").source == "purchase order of 2026-10"
     assert {fact.value for fact in lab.facts.all("chips_per_node")} >= {4.0, 8.0}
     assert sum(fact.used for fact in lab.facts.all("chips_per_node")) == 1
-    assert not [line for line in check(write(GOOD)) if line.startswith("error")]
+    assert not [one for one in check(write(GOOD)) if one.kind == "error"]
 
 
 def test_price_site_and_size_count_in_answers(write):

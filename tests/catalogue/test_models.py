@@ -77,7 +77,7 @@ BAD = [
     ("hidden: 4096", "hidden: '4096'", "config.hidden", "whole number", None),
     ("hidden: 4096", "hidden: true", "config.hidden", "whole number", None),
     ("hidden: 4096", f"hidden: {10**30}", "config.hidden", "whole number", None),
-    ("hidden: 4096", "hidden: 4096\n  hidden: 4096", "hidden", "given twice", None),
+    ("hidden: 4096", "hidden: 4096\n  hidden: 4096", "config.hidden", "given twice", None),
     ("tied_embeddings: false", "tied_embeddings: 0", "config.tied_embeddings", "truth value", None),
     ("kind: dense", "kind: sparse", "kind", "not allowed", None),
     ("id: llama-3.1-8b", "id: Llama 3.1", "id", "not a slug", 1),

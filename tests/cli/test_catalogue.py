@@ -9,7 +9,6 @@ import pytest
 from inferatlas.catalogue.accelerators import accelerator_ids
 from inferatlas.catalogue.models import model_ids
 from inferatlas.catalogue.names import DATA
-from inferatlas.show.findings import exit_code, finding_rows
 
 
 def test_list_names_everything(cli):
@@ -107,15 +106,15 @@ def test_a_file_with_a_stray_key_is_refused_with_its_line(cli, tmp_path):
     assert "did you mean vendor" in ran.out
 
 
-@pytest.mark.parametrize(
-    ("lines", "code"),
-    [
-        ([], 0),
-        (["note: p.yaml: accelerator 'mine' is not in the catalogue"], 0),
-        (["note: a.yaml: interconnect.x.bidirectional: 9 B/s is not twice the 4 B/s per direction"], 5),
-        (["error: a.yaml: aliases: 'x' already means y"], 5),
-        (["error: a.yaml: aliases: 'x' already means y", "error: b.yaml:1: the file is empty"], 2),
-    ],
-)
-def test_findings_decide_the_exit_code(lines: list[str], code: int):
-    assert exit_code(finding_rows(lines)) == code
+def test_facts_that_contradict_each_other_end_with_5_and_stand_below_what_must_be_mended(cli, tmp_path):
+    text = (DATA / "accelerators" / "groq-lpu-v1.yaml").read_text(encoding="utf-8")
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(text.replace("id: groq-lpu-v1", f"id: {name}"), encoding="utf-8")
+    ran = cli("catalogue", "check", str(tmp_path), "--format", "json")
+    assert (ran.code, ran.json()["sound"]) == (5, False)
+    assert {row["kind"] for row in ran.json()["findings"]} == {"conflict"}
+    assert f"{tmp_path / 'two.yaml'}: aliases: " in ran.json()["findings"][0]["text"]
+    (tmp_path / "three.yaml").write_text("", encoding="utf-8")
+    ran = cli("catalogue", "check", str(tmp_path))
+    assert ran.code == 2
+    assert 0 < ran.out.index("Must be mended") < ran.out.index("Contradict each other")

@@ -29,10 +29,10 @@ def write(tmp_path, text):
 
 @pytest.mark.parametrize("name", workload_names())
 def test_every_named_workload_says_where_it_comes_from(name):
-    profile = load_workload(name)
-    assert profile.name == name
-    assert profile.address.startswith("https://")
-    assert all([profile.source, profile.licence, profile.citation, profile.note])
+    named = load_workload(name)
+    assert named.name == name
+    assert named.address.startswith("https://")
+    assert all([named.source, named.licence, named.citation, named.note])
 
 
 def test_the_regimes_that_the_command_line_promises_are_there():
@@ -58,22 +58,22 @@ def lengths(file):
 def test_lengths_are_those_of_the_trace(name, file):
     table = lengths(file)
     mean, cv = table.mean(axis=0), table.std(axis=0) / table.mean(axis=0)
-    profile = load_workload(name)
-    assert [profile.input_tokens, profile.output_tokens] == pytest.approx(mean, rel=2e-4)
-    assert [profile.input_cv, profile.output_cv] == pytest.approx(cv, abs=6e-5)
+    named = load_workload(name)
+    assert [named.input_tokens, named.output_tokens] == pytest.approx(mean, rel=2e-4)
+    assert [named.input_cv, named.output_cv] == pytest.approx(cv, abs=6e-5)
 
 
 def test_a_file_of_the_users_own_is_read(tmp_path):
-    profile = load_workload(write(tmp_path, GOOD))
-    assert (profile.name, profile.input_tokens, profile.output_tokens) == ("mine", 512.5, 64)
-    assert (profile.input_cv, profile.output_cv, profile.concurrency) == (0.5, 0.0, 8)
-    assert load_workload(str(tmp_path / "mine.yaml")) == profile
+    named = load_workload(write(tmp_path, GOOD))
+    assert (named.name, named.input_tokens, named.output_tokens) == ("mine", 512.5, 64)
+    assert (named.input_cv, named.output_cv, named.concurrency) == (0.5, 0.0, 8)
+    assert load_workload(str(tmp_path / "mine.yaml")) == named
 
 
 def test_numbers_are_decimal_whatever_yaml_makes_of_them(tmp_path):
     text = GOOD.replace("512.5", "1e3").replace("64", "010")
-    profile = load_workload(write(tmp_path, text))
-    assert (profile.input_tokens, profile.output_tokens) == (1000.0, 10.0)
+    named = load_workload(write(tmp_path, text))
+    assert (named.input_tokens, named.output_tokens) == (1000.0, 10.0)
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,13 @@ def test_a_misspelt_key_gets_the_near_one(tmp_path):
         load_workload(write(tmp_path, GOOD.replace("input_cv", "inputcv")))
 
 
-@pytest.mark.parametrize("text", ["", "- a list\n", "just text\n", "a: [1\n", "a: 1\n---\nb: 2\n", "a: \x00\n"])
+@pytest.mark.parametrize(
+    "text", ["", "- a list\n", "just text\n", "a: [1\n", "a: 1\n---\nb: 2\n", "a: \x00\n", "[" * 200_000]
+)
 def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
     with pytest.raises(BadInput) as caught:
         load_workload(write(tmp_path, text))
-    assert caught.value.file
+    assert (caught.value.file, caught.value.field) == (str(tmp_path / "mine.yaml"), "workload")
 
 
 def test_a_file_that_is_absent_not_text_or_incomplete_is_refused(tmp_path):

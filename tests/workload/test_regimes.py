@@ -302,7 +302,7 @@ def test_one_value_stands_for_a_list_of_one(tmp_path):
         (("  source: a study", "  sources: a study"), 20, "published.sources"),
         (("amd-mi300x: very good\n    groq-lpu-v1: fair", "{}"), 22, "published.grades"),
         (("\n    amd-mi300x: very good\n    groq-lpu-v1: fair", " fair"), 22, "published.grades"),
-        (("source: ours", "[source]: ours"), 25, None),
+        (("source: ours", "[source]: ours"), 25, "regime"),
     ],
 )
 def test_a_broken_file_is_refused_with_its_line(tmp_path, change, line, field):
@@ -344,7 +344,7 @@ def test_a_file_without_a_required_key_is_refused(tmp_path, missing):
     assert caught.value.field == missing
 
 
-@pytest.mark.parametrize("text", ["", "- a list\n", "just text\n", "a: [1\n", "a: \x00\n"])
+@pytest.mark.parametrize("text", ["", "- a list\n", "just text\n", "a: [1\n", "a: \x00\n", "[" * 200_000])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
     with pytest.raises(BadInput) as caught:
         load_regime(write(tmp_path, text))

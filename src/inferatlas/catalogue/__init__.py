@@ -6,8 +6,9 @@ with every number in SI and its unit, condition, source and status beside it; co
 Nothing is computed here and nothing unknown is filled in. The facts feed every equation of the performance model;
 this floor implements none.
 
-- `fields` says which unit each field takes, `factfile` reads facts, `documents` reads YAML and knows its lines.
+- `fields` says which unit each field takes, `factfile` reads facts from a `Document` (floor 0), which knows its lines.
 - `accelerators`, `engines`, `prices`, `carbon` load; `memory` says which memory of a device holds the weights.
+- `find` finds an accelerator, a model or an engine where only a name or a file is given.
 - `conflicts` lists where sources disagree; `check` is ``inferatlas catalogue check``.
 """
 

@@ -9,8 +9,8 @@ from typing import Any
 from inferatlas.catalogue import names
 from inferatlas.catalogue.accelerator import ARCHITECTURAL_CLASSES, EXECUTION_STYLES, TOPOLOGIES, Accelerator
 from inferatlas.catalogue.cluster import clustered
-from inferatlas.catalogue.documents import Document, read_document
 from inferatlas.catalogue.factfile import bad, check_keys, read_facts
+from inferatlas.documents import Document, read_document
 
 FOLDER = "accelerators"
 _KEYS = ("id", "name", "vendor", "architectural_class", "execution", "facts")

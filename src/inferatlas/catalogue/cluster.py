@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from inferatlas.catalogue.accelerator import Accelerator, Cluster
-from inferatlas.catalogue.documents import Document
 from inferatlas.catalogue.factfile import bad, check_keys
 from inferatlas.catalogue.facts import Fact, FactSheet
+from inferatlas.documents import Document
 from inferatlas.errors import InferAtlasError
 from inferatlas.quantities import parse
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from inferatlas.catalogue import names
 from inferatlas.catalogue.accelerator import Accelerator
-from inferatlas.catalogue.documents import read_document
 from inferatlas.catalogue.factfile import bad, check_keys, read_facts
 from inferatlas.catalogue.facts import FactSheet
 from inferatlas.catalogue.memory import main_memory_bytes
+from inferatlas.documents import read_document
 
 FOLDER = "engines"
 _KEYS = ("id", "name", "support_field", "facts")

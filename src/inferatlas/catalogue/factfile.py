@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from inferatlas.catalogue.accelerator import SUPPORT
-from inferatlas.catalogue.documents import Document
 from inferatlas.catalogue.facts import PROVENANCES, STATUSES, Fact, FactSheet
 from inferatlas.catalogue.fields import OBSERVATIONS, TEXT, known_fields, si_factor, units_of
+from inferatlas.documents import Document
 from inferatlas.errors import BadInput
 
 CONFIDENCES = ("high", "medium-high", "medium", "low-medium", "low")

@@ -7,10 +7,10 @@ from dataclasses import MISSING, fields, replace
 from typing import Any, TypeVar
 
 from inferatlas.catalogue import names
-from inferatlas.catalogue.documents import Document
 from inferatlas.catalogue.factfile import bad, check_keys, read_facts
 from inferatlas.catalogue.facts import PROVENANCES, Fact, FactSheet
 from inferatlas.catalogue.model import Attention, FeedForward, Layers, ModelConfig
+from inferatlas.documents import Document
 
 KINDS = ("dense", "moe", "ssm", "hybrid", "linear rnn", "encoder-decoder", "embedding")
 WEIGHTS = ("fp32", "bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4")

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from inferatlas.catalogue import hf_config, names
-from inferatlas.catalogue.documents import parse_document, read_document
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.model_schema import to_model
+from inferatlas.documents import parse_document, read_document
 from inferatlas.errors import BadInput, UnknownName
 
 FOLDER = "models"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from inferatlas.catalogue.documents import parse_document
+from inferatlas.documents import parse_document
 from inferatlas.errors import UnknownName
 
 DATA = Path(__file__).parent / "data"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inferatlas.catalogue.documents import Document, read_document
 from inferatlas.catalogue.factfile import CONFIDENCES, bad, check_keys, read_range
+from inferatlas.documents import Document, read_document
 from inferatlas.quantities import unit_factor
 
 STATUSES = ("documented", "derived", "unverified", "unknown")

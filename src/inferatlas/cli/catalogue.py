@@ -51,7 +51,8 @@ def show(name: str, /, *, out: Out = Out()) -> int:  # noqa: B008
     name
         Name in the catalogue, or a file.
     """
-    from inferatlas.show.facts import fact_rows, find_thing, thing_dict, thing_page
+    from inferatlas.catalogue.find import find_thing
+    from inferatlas.show.facts import fact_rows, thing_dict, thing_page
 
     sink = Sink(out)
     thing = find_thing(name)
@@ -100,11 +101,14 @@ def check(
 
     Exit code 2 if something must be mended, 5 if all that is wrong is facts that contradict each other.
     """
+    from dataclasses import asdict
+
     from inferatlas.catalogue.check import check as findings_of
-    from inferatlas.show.findings import exit_code, finding_rows, findings_page
+    from inferatlas.catalogue.check import exit_code
+    from inferatlas.show.findings import findings_page
 
     sink = Sink(out)
-    rows = finding_rows(findings_of(path))
-    code = exit_code(rows)
-    sink.put(rows, page=findings_page, document=lambda: {"sound": code == 0, "findings": rows})
+    found = findings_of(path)
+    code, rows = exit_code(found), [asdict(one) for one in found]
+    sink.put(found, rows=lambda _: rows, page=findings_page, document=lambda: {"sound": code == 0, "findings": rows})
     return code

@@ -46,7 +46,7 @@ def validate(
         write_table(found.figures.select(validation.ROWS), rows_file)
         sink.tell(f"wrote {rows_file}")
     if reports:
-        from inferatlas.show.accuracy import accuracy
+        from inferatlas.evidence.accuracy import accuracy
         from inferatlas.show.accuracy_page import write_accuracy
 
         with sink.working("drawing"):

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from inferatlas.errors import BadInput
+from inferatlas.evidence.accuracy import IN_SAMPLE, Accuracy
 from inferatlas.evidence.baselines import ONE_EFFICIENCY, ROOFLINE
 from inferatlas.evidence.scoreboard import DEFINITIONS
 from inferatlas.show import accuracy_pictures as pictures
-from inferatlas.show.accuracy import IN_SAMPLE, Accuracy, counts, headline
+from inferatlas.show.accuracy import counts, headline
 from inferatlas.show.html import Section, html_page
 from inferatlas.show.numbers import NONE, as_given, figure, quantity
 from inferatlas.show.page import Block, Column, Items, Paragraph, Table

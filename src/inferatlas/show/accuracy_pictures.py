@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 
+from inferatlas.evidence.accuracy import IN_SAMPLE, Accuracy, Scores
 from inferatlas.evidence.baselines import ONE_EFFICIENCY, ROOFLINE
 from inferatlas.evidence.table import METRICS
-from inferatlas.show.accuracy import IN_SAMPLE, Accuracy, Scores
 from inferatlas.show.charts.agreement import agreement
 from inferatlas.show.charts.errors import median_errors
 from inferatlas.show.charts.style import AnyChart

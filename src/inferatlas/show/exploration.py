@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inferatlas.decide.advisor.explore import best_designs
 from inferatlas.predict.answer import Interval
 from inferatlas.show.deployment import INTERVALS, layout_words
 from inferatlas.show.numbers import heading, quantity, with_interval
@@ -40,27 +41,20 @@ def exploration_page(table: Columns, typed: str) -> Page:
     return [
         Heading(f"{count:,} feasible designs of {table['model'][0]} on {len(names)} accelerator{plural}."),
         Paragraph(f"{lengths}, closed loop with {levels} requests in flight."),
-        _best(table, per_device, names, "Most output tokens/s per accelerator"),
-        _best(table, -cost, names, "Cheapest per million output tokens (where a price is known)"),
+        _best(table, per_device, "Most output tokens/s per accelerator"),
+        _best(table, -cost, "Cheapest per million output tokens (where a price is known)"),
         Paragraph(INTERVALS, quiet=True),
         Paragraph("Every row and column: --format parquet, csv, jsonl or json, or --output FILE.", quiet=True),
         Command("Reproduce", typed),
     ]
 
 
-def _best(table: Columns, score: NDArray[np.float64], names: NDArray[np.str_], title: str) -> Table:
-    """The row with the highest score of each accelerator, best first; accelerators without any score are left out."""
-    rows: list[tuple[float, int]] = []
-    for name in names:
-        mine = np.flatnonzero((table["accelerator"] == name) & np.isfinite(score))
-        if mine.size:
-            best = int(mine[np.argmax(score[mine])])
-            rows.append((float(score[best]), best))
+def _best(table: Columns, score: NDArray[np.float64], title: str) -> Table:
     columns = [Column("deployment\nlayout"), Column("weights\nengine"), Column("requests\nin flight", right=True)]
     columns += [Column("tokens/s per\naccelerator", right=True)]
     columns += [Column(heading(name), right=True) for name in SHOWN]
     columns += [Column("bound"), Column("label")]
-    return Table(title, columns, [_row(table, i) for _, i in sorted(rows, reverse=True)])
+    return Table(title, columns, [_row(table, i) for i in best_designs(table, score)])
 
 
 def _row(table: Columns, i: int) -> list[str]:

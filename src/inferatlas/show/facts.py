@@ -3,65 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from inferatlas.catalogue import names
 from inferatlas.catalogue.accelerator import Accelerator
-from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.carbon import Embodied, embodied
 from inferatlas.catalogue.conflicts import Conflict
-from inferatlas.catalogue.documents import read_document
-from inferatlas.catalogue.engines import Engine, load_engine
 from inferatlas.catalogue.facts import Fact
+from inferatlas.catalogue.find import Thing
 from inferatlas.catalogue.model import ModelConfig
-from inferatlas.catalogue.models import load_model, model_names
 from inferatlas.catalogue.prices import Price, prices
-from inferatlas.errors import UnknownName
 from inferatlas.quantities import show
 from inferatlas.show.numbers import NONE
 from inferatlas.show.page import Block, Column, Command, Heading, Page, Paragraph, Table
-
-Thing = Accelerator | ModelConfig | Engine
 
 
 def kind_of(thing: Thing) -> str:
     """The kind in a word: accelerator, model or engine."""
     return "accelerator" if isinstance(thing, Accelerator) else "model" if isinstance(thing, ModelConfig) else "engine"
-
-
-def find_thing(name: str) -> Thing:
-    """The accelerator, model or engine of that name, or the one that a file describes.
-
-    Raises
-    ------
-    UnknownName : no such name of any kind; near ones are offered. BadInput : a file that is refused.
-
-    Examples
-    --------
-    >>> [find_thing(name).id for name in ("h100", "meta-llama/Llama-3.1-8B", "vLLM")]
-    ['nvidia-h100-sxm', 'llama-3.1-8b', 'vllm']
-    """
-    if names.is_path(name):
-        keys = read_document(Path(name).expanduser()).data
-        return (
-            load_engine(name)
-            if "support_field" in keys
-            else load_model(name)
-            if "config" in keys
-            else load_accelerator(name)
-        )
-    known: list[str] = []
-    for load, folder in ((load_accelerator, "accelerators"), (load_engine, "engines")):
-        with suppress(UnknownName):
-            return load(name)
-        known += [*names.ids(folder), *names.aliases(folder)]
-    try:
-        return load_model(name)
-    except UnknownName:
-        raise UnknownName("name", name, [*known, *model_names()]) from None
 
 
 def facts_of(thing: Thing) -> list[Fact]:

@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from inferatlas.catalogue.accelerator import Accelerator
+from inferatlas.catalogue.find import Thing
 from inferatlas.catalogue.memory import main_memory, main_memory_bytes
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.quantities import show
-from inferatlas.show.facts import Thing, kind_of
+from inferatlas.show.facts import kind_of
 from inferatlas.show.numbers import NONE
 from inferatlas.show.page import Block, Column, Command, Page, Table
 from inferatlas.workload import load_workload, regimes, workload_names

@@ -1,4 +1,4 @@
-"""Profiles from YAML: the named ones that come with the package, and a user's own file.
+"""Lengths of requests from YAML: the named ones that come with the package, and a user's own file.
 
 The schema is strict. An unknown or repeated key, a text where a number belongs or a value out of range is
 refused with the file and the line.
@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from inferatlas.errors import BadInput, UnknownName
-from inferatlas.workload.workload import Profile
+from inferatlas.workload.workload import NamedLengths
 from inferatlas.workload.yaml_fields import (
     line_of,
     located,
@@ -39,7 +39,7 @@ def workload_names() -> list[str]:
     return sorted(path.stem for path in DATA.glob("*.yaml"))
 
 
-def load_workload(name_or_path: str | Path) -> Profile:
+def load_workload(name_or_path: str | Path) -> NamedLengths:
     """The lengths behind a name, or those in a YAML file of the user's own.
 
     Parameters
@@ -59,7 +59,7 @@ def load_workload(name_or_path: str | Path) -> Profile:
     """
     path = path_of(name_or_path)
     if path is not None:
-        return read_profile(path)
+        return read_lengths(path)
     name, known = str(name_or_path), workload_names()
     if name.lower() not in known:
         raise UnknownName("workload", name, known)
@@ -67,12 +67,12 @@ def load_workload(name_or_path: str | Path) -> Profile:
 
 
 @cache
-def _named(name: str) -> Profile:
-    return read_profile(DATA / f"{name}.yaml")
+def _named(name: str) -> NamedLengths:
+    return read_lengths(DATA / f"{name}.yaml")
 
 
-def read_profile(path: Path) -> Profile:
-    """Read one workload file (schema: the fields of `Profile`; name, lengths and source are required)."""
+def read_lengths(path: Path) -> NamedLengths:
+    """Read one workload file (schema: the fields of `NamedLengths`; name, lengths and source are required)."""
     fields = read_mapping(path, "workload")
     refuse_unknown(fields, NUMBERS + TEXTS, path)
     values: dict[str, float | int | str] = {}
@@ -83,6 +83,6 @@ def read_profile(path: Path) -> Profile:
     if isinstance(load, float) and load.is_integer():
         values["concurrency"] = int(load)
     try:
-        return Profile(**values)  # pyright: ignore[reportArgumentType] - the schema above gives each key its type
+        return NamedLengths(**values)  # pyright: ignore[reportArgumentType] - the schema above gives each key its type
     except BadInput as wrong:
         raise located(wrong, path, line_of(fields, wrong.field)) from None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from inferatlas.errors import BadInput
 from inferatlas.workload.loading import load_workload, workload_names
-from inferatlas.workload.workload import Profile, Workload
+from inferatlas.workload.workload import NamedLengths, Workload
 
 
 def make_workload(
@@ -44,7 +44,7 @@ def make_workload(
     """
     isl, osl = _tokens(isl, "isl"), _tokens(osl, "osl")
     if name is not None:
-        profile = load_workload(name)
+        named = load_workload(name)
     elif isl is None or osl is None:
         missing = "isl" if isl is None else "osl"
         raise BadInput(
@@ -53,12 +53,12 @@ def make_workload(
             allowed=f"isl and osl, or a workload: {', '.join(workload_names())}",
         )
     else:
-        profile = Profile(f"{isl}/{osl}", isl, osl, source="given by the user")
+        named = NamedLengths(f"{isl}/{osl}", isl, osl, source="given by the user")
     if concurrency is None and request_rate is None:
-        concurrency, request_rate = profile.concurrency, profile.request_rate
+        concurrency, request_rate = named.concurrency, named.request_rate
     if concurrency is None and request_rate is None:
         raise BadInput(
-            f"workload '{profile.name}' says how long requests are, not how many",
+            f"workload '{named.name}' says how long requests are, not how many",
             field="concurrency",
             allowed="exactly one of concurrency (requests in flight) and request rate (requests per second)",
         )
@@ -68,16 +68,16 @@ def make_workload(
         if value is not None and name is not None
     ]
     return Workload(
-        name=profile.name + (f" ({', '.join(changes)})" if changes else ""),
-        input_tokens=profile.input_tokens if isl is None else float(isl),
-        output_tokens=profile.output_tokens if osl is None else float(osl),
-        input_cv=profile.input_cv if input_cv is None else input_cv,
-        output_cv=profile.output_cv if output_cv is None else output_cv,
+        name=named.name + (f" ({', '.join(changes)})" if changes else ""),
+        input_tokens=named.input_tokens if isl is None else float(isl),
+        output_tokens=named.output_tokens if osl is None else float(osl),
+        input_cv=named.input_cv if input_cv is None else input_cv,
+        output_cv=named.output_cv if output_cv is None else output_cv,
         concurrency=int(concurrency) if isinstance(concurrency, float) and concurrency.is_integer() else concurrency,
         request_rate=float(request_rate) if isinstance(request_rate, int) else request_rate,
-        source=profile.source,
-        address=profile.address,
-        note=profile.note,
+        source=named.source,
+        address=named.address,
+        note=named.note,
     )
 
 

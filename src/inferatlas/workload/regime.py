@@ -248,8 +248,7 @@ def _check_thresholds(thresholds: dict[str, float]) -> None:
 def _one_of(what: str, value: str, allowed: Iterable[str], where: str | None = None) -> None:
     allowed = tuple(allowed)
     if value not in allowed:
-        wrong = UnknownName(what, value, allowed)
-        raise BadInput(wrong.message, field=where or what, allowed=", ".join(allowed), hint=wrong.hint)
+        raise UnknownName(what, value, allowed, field=where, allowed=", ".join(allowed))
 
 
 def _is_count(value: object) -> bool:

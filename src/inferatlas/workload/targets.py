@@ -122,9 +122,10 @@ def parse_target(text: str) -> ServiceTarget:
     if metric in {"throughput", "tokens_per", "tps"}:
         raise BadInput(f"'{name}' does not say which tokens", field="slo", allowed=" or ".join(THROUGHPUTS))
     if metric not in LATENCIES + THROUGHPUTS:
-        raise _unknown("metric", name, (*LATENCIES, *THROUGHPUTS, *ALIASES))
+        known = (*LATENCIES, *THROUGHPUTS, *ALIASES)
+        raise UnknownName("metric", name, known, field="slo", allowed=", ".join(known))
     if statistic not in STATISTICS:
-        raise _unknown("statistic", statistic, STATISTICS)
+        raise UnknownName("statistic", statistic, STATISTICS, field="slo")
     field = f"slo {metric}"
     if metric in LATENCIES:
         bound = parse(value, "s", field=field)
@@ -150,11 +151,6 @@ def parse_targets(texts: Iterable[str]) -> tuple[ServiceTarget, ...]:
         if rival is not target:
             raise BadInput(f"'{text}' and '{rival.text()}' bound the same thing", field="slo", allowed="one of the two")
     return tuple(targets.values())
-
-
-def _unknown(kind: str, name: str, known: tuple[str, ...]) -> BadInput:
-    wrong = UnknownName(kind, name, known)
-    return BadInput(wrong.message, field="slo", allowed=", ".join(known), hint=wrong.hint)
 
 
 def _shortest(number: float) -> str:

@@ -1,6 +1,6 @@
 """Files of request traces: which format it is, where the columns are, what each value means, which line is wrong.
 
-In: a CSV or JSON Lines file. Out: a `Layout` and the rows one by one, of which `traces.py` makes a `Trace`.
+In: a CSV or JSON Lines file. Out: its `FileColumns` and the rows one by one, of which `traces.py` makes a `Trace`.
 A format is recognised by its columns (or keys), never by the name of the file. The published formats are those of
 https://github.com/Azure/AzurePublicDataset, https://github.com/kvcache-ai/Mooncake and
 https://github.com/HPMLL/BurstGPT.
@@ -93,7 +93,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class FileColumns:
     """Where a file holds what: ``pick`` takes arrival, input, output (and model) out of a row or an object."""
 
     format: Format
@@ -116,8 +116,8 @@ class Layout:
         return BadInput("cannot be read", field="trace", file=file, line=line)
 
 
-def open_trace(path: Path) -> tuple[Layout, Iterator[Record]]:
-    """The layout of a trace file and its rows (at least one), each with its line.
+def open_trace(path: Path) -> tuple[FileColumns, Iterator[Record]]:
+    """The columns of a trace file and its rows (at least one), each with its line.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def open_trace(path: Path) -> tuple[Layout, Iterator[Record]]:
     if form is GENERIC and clock.typecode == "d" and labels[0].lower() != "arrival_s":
         mooncake = "; a Mooncake trace, in milliseconds, is known by its hash_ids" if "input_length" in labels else ""
         notes = (f"numbers in '{labels[0]}' are taken as seconds{mooncake}", *notes)
-    return Layout(form, labels, pick, clock, notes), chain([first], records)
+    return FileColumns(form, labels, pick, clock, notes), chain([first], records)
 
 
 # Files: lines, rows, objects

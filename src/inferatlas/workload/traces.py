@@ -19,8 +19,8 @@ from inferatlas.errors import BadInput
 from inferatlas.workload.trace_formats import (
     ENOUGH,
     GENERIC,
+    FileColumns,
     FormatName,
-    Layout,
     Record,
     model_name,
     open_trace,
@@ -117,11 +117,11 @@ def read_trace(path: str | Path) -> Trace:
     ([0.0, 4.0], [512, 2048], ('left out: 1 of 3 rows with 0 output tokens, the first in line 3',))
     """
     path = Path(path)
-    layout, records = open_trace(path)
-    ticks, inputs, outputs, owners, models, notes = _collect(layout, records, path)
-    notes = [*layout.notes, *notes]
+    columns, records = open_trace(path)
+    ticks, inputs, outputs, owners, models, notes = _collect(columns, records, path)
+    notes = [*columns.notes, *notes]
     # the same columns in both years; only the dates tell them apart
-    is_2024 = layout.format.name == "azure-2023" and ticks.min() >= _NS_2024
+    is_2024 = columns.format.name == "azure-2023" and ticks.min() >= _NS_2024
     if np.any(ticks[1:] < ticks[:-1]):
         notes.append("rows were not in order of arrival: sorted")
     order = np.argsort(ticks, kind="stable")
@@ -135,22 +135,22 @@ def read_trace(path: str | Path) -> Trace:
     return Trace(
         name=path.name,
         # the first arrival is subtracted while stamps are whole: seconds since 1970 as floats are 0.2 µs apart
-        arrival_s=(ticks - ticks[0]) / layout.clock.ticks_per_s,
+        arrival_s=(ticks - ticks[0]) / columns.clock.ticks_per_s,
         input_tokens=inputs[order],
         output_tokens=outputs[order],
         models=models,
         model_index=owners[order] if models else None,
         notes=tuple(notes),
-        format="azure-2024" if is_2024 else layout.format.name,
+        format="azure-2024" if is_2024 else columns.format.name,
     )
 
 
 def _collect(
-    layout: Layout, records: Iterator[Record], path: Path
+    columns: FileColumns, records: Iterator[Record], path: Path
 ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], tuple[str, ...], list[str]]:
     """Columns of the requests that were served, in the order of the file, and notes on those left out."""
-    pick, read_time, has_model, line = layout.pick, layout.clock.read, len(layout.labels) > 3, 1
-    times, inputs, outputs, owners = array(layout.clock.typecode), array("q"), array("q"), array("q")
+    pick, read_time, has_model, line = columns.pick, columns.clock.read, len(columns.labels) > 3, 1
+    times, inputs, outputs, owners = array(columns.clock.typecode), array("q"), array("q"), array("q")
     models: dict[str, int] = {}
     left_out: dict[str, list[int]] = {"output": [], "input": []}
     for line, record in records:
@@ -159,13 +159,13 @@ def _collect(
             time, input_length, output_length = read_time(values[0]), tokens(values[1]), tokens(values[2])
             model = model_name(values[3]) if has_model else ""
         except (ValueError, KeyError):
-            raise layout.wrong(record, path, line) from None
+            raise columns.wrong(record, path, line) from None
         if not output_length:
             left_out["output"].append(line)
             continue
         if not input_length:
-            if layout.format is GENERIC:
-                raise BadInput("0 is not a length", field=layout.labels[1], allowed="1 or more", file=path, line=line)
+            if columns.format is GENERIC:
+                raise BadInput("0 is not a length", field=columns.labels[1], allowed="1 or more", file=path, line=line)
             left_out["input"].append(line)
             continue
         times.append(time)  # pyright: ignore[reportArgumentType] - the clock reads what its typecode holds

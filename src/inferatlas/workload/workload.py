@@ -14,7 +14,7 @@ _HUGE = 1e15  # tokens, requests or requests per second that nobody has
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class NamedLengths:
     """The lengths of a kind of request, with where they were observed.
 
     Parameters
@@ -57,7 +57,7 @@ class Workload:
 
     Parameters
     ----------
-    name, input_tokens, output_tokens, input_cv, output_cv, source, address, note : as in `Profile`.
+    name, input_tokens, output_tokens, input_cv, output_cv, source, address, note : as in `NamedLengths`.
     concurrency : requests in flight, held constant by so many clients (closed loop).
     request_rate : requests per second over the whole deployment (open loop). Exactly one of the two is set.
 
@@ -97,7 +97,7 @@ class Workload:
         return float(self.input_tokens + self.output_tokens)
 
 
-def _check_lengths(it: Profile | Workload) -> None:
+def _check_lengths(it: NamedLengths | Workload) -> None:
     if not it.name:
         raise BadInput("is empty", field="name")
     for field in ("input_tokens", "output_tokens"):
@@ -117,7 +117,7 @@ def _check_load(concurrency: int | None, request_rate: float | None) -> None:
         raise BadInput(f"{request_rate!r} requests per second", field="request_rate", allowed="a number above 0")
 
 
-def _two_loads(it: Profile | Workload) -> BadInput:
+def _two_loads(it: NamedLengths | Workload) -> BadInput:
     return BadInput(
         f"concurrency {it.concurrency} and request rate {it.request_rate} contradict each other",
         field="request_rate",

@@ -1,17 +1,19 @@
 """YAML read strictly: every key with its value and its line, and values that are what they look like.
 
-Shared by the profiles (`loading`) and the regimes (`regimes`). A value is handed around as the node that libyaml
-composed, so that an error can name the file and the line; a field inside a mapping has a dotted name.
+Shared by the named lengths (`loading`) and the regimes (`regimes`). A value of a `Document` is handed around as its
+node, so that an error can name the file and the line; a field inside a mapping has a dotted name.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from copy import copy
 from pathlib import Path
 
 import yaml
 
+from inferatlas.documents import read_document
 from inferatlas.errors import BadInput, UnknownName
 
 Fields = dict[str, tuple[yaml.Node, int]]
@@ -35,23 +37,16 @@ def path_of(name_or_path: str | Path) -> Path | None:
 
 
 def read_mapping(path: Path, what: str) -> Fields:
-    """The top level of a YAML file, each key with its value and line; ``what`` names the thing that it holds."""
+    """The top level of a YAML file, each key with its value and line.
+
+    Raises
+    ------
+    BadInput : what `read_document` refuses; ``what`` is the field where the whole file is wrong.
+    """
     try:
-        source = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"cannot be read: {error.strerror}", field=what, file=path) from None
-    except UnicodeDecodeError:
-        raise BadInput("is not UTF-8 text", field=what, file=path) from None
-    try:
-        root = yaml.compose(source, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or error
-        line = mark.line + 1 if mark else None
-        raise BadInput(f"is not YAML: {problem}", field=what, file=path, line=line) from None
-    if not isinstance(root, yaml.MappingNode):
-        raise BadInput(f"holds no {what}", field=what, allowed="a mapping of keys to values", file=path, line=1)
-    return _entries(root, "", path)
+        return _entries(read_document(path).root, "")
+    except BadInput as wrong:
+        raise located(wrong, path, wrong.line, wrong.field or what) from None
 
 
 def mapping(field: str, node: yaml.Node, path: Path) -> Fields:
@@ -59,7 +54,7 @@ def mapping(field: str, node: yaml.Node, path: Path) -> Fields:
     if not isinstance(node, yaml.MappingNode):
         allowed = "a mapping of keys to values"
         raise BadInput("is not a mapping", field=field, allowed=allowed, file=path, line=line_at(node))
-    return _entries(node, f"{field}.", path)
+    return _entries(node, f"{field}.")
 
 
 def items(node: yaml.Node) -> list[yaml.Node]:
@@ -105,8 +100,7 @@ def refuse_unknown(fields: Fields, known: Iterable[str], path: Path) -> None:
     known = tuple(known)
     for key, (_, line) in fields.items():
         if key not in known:
-            wrong = UnknownName("key", key, known)
-            raise BadInput(wrong.message, field=key, allowed=", ".join(known), hint=wrong.hint, file=path, line=line)
+            raise UnknownName("key", key, known, field=key, allowed=", ".join(known), file=path, line=line)
 
 
 def require(fields: Fields, required: Iterable[str], path: Path, line: int | None = None) -> None:
@@ -120,9 +114,9 @@ def require(fields: Fields, required: Iterable[str], path: Path, line: int | Non
 
 def located(wrong: BadInput, path: Path, line: int | None, field: str | None = None) -> BadInput:
     """The same error with the place where the value was read."""
-    return BadInput(
-        wrong.message, field=field or wrong.field, allowed=wrong.allowed, hint=wrong.hint, file=path, line=line
-    )
+    same = copy(wrong)
+    same.field, same.file, same.line = field or wrong.field, str(path), line
+    return same
 
 
 def line_at(node: yaml.Node) -> int:
@@ -141,18 +135,8 @@ def line_of(fields: Fields, field: str | None) -> int | None:
     node, line = fields[head]
     if not rest or not isinstance(node, yaml.MappingNode):
         return line
-    inner: Fields = {str(key.value): (value, line_at(key)) for key, value in node.value}
-    return line_of(inner, rest) or line
+    return line_of(_entries(node, ""), rest) or line
 
 
-def _entries(node: yaml.MappingNode, prefix: str, path: Path) -> Fields:
-    fields: Fields = {}
-    for key, value in node.value:
-        line = line_at(key)
-        if not isinstance(key, yaml.ScalarNode):
-            raise BadInput("a key is not a text", field=prefix.rstrip(".") or None, file=path, line=line)
-        name = f"{prefix}{key.value}"
-        if name in fields:
-            raise BadInput("is given twice", field=name, file=path, line=line)
-        fields[name] = (value, line)
-    return fields
+def _entries(node: yaml.MappingNode, prefix: str) -> Fields:
+    return {f"{prefix}{key.value}": (value, line_at(key)) for key, value in node.value}

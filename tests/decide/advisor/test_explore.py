@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inferatlas.catalogue.accelerators import accelerator_ids
-from inferatlas.decide.advisor.explore import CONCURRENCIES, explore
+from inferatlas.decide.advisor.explore import CONCURRENCIES, best_designs, explore
 from inferatlas.errors import BadInput, NoFeasibleAnswer, NotModelled, UnknownName
 from inferatlas.predict.answer import DEFINITIONS
 from inferatlas.predict.performance.points import BOUNDS
@@ -106,6 +106,17 @@ def test_one_output_token_has_no_gap_between_tokens():
     table = explore("llama-3.1-8b", isl=128, osl=1, concurrency=(1, 8), accelerators=("h100",), max_count=1)
     assert np.isnan(table["itl_s"]).all()
     assert table["latency_s"] == pytest.approx(table["ttft_s"])
+
+
+def test_the_best_of_each_accelerator_stand_in_the_order_of_their_scores(table):
+    cost = table["usd_per_million_tokens"]
+    best = best_designs(table, -cost)
+    assert cost[best].tolist() == sorted(cost[best].tolist())
+    priced = np.isfinite(cost)
+    assert sorted(table["accelerator"][best].tolist()) == sorted(set(table["accelerator"][priced].tolist()))
+    for row in best:
+        assert cost[row] == cost[priced & (table["accelerator"] == table["accelerator"][row])].min()
+    assert best_designs(table, np.full(len(cost), np.nan)) == []
 
 
 def test_nothing_feasible_is_an_empty_table_and_nothing_to_ask_is_said():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,3 +86,29 @@ def columns(designs: Designs) -> dict[str, Column]:
     for name, metric in designs.metrics.items():
         table |= {name: metric.value[keep], f"{name}_low": metric.low()[keep], f"{name}_high": metric.high()[keep]}
     return table
+
+
+def best_designs(table: Mapping[str, Column], score: NDArray[np.float64]) -> list[int]:
+    """The rows with the highest score of each accelerator, best first; NaN is no score.
+
+    Parameters
+    ----------
+    table : columns as `explore` returns them. score : one number per row.
+
+    Returns
+    -------
+    One row per accelerator; none for an accelerator without any score. Of equal scores the first row counts.
+
+    Examples
+    --------
+    >>> table = {"accelerator": np.array(["l4", "l4", "h100", "h100", "tpu"])}
+    >>> best_designs(table, np.array([2.0, 1.0, np.nan, 7.0, np.nan]))
+    [3, 0]
+    """
+    best: list[tuple[float, int]] = []
+    for name in np.unique(table["accelerator"]):
+        mine = np.flatnonzero((table["accelerator"] == name) & np.isfinite(score))
+        if mine.size:
+            row = int(mine[np.argmax(score[mine])])
+            best.append((float(score[row]), row))
+    return [row for _, row in sorted(best, reverse=True)]

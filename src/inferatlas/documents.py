@@ -1,4 +1,4 @@
-"""YAML documents that remember their lines: read strictly, and say where something is wrong."""
+"""YAML documents that remember their lines: read strictly, and say where something is wrong (floor 0)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ class Document:
     """A YAML mapping with the node tree it was built from (for lines) and its file (for messages)."""
 
     data: dict[str, Any]
-    root: yaml.Node
+    root: yaml.MappingNode
     file: str
 
     def line(self, path: Sequence[str | int]) -> int:
         """Line (from 1) of the deepest part of ``path`` that the document holds."""
-        node, line = self.root, self.root.start_mark.line
+        node: yaml.Node = self.root
+        line = node.start_mark.line
         for part in path:
             if isinstance(node, yaml.MappingNode):
                 found = next((pair for pair in node.value if pair[0].value == str(part)), None)
@@ -47,18 +48,24 @@ def read_document(path: str | Path) -> Document:
 
     Raises
     ------
-    BadInput : unreadable, empty, not YAML (with the line), not a mapping, or a key given twice (with the line).
+    BadInput : unreadable; what `parse_document` refuses.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the name
+    except UnicodeDecodeError:
+        raise BadInput("is not UTF-8 text", file=path) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise BadInput(f"cannot be read: {reason}", file=path) from None
     return parse_document(text, str(path))
 
 
 def parse_document(text: str, file: str) -> Document:
-    """As `read_document`, from text that is already in memory.
+    """As `read_document`, from text that is already in memory; ``file`` names it in messages.
+
+    Raises
+    ------
+    BadInput : empty, not YAML, nested too deeply, not a mapping, a key given twice or not a text; with the line.
 
     Examples
     --------
@@ -86,7 +93,7 @@ def parse_document(text: str, file: str) -> Document:
     finally:
         if loader is not None:
             loader.dispose()
-    if not isinstance(data, dict):
+    if not isinstance(root, yaml.MappingNode) or not isinstance(data, dict):  # a mapping tagged !!set is no dict
         raise BadInput("the file does not hold a mapping", allowed="'key: value' lines", file=file, line=1)
     return Document(data, root, file)
 
@@ -108,21 +115,24 @@ def _refuse_depth(text: str, file: str) -> None:
 
 def _refuse_doubtful_keys(root: yaml.Node, file: str) -> None:
     """YAML would let the last of two equal keys win, silently, and take `no:` for a truth value."""
-    waiting, seen = [root], set()
+    waiting, seen = [(root, "")], set()  # each with its dotted name
     while waiting:
-        node = waiting.pop()
+        node, name = waiting.pop()
         if id(node) in seen:  # an anchor may point to a node that holds it
             continue
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
-            keys: set[str] = set()
+            fields: set[str] = set()
             for key, value in node.value:
-                waiting.append(value)
                 line = key.start_mark.line + 1
                 if key.tag != "tag:yaml.org,2002:str":  # a number, a date, a bare `no`
-                    raise BadInput("a key that is not a text", allowed="text keys (quote it)", file=file, line=line)
-                if key.value in keys:
-                    raise BadInput("key given twice", field=key.value, file=file, line=line)
-                keys.add(key.value)
+                    allowed = "text keys (quote it)"
+                    message = "a key that is not a text"
+                    raise BadInput(message, field=name or None, allowed=allowed, file=file, line=line)
+                field = f"{name}.{key.value}" if name else key.value
+                if field in fields:
+                    raise BadInput("key given twice", field=field, file=file, line=line)
+                fields.add(field)
+                waiting.append((value, field))
         elif isinstance(node, yaml.SequenceNode):
-            waiting.extend(node.value)
+            waiting.extend((item, f"{name}[{i}]") for i, item in enumerate(node.value, 1))
