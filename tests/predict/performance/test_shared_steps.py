@@ -49,7 +49,7 @@ def flops_of_peak(model: str, part: str, found: Predictions, points: Points) -> 
 @settings(max_examples=200)
 @given(models, parts, prompts, answers, crowds, st.sampled_from([0.0, 0.1, 0.5, 1.0]), st.booleans())
 def test_no_deployment_multiplies_faster_than_its_units(model, part, isl, osl, flying, offload, at_once):
-    ops, table = machine(model, part)
+    _, table = machine(model, part)
     offload = offload if table.platforms[0].device.offload is not None else 0.0
     tp = RANKS.get(part, 1)
     found, points = answer(
