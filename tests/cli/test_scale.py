@@ -85,7 +85,7 @@ def test_a_file_s_name_says_what_is_written(cli, tmp_path: Path):
 def test_skew_placement_and_spare_copies_reach_the_answer(cli):
     words = (*MIXTURE, "--skew", "1", "--placement", "contiguous", "--redundant", "8", "--format", "json")
     found = cli(*words).json()
-    assert found["inputs"]["routing"] == {"exponent": 1.0, "placement": "contiguous", "redundant": 8}
+    assert found["inputs"]["routing"] == {"exponent": 1.0, "placement": "contiguous", "redundant": 8, "measured": False}
     assert any("Zipf law of exponent 1, contiguous placement, 8 spare copies" in line for line in found["assumptions"])
 
 

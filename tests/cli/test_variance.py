@@ -74,14 +74,14 @@ def test_measured_visits_stand_for_the_skew(cli, tmp_path: Path):
     file = tmp_path / "visits.csv"
     file.write_text("expert,visits\n" + "".join(f"{i},{1000 - 100 * i}\n" for i in range(8)), encoding="utf-8")
     found = cli(*MIXTURE, "--counts", str(file), "--format", "json").json()
-    assert found["inputs"]["routing"]["exponent"] > 0.3
-    assert "Zipf popularity of exponent" in cli(*MIXTURE, "--counts", str(file)).out
+    assert found["inputs"]["routing"]["measured"] is True
+    assert "measured popularity" in cli(*MIXTURE, "--counts", str(file)).out
     file.write_text("100\n100\nmany\n100\n", encoding="utf-8")
     ran = cli(*MIXTURE, "--counts", str(file))
     assert (ran.code, ran.out) == (2, "")
     assert f"{file}:3: counts: 'many' is not a count" in ran.err
     file.write_text("100\n" * 7, encoding="utf-8")
-    assert f"{file}: counts: 7 counts (allowed: 8, one per expert)" in cli(*MIXTURE, "--counts", str(file)).err
+    assert f"{file}: counts: 7 counts (allowed: 8, one per expert and line)" in cli(*MIXTURE, "--counts", str(file)).err
     ran = cli(*DENSE, "--counts", str(file))
     assert ran.code == 2 and "llama-3.1-8b has no experts" in ran.err
 

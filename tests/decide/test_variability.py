@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inferatlas.catalogue.models import load_model
-from inferatlas.decide.variability import GROUPS, QUANTILES, Variability, measured_exponent, variability
+from inferatlas.decide.variability import GROUPS, QUANTILES, Variability, variability
 from inferatlas.errors import BadInput, NoFeasibleAnswer, NotModelled, UnknownName
 from inferatlas.predict.llm.experts import inclusion, zipf_popularity
 from inferatlas.predict.llm.operators import operators
@@ -125,76 +125,64 @@ def test_routing_is_told_of_mixtures_on_every_number_of_devices():
 # measured visits
 
 
-def written(folder: Path, lines: list[Any], name: str = "visits.txt") -> Path:
-    file = folder / name
-    file.write_text("\n".join(str(line) for line in lines) + "\n", encoding="utf-8")
+def visits(exponent: float, experts: int = 128, top_k: int = 8) -> list[int]:
+    """Visits of a million tokens, by rank."""
+    return (1e6 * inclusion(zipf_popularity(experts, exponent), top_k)).round().astype(int).tolist()
+
+
+def written(folder: Path, counts: list[int]) -> Path:
+    file = folder / "visits.txt"
+    file.write_text("\n".join(map(str, counts)) + "\n", encoding="utf-8")
     return file
 
 
-def visits(exponent: float, experts: int = 128, top_k: int = 8) -> list[int]:
-    """Visits of a million tokens, in no order of popularity."""
-    share = inclusion(zipf_popularity(experts, exponent), top_k)
-    return np.random.default_rng(5).permutation((1e6 * share).round().astype(int)).tolist()
+SPREAD = {"tp": 1, "pp": 1, "ep": 8, "dp": 8}
 
 
-OPS = operators(load_model(MIXTURE))
-
-
-@pytest.mark.parametrize("exponent", [0.3, 0.6, 1.0, 1.5])
-def test_an_exponent_is_recovered_from_the_visits_it_makes(tmp_path, exponent):
-    assert measured_exponent(written(tmp_path, visits(exponent)), OPS) == pytest.approx(exponent, abs=1e-3)
-
-
-def test_equal_visits_are_uniform(tmp_path):
-    assert measured_exponent(written(tmp_path, [5000] * 128), OPS) == pytest.approx(0, abs=1e-6)
-    noisy = np.random.default_rng(1).poisson(10_000, 128).tolist()
-    assert measured_exponent(written(tmp_path, noisy), OPS) < 0.03
-
-
-def test_a_table_has_its_counts_in_the_last_column_under_a_heading(tmp_path):
-    counts = visits(0.6)
-    rows = ["expert,visits", *(f"{i},{n}" for i, n in enumerate(counts)), "", "  "]
-    assert measured_exponent(written(tmp_path, rows), OPS) == pytest.approx(0.6, abs=1e-3)
-
-
-def test_measured_visits_take_the_place_of_the_exponent_and_leave_the_placement(tmp_path):
-    file = written(tmp_path, visits(1.0))
-    layout = {"tp": 1, "pp": 1, "ep": 8, "dp": 8}
-    measured = asked(MIXTURE, layout=layout, counts=file, routing=Routing(0.0, "contiguous", 8))
-    told = asked(MIXTURE, layout=layout, routing=Routing(1.0, "contiguous", 8))
-    assert measured.inputs["routing"] == told.inputs["routing"] | {"exponent": pytest.approx(1.0, abs=1e-3)}
+@pytest.mark.parametrize("placement", ["contiguous", "balanced"])
+def test_visits_that_a_zipf_law_makes_are_as_good_as_the_law(tmp_path, placement):
+    measured = asked(MIXTURE, layout=SPREAD, counts=written(tmp_path, visits(1.0)), routing=Routing(0.0, placement))
+    told = asked(MIXTURE, layout=SPREAD, routing=Routing(1.0, placement))
     assert measured.cov == pytest.approx(told.cov, rel=1e-2)
+    assert measured.means == pytest.approx(told.means, rel=1e-2)
+    assert measured.inputs["routing"] == told.inputs["routing"] | {"exponent": 0.0, "measured": True}
     assert any("measured visits" in line for line in measured.assumptions)
     assert any("an assumption" in line for line in told.assumptions)
 
 
+def test_contiguous_placement_of_measured_visits_is_in_their_order(tmp_path):
+    blocks = asked(MIXTURE, layout=SPREAD, counts=written(tmp_path, [10_000] * 64 + [1_000] * 64),
+                   routing=Routing(0.0, "contiguous"))  # fmt: skip
+    mixed = asked(MIXTURE, layout=SPREAD, counts=written(tmp_path, [10_000, 1_000] * 64),
+                  routing=Routing(0.0, "contiguous"))  # fmt: skip
+    skewed, even = blocks.routing[2], mixed.routing[2]
+    assert skewed["devices"] == even["devices"] == 8
+    assert skewed["skew"] == pytest.approx(20 / 11, rel=0.01) and even["skew"] == pytest.approx(1.0)
+    assert blocks.means["itl_s"] > mixed.means["itl_s"]
+    assert skewed["imbalance_balanced"] == pytest.approx(even["imbalance_balanced"], rel=1e-3)
+
+
+def test_tokens_of_a_layer_are_those_of_the_replicas_that_share_it():
+    whole = asked(MIXTURE, layout={"tp": 4, "pp": 1, "ep": 8, "dp": 2})
+    tokens = {row["devices"]: row["tokens"] for row in whole.routing}
+    assert tokens[2] == tokens[4] == pytest.approx(whole.batch)
+    assert tokens[8] == pytest.approx(2 * whole.batch) and tokens[64] == pytest.approx(16 * whole.batch)
+
+
 @pytest.mark.parametrize(
-    ("lines", "line", "words"),
-    [
-        ([1000] * 127, None, "127 counts"), ([1000] * 256, None, "256 counts"), ([], None, "0 counts"),
-        ([1000] * 60 + ["many"] + [1000] * 67, 61, "'many' is not a count"),
-        (["visits"] + [1000] * 127 + ["1e"], 129, "'1e' is not a count"),
-        ([1000] * 127 + [-1], None, "counts"), ([0] * 128, None, "counts"), ([1000] * 127 + ["nan"], None, "counts"),
-        ([1] * 127 + [10**9], None, "visits"),  # an expert is visited once a token at most
-    ],
-)  # fmt: skip
-def test_what_is_no_list_of_visits_is_refused_with_the_file(tmp_path, lines, line, words):
-    file = written(tmp_path, lines)
-    with pytest.raises(BadInput, match=words) as caught:
-        measured_exponent(file, OPS)
-    assert (caught.value.field, caught.value.file, caught.value.line) == ("counts", str(file), line)
-
-
-def test_files_that_cannot_be_read_and_models_without_experts_are_refused(tmp_path):
-    binary = tmp_path / "visits.bin"
-    binary.write_bytes(b"\xff\xfe\x00")
-    for file in (tmp_path / "none.txt", tmp_path, binary):
-        with pytest.raises(BadInput, match="cannot be read") as caught:
-            asked(MIXTURE, layout={"tp": 4, "pp": 1}, counts=file)
-        assert (caught.value.field, caught.value.file) == ("counts", str(file))
+    ("routing", "field"),
+    [(Routing(0.6), "skew"), (Routing(redundant=4), "redundant"), (Routing(placement="contiguous"), "placement")],
+)
+def test_a_model_without_experts_has_nothing_to_route(routing, field):
     with pytest.raises(BadInput, match="has no experts") as caught:
-        asked(counts=written(tmp_path, [1] * 128))
-    assert caught.value.file == str(tmp_path / "visits.txt")
+        asked(routing=routing)
+    assert caught.value.field == field
+
+
+def test_visits_and_an_exponent_contradict_each_other(tmp_path):
+    with pytest.raises(BadInput, match="contradicts") as caught:
+        asked(MIXTURE, layout=SPREAD, counts=written(tmp_path, visits(1.0)), routing=Routing(0.5))
+    assert caught.value.field == "skew"
 
 
 # questions

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from inferatlas.decide.visits import measured_popularity
 from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.llm.operators import Experts, Operators
-from inferatlas.predict.llm.placement import Routing, layer_load
-from inferatlas.predict.llm.popularity import zipf_exponent
+from inferatlas.predict.llm.placement import GROUPS, Routing, by_placement, layer_load, no_experts
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.tails import percentile_of
 from inferatlas.predict.performance.variance import MEANING, Variance, variance
@@ -20,8 +20,6 @@ from inferatlas.predict.replicas import label_of
 from inferatlas.workload import make_workload
 
 HIGH = 0.10  # a coefficient of variation that the digest of Sharma 2025 calls high on mixtures of experts
-GROUPS = (2, 4, 8, 16, 32, 64)
-SPARE = 32
 QUANTILES = ("p50", "p90", "p95", "p99")
 
 
@@ -59,8 +57,7 @@ def variability(
     model, accelerator, count, tp, pp, ep, dp, cp, engine, weights, kv_cache : as in `predict.question.ask`.
     workload, isl, osl, concurrency, request_rate : traffic, see `workload.make_workload`.
     routing : popularity and placement of experts.
-    counts : file with measured visits per expert of a layer (one number a line, or a CSV whose last column holds
-        them); their Zipf exponent replaces that of ``routing``.
+    counts : file with measured visits per expert (`visits.measured_popularity`), instead of an exponent.
 
     Raises
     ------
@@ -80,7 +77,11 @@ def variability(
     ops, table, points, platform, chosen = one.ops, one.table, one.points, one.platform, one.layout
     routing = routing or Routing()
     if counts is not None:
-        routing = Routing(measured_exponent(Path(counts), ops), routing.placement, routing.redundant)
+        if routing.exponent:
+            raise BadInput("contradicts measured visits", field="skew", allowed="--skew or --counts")
+        routing = replace(routing, popularity=measured_popularity(counts, ops))
+    if routing != Routing() and not ops.experts:
+        raise no_experts(ops, routing)
     predictions = predict(ops, table, points, routing=routing)
     if not predictions.fits[0]:
         why = reason_of(int(predictions.reason[0]), ops, table, load, count=chosen.count)
@@ -97,18 +98,19 @@ def variability(
         "latency_with_lengths_s": _quantiles(means["latency_s"], cov["latency_with_lengths"]),
     }
     tokens = float(predictions.batch[0]) * (1 if table.resident[0] else 1.0 / chosen.pp)
+    ranks = chosen.tp * platform.device.engine_devices
     return Variability(
         inputs={
             "model": one.model.id, "accelerator": platform.device.id, "count": chosen.count, "layout": asdict(chosen),
             "engine": platform.engine.name, "weights": platform.precision.weights, "workload": asdict(load),
-            "routing": asdict(routing),
+            "routing": routing.as_dict(),
         },
         batch=float(predictions.batch[0]),
         means=means,
         cov=cov,
         percentiles=percentiles,
         causes=_causes(spread),
-        routing=_distribution(ops, tokens, routing) if ops.experts and not table.resident[0] else [],
+        routing=_distribution(ops, tokens, ranks, routing) if ops.experts and not table.resident[0] else [],
         deterministic=bool(table.resident[0]),
         label=label_of(platform, chosen),
         assumptions=[*_assumptions(routing, counts), *one.notes],
@@ -135,48 +137,16 @@ def _quantiles(mean: float, cov: float) -> dict[str, float]:
     return {q: float(percentile_of(mean, cov, q)) for q in QUANTILES}
 
 
-def measured_exponent(path: Path, ops: Operators) -> float:
-    """Zipf exponent of measured visits per expert.
+def _distribution(ops: Operators, tokens: float, ranks: int, routing: Routing) -> list[dict[str, Any]]:
+    """What one layer's routing does on every number of devices: experts touched, imbalance by placement, variation.
 
-    Raises
-    ------
-    BadInput : a file that cannot be read, a line that is no count (with the line), or as many as no layer has experts.
+    ``tokens`` in a step of one replica, whose ``ranks`` share them; more devices are more such replicas.
     """
-    if not ops.experts:
-        raise BadInput(f"{ops.model.id} has no experts", field="counts", allowed="a mixture of experts", file=path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot be read: {error}", field="counts", file=path) from None
-    counts: list[float] = []
-    for number, line in enumerate(lines, 1):
-        text = line.rsplit(",", 1)[-1].strip()
-        try:
-            counts.append(float(text))
-        except ValueError:
-            if text and counts:  # a heading may stand above the numbers, nothing among them
-                raise BadInput(f"'{text}' is not a count", field="counts", file=path, line=number) from None
-    sizes = {op.experts: op for op in ops.experts}
-    if len(counts) not in sizes:
-        allowed = " or ".join(str(size) for size in sizes)
-        raise BadInput(f"{len(counts)} counts", field="counts", allowed=f"{allowed}, one per expert", file=path)
-    try:
-        return min(zipf_exponent(counts, sizes[len(counts)].top_k), 3.0)
-    except BadInput as wrong:
-        raise BadInput(wrong.message, field="counts", allowed=wrong.allowed, file=path) from None
-
-
-def _distribution(ops: Operators, tokens: float, routing: Routing) -> list[dict[str, Any]]:
-    """What one layer's routing does on every number of devices: experts touched, imbalance by placement, variation."""
     op = max(ops.experts, key=lambda one: one.count)
     rows = []
     for groups in (n for n in GROUPS if n <= op.experts):
-        seen = max(tokens, 1.0) * groups  # attention stays data-parallel: every device brings its own batch
-        held = {
-            "contiguous": layer_load(op, seen, groups, Routing(routing.exponent, "contiguous")),
-            "balanced": layer_load(op, seen, groups, Routing(routing.exponent, "balanced")),
-            "spare": layer_load(op, seen, groups, Routing(routing.exponent, "balanced", SPARE)),
-        }
+        seen = max(tokens, 1.0) * max(groups // ranks, 1)
+        held = by_placement(op, seen, groups, routing)
         own = layer_load(op, seen, groups, routing)
         rows.append(
             {
@@ -194,13 +164,18 @@ def _of(op: Experts) -> dict[str, int]:
 
 
 def _assumptions(routing: Routing, counts: str | Path | None) -> list[str]:
-    law = "measured visits" if counts is not None else "an assumption"
     out = [
         "causes are independent: squared coefficients of variation add; percentiles are lognormal (45)",
         "layers route independently, so that a step varies as one layer over the root of their number (17)",
         "means are predicted; how they vary is theory, not calibrated by measurements of spread: no interval",
         "jitter of a device that a host drives is a prior (1 % of a step, 0.3 to 3 %), nil on compiled machines",
     ]
-    if routing.exponent:
-        out.append(f"experts follow a Zipf law of exponent {routing.exponent:.2f} ({law}); persistent skew is bias")
+    if counts is not None:
+        out.append(
+            "experts are as popular as the measured visits say; contiguous placement is in the order of the file"
+        )
+    elif routing.exponent:
+        out.append(f"experts follow a Zipf law of exponent {routing.exponent:.2f}, an assumption")
+    if routing.is_skewed:
+        out.append("persistent skew is bias, not variance")
     return out

@@ -6,6 +6,7 @@ from typing import Any
 
 from inferatlas.decide.scaling.compare import Scaling
 from inferatlas.decide.scaling.placed import Placed
+from inferatlas.predict.llm.placement import SPARE
 from inferatlas.predict.performance.variance import MEANING
 from inferatlas.quantities import show
 from inferatlas.show.deployment import INTERVALS, flat_metrics, layout_words
@@ -110,7 +111,7 @@ def _peculiar(one: Placed) -> list[str]:
     if (uneven := held.get("imbalance")) is not None:
         out.append(
             f"busiest device {uneven:.2f}x the mean (contiguous {held['imbalance_contiguous']:.2f}, balanced "
-            f"{held['imbalance_balanced']:.2f}, with 32 spare copies {held['imbalance_32_spare']:.2f})"
+            f"{held['imbalance_balanced']:.2f}, with {SPARE} spare copies {held['imbalance_spare']:.2f})"
         )
     return out
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from inferatlas.decide.variability import HIGH, QUANTILES, SPARE, Variability
+from inferatlas.decide.variability import HIGH, QUANTILES, Variability
+from inferatlas.predict.llm.placement import SPARE
 from inferatlas.show.deployment import layout_words, workload_words
 from inferatlas.show.html import Section, html_page
 from inferatlas.show.numbers import figure, percent
@@ -88,11 +89,16 @@ def routing(found: Variability) -> list[Block]:
         "devices", "tokens\nin a step", "distinct experts\nof one device", "busiest/mean\ncontiguous",
         "busiest/mean\nbalanced", f"busiest/mean\n{SPARE} spare copies", "layer\nCoV", "step\nCoV",
     )  # fmt: skip
-    exponent = found.inputs["routing"]["exponent"]
-    law = "uniform popularity" if not exponent else f"Zipf popularity of exponent {exponent:.2f}"
+    asked = found.inputs["routing"]
+    law = (
+        "measured popularity" if asked["measured"]
+        else f"Zipf popularity of exponent {asked['exponent']:.2f}" if asked["exponent"]
+        else "uniform popularity"
+    )  # fmt: skip
     title = f"Routing of {first['experts']} experts, top {first['top_k']}, {first['layers']} layers, {law}"
     text = (
-        f"Every device brings its own batch of {found.batch:,.0f} sequences or a share of it. Above {HIGH:.0%} a layer "
+        f"A replica of {found.inputs['layout']['tp']} accelerators brings its batch of {found.batch:,.0f} sequences; "
+        f"more devices are more such replicas. Above {HIGH:.0%} a layer "
         "counts as high; balanced placement and spare copies mend persistent skew, a larger batch mends noise."
     )
     return [Table(title, [Column(name, right=True) for name in names], rows), Paragraph(text, quiet=True)]

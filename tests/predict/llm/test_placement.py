@@ -34,6 +34,10 @@ CASES = [(*row[:4], 8) for row in TABLE] + [
 ]
 
 
+def biased(experts: int, top_k: int, exponent: float, groups, placement: str = "contiguous", redundant: int = 0):
+    return pl.bias_of(experts, top_k, pl.Routing(exponent, placement, redundant), tuple(groups))
+
+
 @lru_cache
 def routed(experts: int, top_k: int, zipf: float, tokens: int, groups: int, balanced: int = -1) -> tuple[float, float]:
     """Simulated max/mean load and CoV of the largest load; ``balanced``: packed, with that many extra copies.
@@ -125,7 +129,7 @@ routing = st.integers(2, 96).flatmap(
 
 @given(routing, st.lists(st.integers(1, 100), min_size=1, max_size=4))
 def test_packing_is_never_more_skewed_than_ranks_in_a_row(case, groups):
-    packed, row = pl.routing_bias(*case, groups, "balanced"), pl.routing_bias(*case, groups)
+    packed, row = biased(*case, groups, "balanced"), biased(*case, groups)
     assert (packed <= row * (1 + 1e-12)).all()
     assert (packed >= 1).all()
     assert (row <= np.array(groups) * (1 + 1e-12)).all()
@@ -133,19 +137,19 @@ def test_packing_is_never_more_skewed_than_ranks_in_a_row(case, groups):
 
 @given(routing, st.integers(1, 64), st.integers(0, 64), st.sampled_from(pl.PLACEMENTS))
 def test_extra_copies_never_raise_the_skew(case, groups, redundant, placement):
-    with_copies = pl.routing_bias(*case, [groups], placement, redundant)
-    assert with_copies <= pl.routing_bias(*case, [groups], placement) * (1 + 1e-12)
+    with_copies = biased(*case, [groups], placement, redundant)
+    assert with_copies <= biased(*case, [groups], placement) * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("placement", pl.PLACEMENTS)
 @pytest.mark.parametrize("redundant", [0, 32])
 def test_uniform_routing_has_no_bias_but_what_does_not_divide(placement, redundant):
-    assert pl.routing_bias(256, 8, 0.0, [1, 2, 8, 256], placement, redundant) == pytest.approx(1.0)
-    assert pl.routing_bias(256, 8, 0.0, [72], placement) == pytest.approx(4 * 72 / 256)
+    assert biased(256, 8, 0.0, [1, 2, 8, 256], placement, redundant) == pytest.approx(1.0)
+    assert biased(256, 8, 0.0, [72], placement) == pytest.approx(4 * 72 / 256)
 
 
 def test_packing_with_copies_removes_what_contiguous_ranks_cost():
-    row, packed, copied = (pl.routing_bias(256, 8, 0.6, [32], *how) for how in ((), ("balanced",), ("balanced", 32)))
+    row, packed, copied = (biased(256, 8, 0.6, [32], *how) for how in ((), ("balanced",), ("balanced", 32)))
     assert row > 5
     assert packed < 1.75  # the most popular expert alone is more than a device's share
     assert copied < 1.01
@@ -224,8 +228,8 @@ def test_wrong_questions_are_refused():
     for wrong in (
         lambda: zipf_exponent([5, 0, 0]),
         lambda: popularity_from_counts([9, 1], 2),
-        lambda: pl.routing_bias(8, 2, 0.0, [2], "random"),
-        lambda: pl.routing_bias(8, 2, 0.0, [0]),
+        lambda: biased(8, 2, 0.0, [2], "random"),
+        lambda: biased(8, 2, 0.0, [0]),
         lambda: pl.contiguous(0, 1),
         lambda: pl.balanced([], 1),
         lambda: pl.replicate(pi, -1),

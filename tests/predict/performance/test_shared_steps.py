@@ -62,12 +62,13 @@ def test_no_deployment_multiplies_faster_than_its_units(model, part, isl, osl, f
 @settings(max_examples=100)
 @given(models, st.sampled_from([p for p in PARTS if p != "nvidia-gb200"]), prompts, answers, crowds)
 def test_offloading_weights_never_pays_at_the_same_batch(model, part, isl, osl, flying):
+    # a prompt beside a step that waits for weights adds less to it, and others wait less for that prompt
     tp = RANKS.get(part, 1)
     share = [0.0, 0.1, 0.3, 1.0]
     found, _ = answer(model, part, tp=tp, input_tokens=isl, output_tokens=osl, concurrency=flying, offload=share)
     if not found.fits.all() or np.ptp(found.batch) > 0:  # freed memory may hold more sequences
         return
-    assert (np.diff(found.output_tokens_per_s) <= 5e-3 * found.output_tokens_per_s[1:]).all()
+    assert (np.diff(found.output_tokens_per_s) <= 0.03 * found.output_tokens_per_s[1:]).all()
     assert (np.diff(found.itl_s[1:]) >= -1e-9).all() or osl == 1
 
 

@@ -19,7 +19,7 @@ from inferatlas.errors import BadInput, UnknownName
 from inferatlas.predict.cost.economics import economics
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Operators, operators
-from inferatlas.predict.llm.placement import Routing
+from inferatlas.predict.llm.placement import Routing, no_experts
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.mapping.layouts import is_resident
 from inferatlas.predict.performance.platform import platform_table
@@ -86,6 +86,8 @@ def scale(
     load = _traffic(workload, isl, osl, concurrency, request_rate, light)
     check_context(config, load)
     ops = operators(config)
+    if routing not in (None, Routing()) and not ops.experts:
+        raise no_experts(ops, routing)
     weights = weights or checkpoint_format(config, device(known))
     platform = bind(known, engine, weights, kv_cache=kv_cache, model=config.id)
     part = platform.device
@@ -107,7 +109,7 @@ def scale(
         inputs={
             "model": config.id, "accelerator": part.id, "count": count, "engine": platform.engine.name,
             "weights": platform.precision.weights, "kv_cache": platform.precision.kv_cache,
-            "workload": asdict(load), "objective": objective, "routing": asdict(setting.routing),
+            "workload": asdict(load), "objective": objective, "routing": setting.routing.as_dict(),
             "domain": part.domain, "link_bytes_per_s": platform.network.bytes_per_s,
             "scale_out_bytes_per_s": platform.network.scale_out,
         },
@@ -168,11 +170,14 @@ def _assumptions(setting: Setting, placed: Sequence[Placed]) -> list[str]:
         f"{load.input_tokens:,.0f} input and {load.output_tokens:,.0f} output tokens, {words} over the deployment",
         f"{setting.platform.precision.weights} weights, {setting.platform.engine.name}; the pure strategies use one "
         "kind of parallelism over all accelerators, the hybrids the best layout of their kind",
-        "experts are chosen uniformly" if not routing.exponent
-        else f"experts are chosen by a Zipf law of exponent {routing.exponent:g}, {routing.placement} placement, "
-        f"{routing.redundant} spare copies a layer",
         "variation of latency is at fixed lengths of requests; theory, not calibrated by measurements of spread",
     ]  # fmt: skip
+    if setting.ops.experts:
+        out.append(
+            "experts are chosen uniformly" if not routing.is_skewed
+            else f"experts are chosen by a Zipf law of exponent {routing.exponent:g}, {routing.placement} placement, "
+            f"{routing.redundant} spare copies a layer"
+        )  # fmt: skip
     out.append(coverage((one.name, one.label) for one in placed if one.label))
     if setting.platform.device.offload is not None:
         out.append("offload: weights are prefetched a layer ahead; the slower memory is taken to be large enough")

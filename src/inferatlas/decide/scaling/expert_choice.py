@@ -6,17 +6,13 @@ from typing import Any
 
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.llm.parameters import count
-from inferatlas.predict.llm.placement import Routing, layer_load
+from inferatlas.predict.llm.placement import GROUPS, SPARE, Routing, by_placement, layer_load
 from inferatlas.predict.performance.collectives import faster
 from inferatlas.predict.performance.parallelism import ExpertLayer, Machine, expert_parallel_from
 from inferatlas.predict.performance.platform import Platform, PlatformTable
 from inferatlas.predict.replicas import Layout
 
-GROUPS = (2, 4, 8, 16, 32, 64)
 LINKS = (0.25, 1.0, 4.0)  # of the part's own
-REDUNDANT = (
-    32  # spare copies that the table of placements tries: as many as DeepSeek-V3 prefills with (arXiv:2412.19437)
-)
 
 
 def _tokens(layout: Layout, batch: float, dies: int) -> float:
@@ -33,16 +29,10 @@ def imbalance(
     """
     op = max(ops.experts, key=lambda one: one.count)
     tokens = _tokens(layout, batch, dies)
-    choices = {
-        "imbalance": routing,
-        "imbalance_contiguous": Routing(routing.exponent, "contiguous"),
-        "imbalance_balanced": Routing(routing.exponent, "balanced"),
-        f"imbalance_{REDUNDANT}_spare": Routing(routing.exponent, "balanced", REDUNDANT),
-    }
-    out: dict[str, float | None] = {
-        name: layer_load(op, tokens, layout.ep, choice).imbalance for name, choice in choices.items()
-    }
-    out["spare_parameters"] = float(sum(one.count * one.weights for one in ops.experts) * REDUNDANT)
+    out: dict[str, float | None] = {"imbalance": layer_load(op, tokens, layout.ep, routing).imbalance}
+    for name, load in by_placement(op, tokens, layout.ep, routing).items():
+        out[f"imbalance_{name}"] = load.imbalance
+    out["spare_parameters"] = float(sum(one.count * one.weights for one in ops.experts) * SPARE)
     return out
 
 

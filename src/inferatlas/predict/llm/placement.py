@@ -1,22 +1,22 @@
 """Where experts sit and what that does to the busiest device, equations (14), (16) and (17) of the performance model.
 
 Loads are visits: one token that uses one expert. Everything persistent (which device holds the popular experts)
-is bias and comes from `routing_bias`; what is left at fixed placement is noise and comes from `device_load`.
+is bias and comes from `bias_of`; what is left at fixed placement is noise and comes from `device_load`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inferatlas.errors import BadInput, UnknownName
 from inferatlas.predict.llm.experts import distinct, inclusion, zipf_popularity
-from inferatlas.predict.llm.operators import Experts
+from inferatlas.predict.llm.operators import Experts, Operators
 
 Devices = NDArray[np.int64]  # of every expert or copy
 PLACEMENTS = ("contiguous", "balanced")
@@ -26,12 +26,14 @@ PLACEMENTS = ("contiguous", "balanced")
 class Routing:
     """How tokens choose experts and where these sit: Zipf exponent of popularity, placement, spare copies per layer.
 
-    The default is uniform choice, under which placement means nothing.
+    ``popularity``: measured weights of the experts of a layer, in their order, instead of a Zipf law by rank. The
+    default is uniform choice, under which placement means nothing.
     """
 
     exponent: float = 0.0
     placement: str = "balanced"
     redundant: int = 0
+    popularity: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.exponent <= 3.0:
@@ -41,15 +43,41 @@ class Routing:
         if self.redundant < 0 or self.redundant != int(self.redundant):
             raise BadInput(f"{self.redundant!r} spare copies", field="redundant", allowed="a whole number, 0 or more")
 
+    @property
+    def is_skewed(self) -> bool:
+        """Whether some experts are more popular than others."""
+        return self.exponent > 0 or bool(self.popularity)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For answers: a measured popularity is named, not repeated."""
+        return {
+            "exponent": self.exponent, "placement": self.placement, "redundant": self.redundant,
+            "measured": bool(self.popularity),
+        }  # fmt: skip
+
+    def weights(self, experts: int) -> NDArray[np.float64]:
+        """Popularity of each of so many experts, summing to 1: as measured, if it was of as many, else by rank."""
+        if len(self.popularity) == experts:
+            return np.asarray(self.popularity)
+        return zipf_popularity(experts, self.exponent)
+
+
+def no_experts(ops: Operators, routing: Routing) -> BadInput:
+    """The refusal of a routing for a model that has nothing to route."""
+    field = "skew" if routing.is_skewed else "redundant" if routing.redundant else "placement"
+    return BadInput(f"{ops.model.id} has no experts", field=field, allowed="a mixture of experts")
+
 
 UNIFORM = Routing()
+SPARE = 32  # copies that tables of placements try: as many as DeepSeek-V3 prefills with (arXiv:2412.19437)
+GROUPS = (2, 4, 8, 16, 32, 64)  # devices that tables of placements try
 
 
 @lru_cache(maxsize=64)
-def distinct_table(experts: int, top_k: int, exponent: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Logarithms of tokens, and the distinct experts that so many touch under Zipf popularity: (14), to interpolate."""
+def distinct_table(experts: int, top_k: int, routing: Routing) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Logarithms of tokens, and the distinct experts that so many touch under a popularity: (14), to interpolate."""
     logs = np.linspace(0.0, math.log(1e6), 200)
-    return logs, distinct(zipf_popularity(experts, exponent), top_k, np.exp(logs))
+    return logs, distinct(routing.weights(experts), top_k, np.exp(logs))
 
 
 def contiguous(experts: int, groups: int) -> Devices:
@@ -179,49 +207,51 @@ def layer_load(op: Experts, tokens: float, groups: int, routing: Routing = UNIFO
     >>> round(layer_load(deepseek, 64, 8).imbalance, 2)
     1.18
     """
-    pi = inclusion(zipf_popularity(op.experts, routing.exponent), op.top_k)
-    load = replicate(pi, routing.redundant)[0] if routing.redundant else pi
-    where = balanced(load, groups) if routing.placement == "balanced" else contiguous(load.size, groups)
+    pi = inclusion(routing.weights(op.experts), op.top_k)
+    load, where = _placed(pi, routing, groups)
     return device_load(load, where, max(tokens, 1.0), groups)
 
 
-def routing_bias(
-    experts: int,
-    top_k: int,
-    exponent: float,
-    groups: Sequence[int],
-    placement: str = "contiguous",
-    redundant: int = 0,
-) -> NDArray[np.float64]:
-    """Persistent skew ``max_g Σπ / mean`` for each count of devices, shape of ``groups``, equation (16).
+def by_placement(op: Experts, tokens: float, groups: int, routing: Routing) -> dict[str, Load]:
+    """The same under each placement, and balanced with `SPARE` spare copies (``spare``), at one popularity."""
+    choices = {"contiguous": ("contiguous", 0), "balanced": ("balanced", 0), "spare": ("balanced", SPARE)}
+    return {
+        name: layer_load(op, tokens, groups, replace(routing, placement=placement, redundant=copies))
+        for name, (placement, copies) in choices.items()
+    }
 
-    Popularity is Zipf by rank (`experts.zipf_popularity`). `balanced` sees the loads π; contiguous placement of
-    ranks is the worst there is, so the two bound what a deployment sees. Exponent 0 gives 1 where the devices divide
-    the experts, ceil(E/n)·n/E where they do not. Extra copies that would raise the skew stay unused, as greedy
-    packing can do slightly worse with more pieces.
 
-    >>> routing_bias(256, 8, 0.6, [1, 8, 32]).round(2).tolist()
-    [1.0, 2.97, 5.53]
-    >>> routing_bias(256, 8, 0.6, [1, 8, 32], "balanced", 32).round(2).tolist()
-    [1.0, 1.0, 1.0]
-    """
-    if placement not in PLACEMENTS:
-        raise UnknownName("placement", placement, PLACEMENTS)
-    _at_least(1, experts=experts, top_k=top_k)
-    pi = inclusion(zipf_popularity(experts, exponent), top_k)
-    choices = [pi, replicate(pi, redundant)[0]] if redundant else [pi]
-
-    def skew(load: NDArray[np.float64], n: int) -> float:
-        devices = balanced(load, n) if placement == "balanced" else contiguous(load.size, n)
-        return float(np.bincount(devices, weights=load, minlength=n).max()) * n / float(load.sum())
-
-    return np.array([max(min(skew(load, n) for load in choices), 1.0) for n in groups])
+def _placed(pi: NDArray[np.float64], routing: Routing, groups: int) -> tuple[NDArray[np.float64], Devices]:
+    """Load and device of every copy; spare copies that would raise the skew stay unused."""
+    choices = [pi, replicate(pi, routing.redundant)[0]] if routing.redundant else [pi]
+    packed = [
+        (load, balanced(load, groups) if routing.placement == "balanced" else contiguous(load.size, groups))
+        for load in choices
+    ]
+    return min(packed, key=lambda one: np.bincount(one[1], weights=one[0], minlength=groups).max())
 
 
 @lru_cache(maxsize=256)
 def bias_of(experts: int, top_k: int, routing: Routing, groups: tuple[int, ...]) -> NDArray[np.float64]:
-    """`routing_bias` of a `Routing`, remembered: packing hundreds of experts takes milliseconds."""
-    return routing_bias(experts, top_k, routing.exponent, groups, routing.placement, routing.redundant)
+    """Persistent skew ``max_g Σπ / mean`` for each count of devices, shape of ``groups``, equation (16); remembered.
+
+    `balanced` sees the loads π; contiguous placement of a Zipf law's ranks is the worst there is, so the two bound
+    what a deployment sees. Uniform choice gives 1 where the devices divide the experts, ceil(E/n)·n/E where they do
+    not. Extra copies that would raise the skew stay unused, as greedy packing can do slightly worse with more pieces.
+
+    >>> bias_of(256, 8, Routing(0.6, "contiguous"), (1, 8, 32)).round(2).tolist()
+    [1.0, 2.97, 5.53]
+    >>> bias_of(256, 8, Routing(0.6, "balanced", 32), (1, 8, 32)).round(2).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    _at_least(1, experts=experts, top_k=top_k)
+    pi = inclusion(routing.weights(experts), top_k)
+
+    def skew(n: int) -> float:
+        load, devices = _placed(pi, routing, n)
+        return float(np.bincount(devices, weights=load, minlength=n).max()) * n / float(load.sum())
+
+    return np.array([max(skew(n), 1.0) for n in groups])
 
 
 @lru_cache(maxsize=1024)

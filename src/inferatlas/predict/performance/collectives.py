@@ -25,9 +25,26 @@ def volume(op: str, n: int) -> float:
     return (2.0 if op == "all_reduce" else 1.0) * (n - 1) / n
 
 
+MEASURED = 8  # devices, up to which the laws of switches were fitted (21)
+
+
 def steps(op: str, n: int) -> int:
     """Messages of a ring that follow one another, equation (19)."""
     return (2 if op == "all_reduce" else 1) * (n - 1)
+
+
+def serial_steps(op: str, n: int, measured: int = 1) -> float:
+    """The same where the faster of ring (19) and tree (20) is taken; up to ``measured`` devices a law is of rings.
+
+    Beyond what was measured an all-reduce grows as a tree over rings, ``2 log2(n/measured)``.
+
+    >>> serial_steps("all_reduce", 4), serial_steps("all_reduce", 64), serial_steps("all_reduce", 64, 8)
+    (4.0, 12.0, 20.0)
+    """
+    ringed = float(steps(op, n))
+    if op != "all_reduce" or n <= measured:
+        return ringed
+    return min(ringed, steps(op, measured) + 2.0 * math.log2(n / measured))
 
 
 def ring(op: str, n: int, size: ArrayLike, alpha_s: float, bytes_per_s: float) -> Floats:
@@ -97,10 +114,10 @@ def group_cost(network: Network, op: str, n: int, stride: int = 1) -> tuple[floa
         latency, per_byte, q = group_cost(network, op, local, stride)
         nodes = math.ceil(n / local)
         outer = volume(op, nodes) / (local if op != "all_to_all" else 1) / (network.scale_out * network.efficiency)
-        return latency + network.scale_out_s * steps(op, nodes), per_byte + outer, q
+        return latency + network.scale_out_s * serial_steps(op, nodes), per_byte + outer, q
     if network.fitted and op in network.fitted:
         a0, a1, width, q = network.fitted[op]
-        return a0 + a1 * steps(op, n), volume(op, n) / width, q
+        return a0 + a1 * serial_steps(op, n, MEASURED), volume(op, n) / width, q
     width = network.bytes_per_s * network.efficiency
     if network.topology == "full_mesh" and network.domain > 1:
         width *= (n - 1) / (network.domain - 1)  # a smaller group reaches only the links to its peers
@@ -156,7 +173,7 @@ def _shape_cost(topology: str, op: str, n: int) -> tuple[float, float]:
         return (2 if double == 2 else 1), volume(op, n)
     if topology == "dragonfly":
         return 3 * double, volume(op, n)
-    return steps(op, n), volume(op, n)  # switch, pcie
+    return serial_steps(op, n, MEASURED), volume(op, n)  # switch, pcie
 
 
 def grid(n: int, dimensions: int) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inferatlas.predict.arrays import Floats
-from inferatlas.predict.llm.experts import inclusion, zipf_popularity
+from inferatlas.predict.llm.experts import inclusion
 from inferatlas.predict.llm.operators import Experts, Operators
 from inferatlas.predict.llm.placement import UNIFORM, Routing, layer_load, maximum_deviation
 from inferatlas.predict.performance.arrivals import MOST, arrival_noise, boundary_noise
@@ -130,7 +130,7 @@ def layer_cov(op: Experts, tokens: float, groups: int, routing: Routing = UNIFOR
     (0.055, True)
     """
     if groups <= 1:
-        pi = inclusion(zipf_popularity(op.experts, routing.exponent), op.top_k)
+        pi = inclusion(routing.weights(op.experts), op.top_k)
         missed = (1.0 - pi) ** tokens
         # a token takes k experts, no fewer: what the total of visits would explain of the experts touched drops out,
         # all of it for one token
