@@ -1,11 +1,12 @@
 """The models of the catalogue load by every name; a file of one's own is refused with file, line and field."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from inferatlas.catalogue.models import load_file, load_model, model_ids, model_names, models
+from inferatlas.catalogue.models import load_file, load_model, model_ids, model_names, models, stands_for
 from inferatlas.catalogue.names import DATA, slug
 from inferatlas.errors import BadInput, UnknownName
 from inferatlas.predict.llm.parameters import count
@@ -29,10 +30,25 @@ def test_no_two_models_share_a_name() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["llama-3.1-8b", "LLAMA-3.1-8B", " llama3.1-8b ", "meta-llama/Llama-3.1-8B-Instruct", "META-LLAMA/llama-3.1-8b"],
+    ["llama-3.1-8b", "LLAMA-3.1-8B", " llama3.1-8b ", "meta-llama/Llama-3.1-8B-Instruct"],
 )
 def test_slug_alias_and_hugging_face_name_mean_the_same_in_any_case(name: str) -> None:
     assert load_model(name) is models()["llama-3.1-8b"]
+
+
+@pytest.mark.parametrize(("name", "repository"), [
+    ("META-LLAMA/llama-3.1-8b", "meta-llama/Llama-3.1-8B"), ("deepseek-v3", "deepseek-ai/DeepSeek-V3"),
+    ("llama-3.1-70b", "meta-llama/Llama-3.1-70B-Instruct"),
+])  # fmt: skip
+def test_another_checkpoint_of_a_configuration_is_served_under_its_own_name(name: str, repository: str) -> None:
+    model = load_model(name)
+    assert model == replace(models()[model.id], hf_id=repository)
+    assert stands_for(model) == f"{model.id} stands for {repository}, which has the same configuration"
+
+
+@pytest.mark.parametrize("slug", models())
+def test_a_model_stands_for_itself_without_a_word(slug: str) -> None:
+    assert stands_for(load_model(slug)) is None
 
 
 def test_an_unknown_name_gets_near_names() -> None:

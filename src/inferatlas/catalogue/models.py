@@ -7,6 +7,7 @@ In: a slug, an alias, a Hugging Face name, a YAML file in the catalogue's form, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -68,7 +69,7 @@ def load_model(name_or_path: str | Path) -> ModelConfig:
     wanted = names.slug(name)
     slug = wanted if wanted in model_ids() else model_names().get(wanted)
     if slug is not None:
-        return _shipped(slug)
+        return _asked(_shipped(slug), wanted)
     path = _existing(name)
     if path is None and Path(name).suffix.lower() in (".json", ".yaml", ".yml"):
         raise BadInput("no such file", field="model", hint="a name needs no ending", file=name)
@@ -81,6 +82,28 @@ def load_model(name_or_path: str | Path) -> ModelConfig:
     if path.suffix.lower() not in (".json", ".yaml", ".yml"):
         raise BadInput("not a model file", field="model", allowed=".yaml, .yml, .json or a directory", file=path)
     return hf_config.read(path) if path.suffix.lower() == ".json" else load_file(path)
+
+
+def _asked(model: ModelConfig, wanted: str) -> ModelConfig:
+    """A shipped model under the name asked for: of several checkpoints with one configuration, that one is served."""
+    of = {names.slug(one).rpartition("/")[2]: one for one in (*model.aliases, model.hf_id or "") if "/" in one}
+    tail = wanted.rpartition("/")[2]
+    found = of.get(tail) if "/" in wanted else of.get(f"{tail}-instruct", of.get(tail))
+    return model if wanted == model.id or found in (None, model.hf_id) else replace(model, hf_id=found)
+
+
+def stands_for(model: ModelConfig) -> str | None:
+    """What to say where a model of the catalogue answers for another checkpoint of its configuration.
+
+    Examples
+    --------
+    >>> stands_for(load_model("deepseek-v3"))
+    'deepseek-r1 stands for deepseek-ai/DeepSeek-V3, which has the same configuration'
+    >>> stands_for(load_model("deepseek-r1")) is None
+    True
+    """
+    own = _shipped(model.id).hf_id if model.id in model_ids() else model.hf_id
+    return None if model.hf_id == own else f"{model.id} stands for {model.hf_id}, which has the same configuration"
 
 
 def _existing(name: str) -> Path | None:

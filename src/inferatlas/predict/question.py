@@ -10,7 +10,7 @@ import numpy as np
 from inferatlas.catalogue.accelerator import Accelerator, Cluster
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.model import ModelConfig
-from inferatlas.catalogue.models import load_model
+from inferatlas.catalogue.models import load_model, stands_for
 from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.answer import Answer, metric_arrays
 from inferatlas.predict.cost.economics import Economics, economics
@@ -68,7 +68,8 @@ def asked(
     layout, notes = choose_layout(ops, table, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, offload=offload)
     if known.cluster is not None and layout.count > known.cluster.count:
         raise beyond(known.cluster, layout.count, free=count is None and tp is None and pp is None and dp is None)
-    notes = [*notes, *layout_notes(platform, layout)]
+    stands = stands_for(config)
+    notes = [*([stands] if stands else []), *notes, *layout_notes(platform, layout)]
     return Asked(config, known, ops, platform, table, load, layout, points_of(load, [layout]), notes)
 
 

@@ -1,6 +1,7 @@
 """From a trace to a decision: the whole path on small traces, each step checked by asking for it on its own."""
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from itertools import product
@@ -414,10 +415,30 @@ def test_gaps_of_answers_of_one_token_have_no_target(tmp_path: Path):
     assert error.field == "slo" and "ttft" in error.allowed
 
 
-def test_a_model_whose_context_is_shorter_than_the_mean(tmp_path: Path):
+def test_a_model_whose_context_is_shorter_than_all_requests(tmp_path: Path):
     file = written(tmp_path, every(1.0, 3000, 2000))
     error = refusal(BadInput, "llama-2-7b", file)
-    assert error.field == "isl" and str(load_model("llama-2-7b").context_length) in error.allowed
+    assert (error.field, error.file) == ("trace", str(file)) and "4,096" in error.allowed
+
+
+def test_requests_that_an_engine_would_refuse_count_nowhere_and_that_is_said(tmp_path: Path):
+    rows = every(1.0, 800, 100)
+    longer = [(at + 0.5, 5000, 100) for at, _, _ in rows[:: len(rows) // 10]]
+    (tmp_path / "some").mkdir()
+    found = profile("llama-2-7b", written(tmp_path / "some", sorted([*rows, *longer])), accelerator=GPU)
+    plain = profile("llama-2-7b", written(tmp_path, rows), accelerator=GPU)
+    assert found.trace["requests"] == len(rows) and found.regimes == plain.regimes
+    assert found.trace["beyond_context"] == pytest.approx(len(longer) / (len(rows) + len(longer)))
+    assert found.deployment.metrics == plain.deployment.metrics
+    assert any(f"{len(longer)} of {len(rows) + len(longer)} requests exceed" in line for line in found.assumptions)
+
+
+def test_the_start_command_admits_the_longest_request(tmp_path: Path):
+    rows = [*every(2.0, 800, 100)[:-1], (1000.0, 60_000, 100)]
+    command = profile(MODEL, written(tmp_path, rows), accelerator=GPU).deployment.command
+    assert command is not None
+    (length,) = re.findall(r"--max-model-len (\d+)", command)
+    assert 60_100 <= int(length) <= 60_100 + 256
 
 
 def test_a_model_without_a_performance_model(trace: Path):

@@ -187,12 +187,6 @@ def test_memory_that_is_left_is_what_is_told():
     assert room == pytest.approx(held["usable_bytes"] - taken, rel=0.005)
 
 
-def test_requests_beyond_the_model_s_context_are_refused_and_take_no_memory():
-    it = deployed("llama-3-8b", SMALL)
-    found = out_of_memory(trace_of(*[1000] * 50, 8192, 200_000), *it)
-    assert read_memory(found)[1] == 8192 and not found.detected
-
-
 # variance of a mixture of experts
 
 
@@ -276,7 +270,7 @@ def test_latency_that_varies_without_uneven_layers_has_another_cause():
 
 def read_use(found: Signature) -> tuple[float, float, float]:
     """Share of the peak, sequences of a step, and from how many compute would bind."""
-    words = re.match(r"([\d.]+)% of the peak .* a step holds ([\d,.]+) sequences, .* from about ([\d,]+):", found.why)
+    words = re.match(r"([\d.]+)% of the peak .* a step holds ([\d,.]+) sequences, .* from about ([\d,]+)", found.why)
     assert words
     return float(words[1]) / 100, float(words[2].replace(",", "")), float(words[3].replace(",", ""))
 
@@ -325,7 +319,8 @@ def test_few_of_many_experts_need_a_larger_batch():
 
 @pytest.mark.parametrize("concurrency", [1, 16])
 def test_machines_of_token_after_token_hold_one_sequence_a_step(concurrency):
-    assert read_use(low_use(*deployed(DENSE, CHIPS, pp=150, concurrency=concurrency)))[1] == 1.0
+    found = low_use(*deployed(DENSE, CHIPS, pp=150, concurrency=concurrency))
+    assert found.detected and f"{concurrency}.0 sequences are in flight, and 32, one a layer," in found.why
 
 
 def test_narrow_weights_halve_the_ridge_s_batch_at_the_same_compute():

@@ -12,19 +12,21 @@ ROOM, DEVIATIONS = 1.5, 3.0  # context granted: this much over the mean request,
 
 
 def command(
-    model: ModelConfig, platform: Platform, workload: Workload, tp: int, pp: int, ep: int, dp: int
-) -> str | None:
+    model: ModelConfig, platform: Platform, workload: Workload, tp: int, pp: int, ep: int, dp: int, *,
+    longest: int | None = None,
+) -> str | None:  # fmt: skip
     """A command line for vLLM, SGLang or TensorRT-LLM; None for stacks without one.
 
-    ``tp`` counts accelerators; engines count devices, so dies of a card multiply it. What no flag can say (a
-    checkpoint in another format, copies behind a router) stands in the comment.
+    ``longest``: tokens of the longest request, where it is known. ``tp`` counts accelerators; engines count devices, so
+    dies of a card multiply it. What no flag can say (a checkpoint in another format, copies behind a router) stands in
+    the comment.
     """
     engine, weights, kv = platform.engine.name, platform.precision.weights, platform.precision.kv_cache
     if engine not in _CASTS:
         return None
     name = model.hf_id or model.id
     ranks = tp * platform.device.engine_devices
-    length = min(model.context_length, _longest(workload) // 256 * 256 + 256)
+    length = min(model.context_length, (longest or _longest(workload)) // 256 * 256 + 256)
     # experts over more ranks than a replica has join replicas; other replicas know nothing of each other
     joint = max(ep // ranks, 1)
     cast = weights in _CASTS[engine] and model.checkpoint_weights in SIXTEEN_BIT

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from inferatlas.catalogue.models import load_model
+from inferatlas.catalogue.models import load_model, stands_for
 from inferatlas.decide.advisor.judge import Budget, probability, statistic, within
 from inferatlas.decide.advisor.launch import command
 from inferatlas.decide.advisor.rank import OBJECTIVES, best_of_each, pareto
@@ -24,6 +24,7 @@ from inferatlas.predict.performance.points import BOUNDS
 from inferatlas.predict.performance.predictor import memory_budget
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.question import check_context, memory_words
+from inferatlas.predict.replicas import Layout, layout_notes
 from inferatlas.workload import ServiceTarget, Workload, make_workload, parse_targets
 
 
@@ -171,6 +172,9 @@ def _notes(designs: Designs, ranked: list[int], objective: str) -> list[str]:
     if unknown:
         what = "price" if objective == "cost" else "power"
         notes.append(f"no {what} with a source is known for {', '.join(unknown)}: ranked last")
+    stands = stands_for(designs.model)
+    if stands:
+        notes.append(stands)
     if designs.ops.experts:
         notes.append("tokens are assumed to be routed uniformly over the experts")
     return notes
@@ -208,7 +212,11 @@ def _candidate(
         label=platform.label,
         pareto=on_front,
         command=command(designs.model, platform, designs.workload, **layout),
-        fallbacks=[*platform.notes, *_quality(designs, platform.precision.weights)],
+        fallbacks=[
+            *platform.notes,
+            *layout_notes(platform, Layout(**layout)),
+            *_quality(designs, platform.precision.weights),
+        ],
     )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from inferatlas.catalogue.model import ModelConfig
+from inferatlas.errors import BadInput
 from inferatlas.predict.llm.precision import FORMATS
 from inferatlas.workload import ServiceTarget
 from inferatlas.workload.traces import Trace, in_flight
@@ -18,6 +22,30 @@ LONG = 32_768  # tokens from which the study (Sharma 2025, IV-A) speaks of long 
 MANY = 64
 LOADS = ("embedding", "long-context", "single-stream", "moderate-batch", "high-throughput")
 KINDS = ("multi-model", "mixture-of-experts", "quantized")
+
+
+def servable(trace: Trace, model: ModelConfig, file: str | Path) -> tuple[Trace, int]:
+    """The requests that fit into a model's context, and how many do not: engines refuse those.
+
+    Raises
+    ------
+    BadInput : fewer than two fit, or all of those came at one instant.
+    """
+    fits = trace.input_tokens + trace.output_tokens <= model.context_length
+    longer = int(np.count_nonzero(~fits))
+    if not longer:
+        return trace, 0
+    times = trace.arrival_s[fits]
+    if times.size < 2 or times[-1] == times[0]:
+        raise BadInput(
+            f"{longer:,} of {len(trace):,} requests exceed the context of {model.id}",
+            field="trace", allowed=f"input and output up to {model.context_length:,} tokens", file=file,
+        )  # fmt: skip
+    index = trace.model_index
+    return replace(
+        trace, arrival_s=times - times[0], input_tokens=trace.input_tokens[fits],
+        output_tokens=trace.output_tokens[fits], model_index=None if index is None else index[fits],
+    ), longer  # fmt: skip
 
 
 def pace(targets: tuple[ServiceTarget, ...]) -> tuple[float, float]:

@@ -11,14 +11,13 @@ import numpy as np
 
 from inferatlas.catalogue import names
 from inferatlas.catalogue.accelerators import load_accelerator
-from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.advisor.launch import command
 from inferatlas.decide.advisor.recommend import metrics_of
 from inferatlas.decide.advisor.search import Designs, Limits, evaluate
 from inferatlas.decide.profiles import signatures
 from inferatlas.decide.profiles.experiments import experiments
-from inferatlas.decide.profiles.mix import KINDS, LOADS, pace, regime_shares
+from inferatlas.decide.profiles.mix import KINDS, LOADS, pace, regime_shares, servable
 from inferatlas.decide.profiles.smallest import native, smallest
 from inferatlas.decide.profiles.suits import classes, mixed_scores
 from inferatlas.decide.regimes.cells import software
@@ -32,8 +31,7 @@ from inferatlas.predict.performance.predictor import memory_budget, predict
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.under_load import spending, under_load
 from inferatlas.predict.performance.variance import variance
-from inferatlas.predict.question import check_context
-from inferatlas.predict.replicas import Layout
+from inferatlas.predict.replicas import Layout, layout_notes
 from inferatlas.workload import ServiceTarget, Workload, parse_targets
 from inferatlas.workload.traces import Trace, interarrival_cv, read_trace, trace_workload
 
@@ -95,10 +93,9 @@ def profile(
     ------
     BadInput : a bad trace (file and line), target or name. NoFeasibleAnswer : nothing within the limits serves it.
     """
-    read = read_trace(trace)
     config, targets = load_model(model), parse_targets(slo)
+    read, longer = servable(read_trace(trace), config, trace)
     load = trace_workload(read)
-    check_context(config, load)
     if load.output_tokens <= 1 and any(target.metric == "itl" for target in targets):
         raise BadInput("with one output token there is no inter-token latency", field="slo", allowed="ttft or latency")
     at_pace = pace(targets)
@@ -118,7 +115,7 @@ def profile(
     counts = {one: int(designs.points.accelerators[i]) for one, i in least.items()}
     return Profile(
         inputs={"model": config.id, "slo": [t.text() for t in targets], "trace": read.name, "workload": asdict(load)},
-        trace=_stats(read, config),
+        trace=_stats(read, longer),
         regimes=shares,
         constraint=_primary(deployment.bound, targets, cov),
         constraints=_constraints(case, answer, cov),
@@ -130,8 +127,8 @@ def profile(
             signatures.variance_of_experts(designs.ops, designs.table, point, answer, cov),
             signatures.low_use(designs.ops, designs.table, point, answer),
         ],
-        experiments=experiments(model, name, deployment, load, mixed),
-        assumptions=_assumptions(read, at_pace, deployment, graded),
+        experiments=experiments(model, name, deployment, load, mixed, has_experts=bool(designs.ops.experts)),
+        assumptions=_assumptions(case, at_pace, deployment, graded, longer),
     )
 
 
@@ -171,18 +168,22 @@ def _deployment(case: _Case, answer: Predictions) -> Deployment:
         bound=BOUNDS[int(answer.bound[0])],
         batch=float(answer.batch[0]),
         label=platform.label,
-        command=command(designs.model, platform, case.load, **whole),
+        command=command(designs.model, platform, case.load, **whole, longest=_longest(case.read)),
         support=support.of(platform, STRATEGIES[-1], Layout(**whole)),
     )
 
 
-def _stats(read: Trace, config: ModelConfig) -> dict[str, Any]:
+def _longest(read: Trace) -> int:
+    """Tokens of the longest request."""
+    return int((read.input_tokens + read.output_tokens).max())
+
+
+def _stats(read: Trace, longer: int) -> dict[str, Any]:
     def quantiles(values: np.ndarray) -> dict[str, float]:
         return {"mean": float(values.mean())} | {
             f"p{q}": float(np.percentile(values, q)) for q in (50, 90, 99)
         } | {"max": float(values.max())}  # fmt: skip
 
-    total = read.input_tokens + read.output_tokens
     return {
         "requests": len(read),
         "span_s": read.span_s,
@@ -190,7 +191,7 @@ def _stats(read: Trace, config: ModelConfig) -> dict[str, Any]:
         "interarrival_cv": interarrival_cv(read),
         "input_tokens": quantiles(read.input_tokens),
         "output_tokens": quantiles(read.output_tokens),
-        "beyond_context": float(np.mean(total > config.context_length)),
+        "beyond_context": longer / (len(read) + longer),
         "format": read.format,
         "notes": list(read.notes),
     }
@@ -225,16 +226,25 @@ def _primary(bound: str, targets: tuple[ServiceTarget, ...], cov: float) -> str:
     return bound
 
 
-def _assumptions(read: Trace, at_pace: tuple[float, float], deployment: Deployment, graded: Fitness) -> list[str]:
-    ttft_s, itl_s = at_pace
+def _assumptions(
+    case: _Case, at_pace: tuple[float, float], deployment: Deployment, graded: Fitness, longer: int
+) -> list[str]:
+    read, (ttft_s, itl_s) = case.read, at_pace
+    model, platform = case.designs.model, case.designs.platform(case.chosen)
     ungraded = [one for one in graded.regimes if all(cell.score is None for cell in one.cells)]
+    refused = (
+        f"{longer:,} of {len(read) + longer:,} requests exceed the context of {model.id} ({model.context_length:,})"
+    )
     return [
+        *([f"{refused}: engines refuse them, and nothing here counts them"] if longer else []),
         f"requests in flight are counted at {ttft_s * 1e3:,.0f} ms to the first token and {itl_s * 1e3:,.0f} ms per "
         "token after it (--slo sets both; MLPerf's interactive limits otherwise)",
         "the deployment serves mean lengths with their spread, arriving at random at the mean rate of the trace; "
         f"its intervals vary by {interarrival_cv(read):.2f} (1 is random)",
         "an architecture class is as good as its best accelerator over the mix of regimes (`inferatlas regimes`)",
         f"the deployment is {deployment.label}; grades of others may be extrapolated",
+        *platform.notes,
+        *layout_notes(platform, Layout(**deployment.layout)),
         *(f"no accelerator is graded for {one.regime.name}: {one.cells[0].reason}" for one in ungraded),
         *read.notes,
     ]

@@ -46,11 +46,9 @@ def out_of_memory(
     """Whether the cache of long requests outgrows memory: the longest one alone, or a busy moment of long ones.
 
     ``predictions.batch`` sequences are in flight on average; the moment has as many as the 95th percentile of a
-    Poisson count of that mean, each of the 95th percentile of lengths. Requests beyond the model's context count not:
-    engines refuse them.
+    Poisson count of that mean, each of the 95th percentile of lengths.
     """
     total = trace.input_tokens + trace.output_tokens
-    total = total[total <= ops.model.context_length]
     longest, long = float(total.max()), float(np.percentile(total, TAIL))
     budget = _memory(longest, ops, table, points)
     left = float(budget.usable[0] - budget.weights[0] - budget.activations[0] - budget.reserve[0])
@@ -59,9 +57,9 @@ def out_of_memory(
     alone, together = float(budget.kv_longest[0]), busy * float(_memory(long, ops, table, points).kv_longest[0])
     detected = alone > left or together > left
     why = (
-        f"memory has room for {show(_three(left), 'B')} of cache a device; the longest request ({longest:,.0f} tokens) "
-        f"takes {show(_three(alone), 'B')}, {busy:,} requests of {long:,.0f} tokens (95th percentiles) take "
-        f"{show(_three(together), 'B')}"
+        f"memory has room for {show(left, 'B')} of cache a device; the longest request ({longest:,.0f} tokens) "
+        f"takes {show(alone, 'B')}, {busy:,} requests of {long:,.0f} tokens (95th percentiles) take "
+        f"{show(together, 'B')}"
     )
     if not detected:
         return Signature("out of memory at long context", False, why, "none needed")
@@ -131,12 +129,15 @@ def low_use(ops: Operators, table: PlatformTable, points: Points, predictions: P
     spread = ops.experts[0].experts / ops.experts[0].top_k if ops.experts else 1.0
     width = FORMATS[platform.precision.weights].bytes
     critical = peak * width / (2.0 * (part.memory.bytes_per_s or np.nan)) * spread
-    batch = _in_a_step(table, points, predictions)
+    if table.resident[points.platform[0]]:  # a token a layer at a time: what fills the machine is as many in flight
+        batch, critical = max(float(predictions.batch[0]), 1.0), float(ops.layers)
+        held = f"{batch:,.1f} sequences are in flight, and {critical:,.0f}, one a layer, fill the row of chips"
+    else:
+        batch = _in_a_step(table, points, predictions)
+        held = f"a step holds {batch:,.1f} sequences, and compute would bind from about {critical:,.0f}"
+        held += ": weights are read for few tokens each time" if batch < critical else ""
     detected = used < LOW_USE and batch < critical
-    why = (
-        f"{used:.1%} of the peak of {accelerators} x {part.id} is used; a step holds {batch:,.1f} sequences, and "
-        f"compute would bind from about {critical:,.0f}: weights are read for few tokens each time"
-    )
+    why = f"{used:.1%} of the peak of {accelerators} x {part.id} is used; {held}"
     remedy = (
         "fewer or smaller accelerators if latency allows, several services on one deployment, or a class with more "
         "bandwidth per FLOP (`inferatlas regimes --regime single-stream`)"
@@ -151,7 +152,3 @@ def _in_a_step(table: PlatformTable, points: Points, predictions: Predictions) -
     if table.resident[points.platform[0]]:
         return 1.0
     return max(float(predictions.batch[0]) / float(points.pp[0]), 1.0)
-
-
-def _three(value: float) -> float:
-    return float(f"{value:.3g}")

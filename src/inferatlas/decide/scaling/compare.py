@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from inferatlas.catalogue.accelerators import load_accelerator
-from inferatlas.catalogue.models import load_model
+from inferatlas.catalogue.models import load_model, stands_for
 from inferatlas.decide.advisor.rank import OBJECTIVES
 from inferatlas.decide.coverage import coverage
 from inferatlas.decide.scaling import expert_choice
@@ -178,6 +178,8 @@ def _assumptions(setting: Setting, placed: Sequence[Placed]) -> list[str]:
             else f"experts are chosen by a Zipf law of exponent {routing.exponent:g}, {routing.placement} placement, "
             f"{routing.redundant} spare copies a layer"
         )  # fmt: skip
+    stands = stands_for(setting.ops.model)
+    out += [stands] if stands else []
     out.append(coverage((one.name, one.label) for one in placed if one.label))
     if setting.platform.device.offload is not None:
         out.append("offload: weights are prefetched a layer ahead; the slower memory is taken to be large enough")
