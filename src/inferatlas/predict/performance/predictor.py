@@ -236,6 +236,8 @@ def _sigmas(table: PlatformTable, points: Points, served: Served, serve: Callabl
     for i, (name, sigma) in enumerate(zip(names, own, strict=True)):
         scaled = width[:, i] if sigma is None else width[:, i] * sigma ** table.elasticity[i]
         out[name] = np.hypot(np.hypot(scaled, extra[:, i]) * factor[:, i] * far[i], unseen)
+    # of one token, the latency is the time to it, and is known no better
+    out["latency_sigma"] = np.where(points.output_tokens > 1, out["latency_sigma"], out["ttft_sigma"])
     return out
 
 

@@ -276,15 +276,16 @@ def open_loop(one_step: OneStep, q: Question, rounds: int = 5) -> Served:
     full = _residence(one_step, q, most)
     capacity = np.minimum(most / full[0], full[1].fastest)
     saturated = q.rate >= SATURATED * capacity
-    few = _residence(one_step, q, np.ones_like(most))
+    fastest = full[1].fastest  # prompts that wait go into one step together, as many as it holds
+    few = _residence(one_step, q, np.ones_like(most), fastest)
     low = np.minimum(q.rate * few[0], most)
     n = low
     for _ in range(rounds):  # R grows with n and is nearly linear, so the secant from below converges
-        here = _residence(one_step, q, np.clip(n, 1.0, most))
+        here = _residence(one_step, q, np.clip(n, 1.0, most), fastest)
         slope = np.where(most > n + 1e-6, (full[0] - here[0]) / np.maximum(most - n, 1e-6), 0.0)
         step_to = q.rate * (here[0] - slope * n) / np.maximum(1.0 - q.rate * slope, 1e-6)
         n = np.clip(step_to, low, most)
-    residence, load, wait = _residence(one_step, q, np.clip(n, 1.0, most))
+    residence, load, wait = _residence(one_step, q, np.clip(n, 1.0, most), fastest)
     running = np.minimum(q.rate * residence, most)
     door = np.where(q.slots <= most, _admission(q, full[0], full[1]), 0.0)
     ttft = residence - q.gaps * load.itl_s + door
@@ -322,10 +323,15 @@ def _whole(q: Question, load: Load) -> Floats:
     return np.where(q.gaps > 0, load.itl_s * q.accepted, 1.0)
 
 
-def _residence(one_step: OneStep, q: Question, running: Floats) -> tuple[Floats, Load, Floats]:
-    """Mean time in the system with ``running`` in flight, the load it makes and the wait for other prompts."""
+def _residence(
+    one_step: OneStep, q: Question, running: Floats, fastest: Floats | float = 0.0
+) -> tuple[Floats, Load, Floats]:
+    """Mean time in the system with ``running`` in flight, the load it makes and the wait for other prompts.
+
+    ``fastest``: prompts per second that steps can carry at most, where more than this load lets them.
+    """
     load = load_of(one_step, q, running)
-    busy = np.minimum(q.rate / load.fastest, 0.98)
+    busy = np.minimum(q.rate / np.maximum(load.fastest, fastest), 0.98)
     # M/G/1 (42): service varies with the prompt length
     wait = busy * (1.0 + q.input_cv**2) / (2.0 * (1.0 - busy)) * load.prompt_s
     boundary = 0.5 * load.decode.total * np.minimum(np.maximum(running - 1.0, 0.0), 1.0) * (q.gaps > 0)
