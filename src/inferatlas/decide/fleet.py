@@ -111,7 +111,8 @@ def fleet(
         done = np.bincount(points.platform, predictions.fits, len(bound.platforms)) > 0
         keep = np.flatnonzero(done[points.platform] & _in_room(table, points, predictions, room))
         parts.append((points[keep], predictions[keep]))
-        why |= {i: _reason(predictions.reason[points.platform == i]) for i in shapes if not done[i]}
+        codes = {i: predictions.reason[points.platform == i] for i in shapes if not done[i]}
+        why |= {i: reasons.nearest(found) if found.size else reasons.HEADS for i, found in codes.items()}
         sizes = {i: more for i, more in sizes.items() if not done[i]}
     if not parts:  # every accelerator is out already: no point, and all the reasons
         none = make_points(np.zeros(0), concurrency=1.0, input_tokens=1.0, output_tokens=1.0)
@@ -207,15 +208,6 @@ def joined(parts: Sequence[T]) -> T:
     """One struct of arrays from several of a kind; at least one."""
     kind = type(parts[0])
     return kind(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(kind)})
-
-
-def _reason(codes: np.ndarray) -> int:
-    """Why nothing fitted: the reason of what came closest to serving, else the commonest one."""
-    counts = np.bincount(codes, minlength=len(reasons.CODES))
-    for code in (reasons.RATE, reasons.KV_CACHE, reasons.WEIGHTS):
-        if counts[code]:
-            return code
-    return int(counts.argmax()) if codes.size else reasons.HEADS
 
 
 def _without(platforms: Sequence[Platform], points: Points, why: dict[int, int]) -> list[Rejected]:

@@ -37,9 +37,7 @@ def explain(
 
 
 def _infeasible(designs: Designs, mine: np.ndarray, name: str) -> Rejected:
-    codes = designs.predictions.reason[mine]
-    # a rate beyond capacity means memory was enough: the reason nearest to success
-    code = reasons.RATE if (codes == reasons.RATE).any() else int(np.bincount(codes).argmax())
+    code = reasons.nearest(designs.predictions.reason[mine])
     least = None
     detail = reasons.DETAILS[code]
     if code in (reasons.WEIGHTS, reasons.KV_CACHE):

@@ -150,12 +150,8 @@ def _best(strategy: Strategy, tried: Candidates, predictions: Predictions, value
     fits = mine[predictions.fits[mine]]
     if fits.size:
         return int(fits[np.argmin(np.nan_to_num(value[fits], nan=np.inf))])
-    # the reason that is closest to fitting: memory before anything that is no layout at all, most offloaded first
-    nearest = min(mine, key=lambda i: (_DISTANCE.get(int(predictions.reason[i]), 2), -tried.offload[i], i))
-    return int(nearest)
-
-
-_DISTANCE = {reasons.KV_CACHE: 0, reasons.RATE: 0, reasons.WEIGHTS: 1}
+    code = reasons.nearest(predictions.reason[mine])
+    return int(min(mine[predictions.reason[mine] == code], key=lambda i: (-tried.offload[i], i)))
 
 
 def _key(value: np.ndarray, i: int | None) -> float:

@@ -218,9 +218,7 @@ def _once(
         x[rows], points.platform[rows].astype(np.int64), {name: getattr(points, name)[rows] for name in LAYOUT},
         points.accelerators[rows], designs.predictions.bound[rows], metrics, designs.table.platforms, {},
     )  # fmt: skip
-    served = set(zip(found.names().tolist(), found.x.tolist(), strict=True))
-    missing = {(one.id, at): _why(designs, x, one, at) for one in known for at in xs if (one.id, at) not in served}
-    return replace(found, missing=missing)
+    return replace(found, missing=_missing(designs, x, known, xs, found))
 
 
 def _swept_column(ask: Sweep, designs: Designs) -> Floats:
@@ -247,15 +245,26 @@ def _metric(designs: Designs, name: str, rows: NDArray[np.int64]) -> Metric:
     return Metric(value.astype(np.float64) / share, np.nan_to_num(sigma.astype(np.float64)), most)
 
 
-def _why(designs: Designs, x: Floats, known: Accelerator, at: float) -> tuple[str, str]:
-    """Why an accelerator has nothing at one x: the reason of the layout that came furthest."""
-    for out in designs.rejected:
-        if out.accelerator == known.id:
-            return out.code, out.detail
+def _missing(
+    designs: Designs, x: Floats, known: Sequence[Accelerator], xs: Sequence[float], found: Swept
+) -> dict[tuple[str, float], tuple[str, str]]:
+    """Why an accelerator has nothing at an x, for all that have not: the reason of what came closest."""
+    served = set(zip(found.names().tolist(), found.x.tolist(), strict=True))
+    out = {one.accelerator: (one.code, one.detail) for one in designs.rejected}
     names, owner = designs.accelerator_index()
-    mine = (owner == names.index(known.id)) & (x == at) if known.id in names else np.zeros(len(x), dtype=bool)
-    codes = set(designs.predictions.reason[mine].tolist())
-    for code in (reasons.RATE, reasons.KV_CACHE, reasons.WEIGHTS, *sorted(codes)):
-        if code in codes:
-            return reasons.CODES[code], reasons.DETAILS[code]
-    return "count", "the cluster has fewer accelerators than that"
+    place = np.searchsorted(np.asarray(xs), x)
+    order = np.lexsort((place, owner))
+    starts = np.searchsorted(owner[order] * len(xs) + place[order], np.arange(len(names) * len(xs) + 1))
+    codes = designs.predictions.reason[order]
+
+    def why(name: str, k: int) -> tuple[str, str]:
+        if name in out:
+            return out[name]
+        at = names.index(name) * len(xs) + k if name in names else -1
+        mine = codes[starts[at] : starts[at + 1]] if at >= 0 else codes[:0]
+        if not mine.size:
+            return "count", "the cluster has fewer accelerators than that"
+        code = reasons.nearest(mine)
+        return reasons.CODES[code], reasons.DETAILS[code]
+
+    return {(one.id, at): why(one.id, k) for one in known for k, at in enumerate(xs) if (one.id, at) not in served}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 OK, WEIGHTS, KV_CACHE, HEADS, LAYERS, EXPERTS, INTERCONNECT, CONTEXT, RATE, RESIDENT, OFFLOAD = range(11)
 
 CODES = {
@@ -30,3 +33,16 @@ DETAILS = {
     RESIDENT: "models resident in on-chip memory run as a pipeline over chips: tp, ep and cp must be 1",
     OFFLOAD: "weights cannot wait in slower memory: no rate of a second memory or of a link to the host is known",
 }  # fmt: skip
+
+NEAREST = (RATE, KV_CACHE, WEIGHTS)  # to success: memory was enough, nearly enough, not enough
+
+
+def nearest(codes: NDArray[np.integer]) -> int:
+    """Why nothing serves, of the codes of all that was tried: that of what came closest, else the commonest one.
+
+    >>> CODES[nearest(np.array([WEIGHTS, LAYERS, LAYERS, KV_CACHE]))], CODES[nearest(np.array([LAYERS, HEADS, HEADS]))]
+    ('kv_cache', 'tp_does_not_divide')
+    """
+    counts = np.bincount(codes, minlength=len(CODES))
+    counts[OK] = 0
+    return next((code for code in NEAREST if counts[code]), int(counts.argmax()))
