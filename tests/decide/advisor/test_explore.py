@@ -115,6 +115,7 @@ def test_a_load_given_twice_counts_once_and_a_bare_name_is_one():
 
     explore("llama-3.1-8b", **asked, concurrency=(1, 1, 8), accelerators=("h100",), watched=watched)
     assert seen == [1, 8]
+    assert set(explore("llama-3.1-8b", **asked, concurrency=8, accelerators="h100")["concurrency"]) == {8}
 
 
 def test_one_output_token_has_no_gap_between_tokens():

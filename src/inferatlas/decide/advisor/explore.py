@@ -22,7 +22,7 @@ Column = NDArray[Any]  # floats, integers or words
 
 def explore(
     model: str, *, workload: str | None = None, isl: int | None = None, osl: int | None = None,
-    concurrency: Sequence[int] = CONCURRENCIES, accelerators: str | Sequence[str] | None = None,
+    concurrency: int | Sequence[int] = CONCURRENCIES, accelerators: str | Sequence[str] | None = None,
     vendors: str | Sequence[str] | None = None, engine: str | None = None,
     weights: str | Sequence[str] | None = None, kv_cache: str | None = None, max_count: int = 8,
     price: float | None = None, region: str = "USA", site: str = "AWS",
@@ -43,13 +43,14 @@ def explore(
     >>> sorted(set(table["weights"].tolist()))
     ['bf16', 'fp8', 'int4', 'int8']
     """
-    if not concurrency:
+    levels = tuple(dict.fromkeys([concurrency] if isinstance(concurrency, int) else concurrency))
+    if not levels:
         raise BadInput("no concurrency to explore", field="concurrency", allowed="one or more whole numbers")
     config = load_model(model)
     operators(config)  # a model without performance model is refused before anything else is said about it
     limits = Limits(accelerators, vendors, engine, weights, kv_cache, max_count, price, region, site)
     parts: list[dict[str, Column]] = []
-    for level in watched(tuple(dict.fromkeys(concurrency))):
+    for level in watched(levels):
         load = make_workload(workload, isl=isl, osl=osl, concurrency=level)
         check_context(config, load)
         designs = evaluate(config, load, limits)
