@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from inferatlas.documents import SHORT, parse_document, read_document
+from inferatlas.documents import SHORT, parse_document, read_document, read_text
 from inferatlas.errors import BadInput
 
 
@@ -54,6 +54,14 @@ def test_a_file_that_is_absent_or_not_text_is_refused(tmp_path: Path):
         with pytest.raises(BadInput, match=says) as caught:
             read_document(tmp_path / name)
         assert caught.value.file == str(tmp_path / name)
+
+
+def test_the_text_of_a_file_loses_its_byte_order_mark_and_an_error_names_the_input(tmp_path: Path):
+    (tmp_path / "counts.csv").write_bytes(b"\xef\xbb\xbf1\n2\n")
+    assert read_text(tmp_path / "counts.csv") == "1\n2\n"
+    with pytest.raises(BadInput) as caught:
+        read_text("/nonexistent", field="counts")
+    assert str(caught.value) == "/nonexistent: counts: cannot be read: No such file or directory"
 
 
 def test_lines_are_those_of_the_deepest_part_that_is_there():

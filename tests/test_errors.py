@@ -69,6 +69,10 @@ def test_a_short_list_of_names_is_written_out_and_a_long_one_counted():
     assert "catalogue list" in long.hint
 
 
+def test_only_names_that_the_list_holds_are_looked_for_there():
+    assert UnknownName("key", "zzz", [f"key-{number}" for number in range(40)]).hint is None
+
+
 def test_who_raises_it_may_say_what_is_wrong_and_what_is_allowed():
     grades = ["good", "fair", *(f"grade-{number}" for number in range(40))]
     error = UnknownName("grade", "zzz", grades, field="thresholds.zzz", allowed="good to fair", file="r.yaml", line=3)

@@ -1,4 +1,4 @@
-"""YAML documents that remember their lines: read strictly, and say where something is wrong (floor 0)."""
+"""Files of text, and YAML documents that remember their lines: read strictly, wrong with its place (floor 0)."""
 
 from __future__ import annotations
 
@@ -43,21 +43,30 @@ class Document:
         return line + 1
 
 
+def read_text(path: str | Path, *, field: str | None = None) -> str:
+    """The text of a file; ``field`` names the input in messages.
+
+    Raises
+    ------
+    BadInput : it cannot be read, with the reason; it is not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInput("is not UTF-8 text", field=field, file=path) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise BadInput(f"cannot be read: {reason}", field=field, file=path) from None
+
+
 def read_document(path: str | Path) -> Document:
     """Read one YAML mapping from a file.
 
     Raises
     ------
-    BadInput : unreadable; what `parse_document` refuses.
+    BadInput : what `read_text` and `parse_document` refuse.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise BadInput("is not UTF-8 text", file=path) from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise BadInput(f"cannot be read: {reason}", file=path) from None
-    return parse_document(text, str(path))
+    return parse_document(read_text(path), str(path))
 
 
 def parse_document(text: str, file: str) -> Document:

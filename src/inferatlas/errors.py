@@ -10,6 +10,8 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+LISTED = ("accelerator", "model", "name", "regime", "workload")  # kinds of names that `catalogue list` shows
+
 
 class InferAtlasError(Exception):
     """Base of all errors; on its own it means a defect of ours (exit code 1).
@@ -111,7 +113,7 @@ class UnknownName(BadInput):
         if allowed is None:
             many = len(known) > 12
             allowed = f"one of {len(known)} names" if many else ", ".join(known)
-            hint = hint or ("`inferatlas catalogue list` shows every name" if many else None)
+            hint = hint or ("`inferatlas catalogue list` shows every name" if many and kind in LISTED else None)
         super().__init__(
             f"unknown {kind} '{name}'", field=field or kind, allowed=allowed, hint=hint, file=file, line=line
         )

@@ -61,6 +61,8 @@ def test_price_site_and_size_count_in_answers(write):
         ("nodes: 2", "nodes: two", 4, "not a count"),
         ("scale_out: 25 GB/s", "scale_out: 25 W", 6, "not a unit of B/s"),
         ("price: 2.10 USD/h", "price: -2 USD/h", 7, "out of range"),
+        ("price: 2.10 USD/h", "price: 1e300 USD/h", 7, "above 0 and up to 1,000,000 USD/h"),
+        ("scale_out: 25 GB/s", "scale_out: 1e20 GB/s", 6, "out of range"),
         ("pue: 1.2", "pue: 0.5", 8, "not a PUE"),
         ("accelerator: h100", "accelerator: h1000", 3, "unknown accelerator"),
         ("price: 2.10", "prize: 2.10", 7, "unknown key 'prize'"),
@@ -68,6 +70,6 @@ def test_price_site_and_size_count_in_answers(write):
     ],
 )
 def test_what_cannot_be_is_refused_with_its_line(write, old, new, line, words):
-    with pytest.raises(BadInput, match=words) as caught:
+    with pytest.raises(BadInput) as caught:
         load_accelerator(write(GOOD.replace(old, new)))
-    assert caught.value.line == line
+    assert caught.value.line == line and words in str(caught.value)

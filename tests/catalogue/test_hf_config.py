@@ -324,7 +324,7 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be read"):
         hf_config.read(tmp_path / "gone.json")
     (tmp_path / "config.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(BadInput, match="cannot be read"):
+    with pytest.raises(BadInput, match="is not UTF-8 text"):
         hf_config.read(tmp_path / "config.json")
 
 

@@ -50,6 +50,23 @@ def test_the_page_counts_the_designs_and_shows_the_best_of_each_accelerator(cli)
     assert "nvidia-h100-sxm" in cost and "nvidia-l4" not in cost  # without a price there is no cheapest
 
 
+def test_a_load_given_twice_counts_once(cli):
+    twice = cli(*ASKED, "--concurrency", "8,1", "--format", "jsonl")
+    assert twice.out == cli(*ASKED, "--format", "jsonl").out
+
+
+@pytest.mark.parametrize("flag", ["-a", "--accelerator", "--accelerators"])
+def test_all_is_every_accelerator_wherever_several_may_be_named(cli, flag: str):
+    load = ("-m", "llama-3.1-8b", "--isl", "128", "--osl", "128")
+    one = ("--concurrency", "1", "--max-count", "1", "--weights", "FP8", "--format", "jsonl")
+    explored = cli("explore", *load, *one, flag, "all")
+    assert explored.code == 0 and explored.out == cli("explore", *load, *one).out
+    recommended = cli("recommend", *load, *one[:4], "--top", "0", flag, "all", "--format", "json").json()
+    assert len(recommended["candidates"]) + len(recommended["rejected"]) > 50
+    swept = cli("crossover", *load, flag, "all", "--values", "1,8", "--over", "batch", "--format", "json").json()
+    assert len(swept["inputs"]["accelerators"]) > 50
+
+
 def test_parquet_never_goes_to_a_terminal(cli, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     ran = cli(*ASKED, "--format", "parquet")

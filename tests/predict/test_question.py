@@ -244,14 +244,14 @@ def test_one_output_token_has_a_latency_and_no_gap(part: str):
 
 @every_part
 def test_a_huge_crowd_waits_but_is_served_at_capacity(part: str):
-    crowd = [laid_out("llama-3.1-8b", part, concurrency=users) for users in (10_000, 10**6, 10**12)]
+    crowd = [laid_out("llama-3.1-8b", part, concurrency=users) for users in (10_000, 10**5, 10**6)]
     rates = [value(answer, "output_tokens_per_s") for answer in crowd]
     assert rates == pytest.approx([rates[2]] * 3, rel=1e-5)  # of ten thousand, a share still finds its slot taken
     assert rates[1] == pytest.approx(rates[2], rel=1e-6)
     ttft = [value(answer, "ttft_s") for answer in crowd]
     assert ttft[0] < ttft[1] < ttft[2]
     # Little's law: a million in flight at this rate wait a million's time
-    assert value(crowd[2], "latency_s") == pytest.approx(10**12 * 256 / rates[2], rel=1e-6)
+    assert value(crowd[2], "latency_s") == pytest.approx(10**6 * 256 / rates[2], rel=1e-6)
 
 
 @every_part

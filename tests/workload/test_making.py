@@ -51,6 +51,10 @@ def test_an_explicit_load_replaces_the_one_of_the_file(tmp_path):
         *(({"name": "chat", "request_rate": bad}, "request_rate") for bad in (0, -2.0, math.nan, math.inf)),
         ({"name": "chat", "concurrency": 1, "input_cv": -1.0}, "input_cv"),
         ({"name": "chat", "concurrency": 1, "output_cv": math.nan}, "output_cv"),
+        ({"name": "chat", "concurrency": 1, "input_cv": 101.0}, "input_cv"),
+        *(({"name": "chat", "concurrency": bad}, "concurrency") for bad in (10**6 + 1, 10**26, 10**400)),
+        *(({"isl": bad, "osl": 8, "concurrency": 1}, "isl") for bad in (10**9 + 1, 10**400)),
+        ({"name": "chat", "request_rate": 1e10}, "request_rate"),
     ],
 )
 def test_contradictions_and_impossible_values_name_the_field(kwargs, field):
@@ -58,6 +62,21 @@ def test_contradictions_and_impossible_values_name_the_field(kwargs, field):
         make_workload(**kwargs)
     assert caught.value.field == field
     assert caught.value.allowed
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "allowed"),
+    [
+        ({"name": "chat", "concurrency": 10**12}, "a whole number, 1 to 1,000,000"),
+        ({"name": "chat", "concurrency": 1, "input_cv": 1e9}, "0 to 100"),
+        ({"isl": 10**20, "osl": 8, "concurrency": 1}, "a whole number of tokens, 1 to 1,000,000,000"),
+        ({"name": "chat", "request_rate": 1e10}, "a number above 0 and up to 1,000,000,000"),
+    ],
+)
+def test_bounds_are_stated(kwargs, allowed):
+    with pytest.raises(BadInput) as caught:
+        make_workload(**kwargs)
+    assert caught.value.allowed == allowed
 
 
 def test_unknown_names_are_refused():

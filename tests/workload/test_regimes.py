@@ -14,6 +14,7 @@ from inferatlas.workload import (
     METRICS,
     Published,
     Regime,
+    in_regime,
     load_regime,
     parse_targets,
     regime_names,
@@ -264,6 +265,7 @@ def test_one_value_stands_for_a_list_of_one(tmp_path):
         (("[1, 4, 16]", "[]"), 9, "concurrency"),
         (("[1, 4, 16]", "[1, 2.5]"), 9, "concurrency"),
         (("[1, 4, 16]", "[1, 0]"), 9, "concurrency"),
+        (("[1, 4, 16]", "[1, 1e26]"), 9, "concurrency"),
         (("[1, 4, 16]", "\n  - 1\n  - many"), 11, "concurrency"),
         (("[1, 4, 16]", "{a: 1}"), 9, "concurrency"),
         (('["ttft:p99<2s"]', '["ttft:p99<2"]'), 10, "slo"),
@@ -279,6 +281,7 @@ def test_one_value_stands_for_a_list_of_one(tmp_path):
         (("kind: moe\nmodel: qwen3-235b-a22b", "always: true"), None, "model"),
         (("kind: moe", "always: yes"), 12, "always"),
         (("kind: moe", "always: [true]"), 12, "always"),
+        (("kind: moe", "always: maybe"), 12, "always"),
         (("hosted: 1", "hosted: 0"), 14, "hosted"),
         (("hosted: 1", "hosted: 1.5"), 14, "hosted"),
         (("hosted: 1", "hosted: 1e300"), 14, "hosted"),
@@ -390,3 +393,28 @@ def test_a_regime_travels_between_processes_and_into_sets():
     assert pickle.loads(pickle.dumps(regime)) == regime
     assert len({regime, load_regime("moderate-batch"), load_regime("quantized")}) == 2
     assert dataclasses.asdict(regime)["published"]["grades"]["groq-lpu-v1"] == "good"
+
+
+def test_messages_say_what_was_read_and_what_is_allowed(tmp_path):
+    for changes, message, allowed in (
+        (("kind: moe", "always: maybe"), "'maybe' is neither true nor false", "true or false"),
+        (("[1, 4, 16]", "1e26"), "100000000000000004764729344 requests in flight", "a whole number, 1 to 1,000,000"),
+    ):
+        with pytest.raises(BadInput) as caught:
+            load_regime(write(tmp_path, GOOD.replace(*changes)))
+        assert (caught.value.message, caught.value.hint) == (message, None)
+        assert allowed in (caught.value.allowed or "")
+
+
+def test_formats_ignore_case_and_so_does_the_ending_of_a_file(tmp_path, monkeypatch):
+    write(tmp_path, GOOD.replace("[fp8, int4]", "[FP8, Int4]")).rename(tmp_path / "UPPER.YAML")
+    monkeypatch.chdir(tmp_path)
+    regime = load_regime("UPPER.YAML")
+    assert (regime.name, regime.weights) == ("UPPER", ("fp8", "int4"))
+
+
+def test_what_a_floor_above_finds_wrong_gets_the_place_of_its_field(tmp_path):
+    file = write(tmp_path, GOOD)
+    wrong = in_regime(BadInput("no", field="published.grades.amd-mi300x"), file)
+    assert (wrong.file, wrong.line, wrong.message) == (str(file), 23, "no")
+    assert in_regime(BadInput("no", field="metric"), "Quantized").line is not None

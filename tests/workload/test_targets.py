@@ -112,3 +112,8 @@ def test_milliseconds_print_as_they_are_typed():
     assert [parse_target(f"itl<{ms}ms").text() for ms in (18, 50, 0.3)] == [
         "itl:mean<18ms", "itl:mean<50ms", "itl:mean<0.3ms"
     ]  # fmt: skip
+
+
+def test_a_bare_text_is_one_target_and_not_its_letters():
+    assert parse_targets("ttft:p95<500ms") == parse_targets(["ttft:p95<500ms"])
+    assert parse_targets(()) == ()

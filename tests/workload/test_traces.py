@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -121,6 +122,9 @@ def test_generic_names_in_csv_and_json_lines(tmp_path, arrival, isl, osl):
     lines = "\n".join(json.dumps({osl: o, arrival: t, isl: i, "model": m, "more": [1]}) for t, m, i, o in rows)
     for text in (table, lines):
         trace = read(tmp_path, text)
+        if (arrival, isl) == ("timestamp", "input_length"):  # Mooncake's names, and so its milliseconds
+            assert (trace.format, trace.arrival_s.tolist()) == ("mooncake", [0.0, 0.0005, 0.0025])
+            continue
         assert trace.format == "generic"
         assert columns(trace) == ([0.0, 0.5, 2.5], [100, 7, 30], [8, 9, 1])
         assert trace.models == ("b", "a")
@@ -140,11 +144,49 @@ def test_seconds_since_1970_keep_their_differences(tmp_path):
     assert read(tmp_path, text).arrival_s.tolist() == [0.0, 0.25, 1.25]
 
 
-def test_milliseconds_without_hash_ids_say_what_was_assumed(tmp_path):
-    (note,) = read(tmp_path, MOONCAKE.replace("hash_ids", "ids")).notes
-    assert note == (
-        "numbers in 'timestamp' are taken as seconds; a Mooncake trace, in milliseconds, is known by its hash_ids"
+def test_mooncake_without_hash_ids_counts_milliseconds_too_and_says_so(tmp_path):
+    trace = read(tmp_path, MOONCAKE.replace("hash_ids", "ids"))
+    assert (trace.format, columns(trace)) == ("mooncake", columns(read(tmp_path, MOONCAKE)))
+    assert trace.notes == (
+        "'timestamp', 'input_length', 'output_length' are Mooncake's names: its timestamps are milliseconds",
     )
+
+
+def test_mooncakes_names_with_stamps_are_another_format(tmp_path):
+    text = "timestamp,input_length,output_length\n2026-01-01T00:00:00Z,5,6\n2026-01-01T00:00:02Z,7,8\n"
+    trace = read(tmp_path, text)
+    assert (trace.format, trace.arrival_s.tolist(), trace.notes) == ("generic", [0.0, 2.0], ())
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_other_separators_than_commas_are_read_too(tmp_path, separator):
+    assert columns(read(tmp_path, GENERIC.replace(",", separator))) == columns(read(tmp_path, GENERIC))
+    wrong = refusal(tmp_path, GENERIC.replace(",", separator).replace("\n2", "\n2,5"))
+    assert (wrong.line, wrong.message) == (3, "'2,5' is not a number")  # a decimal comma is not guessed
+
+
+@pytest.mark.parametrize(
+    ("start", "says", "hint"),
+    [
+        (gzip.compress(GENERIC.encode()), "is compressed with gzip", "decompress it first"),
+        (b"PAR1\x15\x04\x15", "is a Parquet file", "convert it to CSV first"),
+        (b"PK\x03\x04rest", "is a ZIP archive", "unpack it first"),
+        (b"\x28\xb5\x2f\xfdrest", "is compressed with Zstandard", "decompress it first"),
+    ],
+)
+def test_files_that_are_not_text_say_what_they_are_and_what_to_do(tmp_path, start, says, hint):
+    wrong = refusal(tmp_path, start)
+    assert (wrong.message, wrong.allowed) == (says, "CSV or JSON Lines as text")
+    assert hint in (wrong.hint or "")
+
+
+def test_a_missing_key_is_told_with_what_stands_in_it(tmp_path):
+    for key, allowed in (("output_length", "tokens"), ("timestamp", "milliseconds as a number")):
+        lines = [json.loads(line) for line in MOONCAKE.splitlines() if line]
+        del lines[1][key]
+        wrong = refusal(tmp_path, "\n".join(map(json.dumps, lines)))
+        assert (wrong.line, wrong.field, wrong.message) == (2, key, "is missing")
+        assert allowed in (wrong.allowed or "")
 
 
 def test_the_second_best_column_is_named(tmp_path):
@@ -176,7 +218,8 @@ def test_times_that_look_rounded_are_noted(tmp_path):
         (GENERIC.replace("200", "-200"), 3, "input_tokens", "negative"),
         (GENERIC.replace("200", "nan"), 3, "input_tokens", "not a number"),
         (GENERIC.replace("200", "inf"), 3, "input_tokens", "not a number"),
-        (GENERIC.replace("200", "1e400"), 3, "input_tokens", "not a number"),
+        (GENERIC.replace("200", "1e400"), 3, "input_tokens", "too large"),
+        (GENERIC.replace("200", "1" + "0" * 20), 3, "input_tokens", "too large"),
         (GENERIC.replace("200", "1_000"), 3, "input_tokens", "not a number"),
         (GENERIC.replace("200", "2.5"), 3, "input_tokens", "not a whole number"),
         (GENERIC.replace("200", "9" * 5000), 3, "input_tokens", "..."),
@@ -211,7 +254,7 @@ def test_times_that_look_rounded_are_noted(tmp_path):
         (MOONCAKE.replace("4500", '"x"'), 4, "timestamp", "not a number"),
         (MOONCAKE.replace("4500", "NaN"), 4, "timestamp", "not a number"),
         (MOONCAKE.replace("4500", "true"), 4, "timestamp", "not a number"),
-        (MOONCAKE.replace("4500", "9" * 400), 4, "timestamp", "not a number"),
+        (MOONCAKE.replace("4500", "9" * 400), 4, "timestamp", "too large"),
         (MOONCAKE.replace("4500", "9" * 5000), 4, "trace", "not JSON"),
         (MOONCAKE.replace("4500", "1e14"), 4, "timestamp", "smaller unit"),
         (MOONCAKE.replace("7322", "null"), 2, "input_length", "is empty"),
@@ -272,13 +315,11 @@ def test_a_missing_column_is_named_with_what_it_may_be_called(tmp_path, header, 
         assert "Azure LLM" in (wrong.hint or "")
 
 
-@pytest.mark.parametrize(
-    "text", ["a,b,c\n1,2,3\n", "just prose\n", "{}\n", '[{"isl": 1}]', "time;isl;osl\n1;2;3\n", b"PAR1\x15\x04\x15"]
-)
+@pytest.mark.parametrize("text", ["a,b,c\n1,2,3\n", "just prose\n", "{}\n", '[{"isl": 1}]', "a;b;c\n1;2;3\n"])
 def test_a_file_of_no_known_format_gets_the_list(tmp_path, text):
     wrong = refusal(tmp_path, text)
     assert wrong.line == 1
-    for name in ("Azure LLM", "Mooncake", "BurstGPT", "hash_ids", "arrived_at"):
+    for name in ("Azure LLM", "Mooncake", "BurstGPT", "input_length", "arrived_at"):
         assert name in (wrong.allowed or "")
 
 

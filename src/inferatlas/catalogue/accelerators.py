@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from inferatlas.catalogue.accelerator import ARCHITECTURAL_CLASSES, EXECUTION_ST
 from inferatlas.catalogue.cluster import clustered
 from inferatlas.catalogue.factfile import bad, check_keys, read_facts
 from inferatlas.documents import Document, read_document
+from inferatlas.errors import BadInput
+from inferatlas.inputs import several
 
 FOLDER = "accelerators"
+ALL = "all"  # stands for every accelerator of the catalogue where several may be named
 _KEYS = ("id", "name", "vendor", "architectural_class", "execution", "facts")
 _EXECUTION_KEYS = ("style", "topology", "devices_per_card", "reason")
 
@@ -49,6 +53,34 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
 def accelerators() -> tuple[Accelerator, ...]:
     """Every accelerator of the catalogue, in the order of their slugs."""
     return tuple(load_accelerator(one) for one in accelerator_ids())
+
+
+def accelerators_named(names: str | Iterable[str] | None = None) -> list[Accelerator]:
+    """The accelerators of these names or files, each once; ``all`` stands for the whole catalogue, and so does nothing.
+
+    Answers go by an accelerator's name, so a cluster cannot stand beside the same part at other conditions.
+
+    Raises
+    ------
+    UnknownName, BadInput : as `load_accelerator`; an empty name, or one accelerator named twice.
+
+    Examples
+    --------
+    >>> [one.id for one in accelerators_named(["h100", "l4"])], len(accelerators_named("all")) == len(accelerators())
+    (['nvidia-h100-sxm', 'nvidia-l4'], True)
+    """
+    found: dict[str, Accelerator] = {}
+    for name in several(names, "accelerator") or (ALL,):
+        for known in accelerators() if str(name).lower() == ALL else (load_accelerator(name),):
+            if known.id in found:
+                raise _twice(found[known.id], known)
+            found[known.id] = known
+    return list(found.values())
+
+
+def _twice(first: Accelerator, second: Accelerator) -> BadInput:
+    names = "" if first.file == second.file else f", as '{first.name}' and as '{second.name}'"
+    return BadInput(f"{first.id} is named twice{names}", field="accelerator", allowed="each accelerator once")
 
 
 @lru_cache(maxsize=256)

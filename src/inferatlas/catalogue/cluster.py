@@ -15,6 +15,7 @@ from inferatlas.quantities import parse
 
 _REQUIRED = ("id", "accelerator", "nodes", "accelerators_per_node", "source")
 _QUANTITIES = {"scale_out": "B/s", "price": "USD/h", "grid": "gCO2e/kWh"}
+_MOST = {"scale_out": 1e15, "price": 1e6, "grid": 1e5}  # what no site has
 _OPTIONAL = ("name", "scale_up_domain", "pue", *_QUANTITIES)
 
 
@@ -88,6 +89,8 @@ def _quantity(document: Document, key: str, unit: str) -> float | None:
         value = parse(str(document.data[key]), unit, field=key)
     except InferAtlasError as error:
         raise bad(document, error.message, key, allowed=error.allowed) from None
-    if value < 0 or (value == 0 and key != "grid"):
-        raise bad(document, f"{document.data[key]!r} is out of range", key, allowed=f"a number above 0 in {unit}")
+    if not 0 <= value <= _MOST[key] or (value == 0 and key != "grid"):
+        least = "0" if key == "grid" else "above 0"
+        allowed = f"{least} and up to {_MOST[key]:,.0f} {unit}"
+        raise bad(document, f"{document.data[key]!r} is out of range", key, allowed=allowed)
     return value

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from inferatlas.documents import read_text
 from inferatlas.errors import BadInput
 
 LARGEST = 2**40  # no size in a configuration comes near; keeps absurd numbers out of the arithmetic
@@ -104,11 +105,7 @@ def read_keys(path: str | Path) -> Keys:
     ------
     BadInput : unreadable, empty, not JSON (with the line), not a mapping, or a key given twice.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise BadInput(f"cannot be read: {reason}", file=path) from None
+    text = read_text(path)
     if not text.strip():
         raise BadInput("the file is empty", allowed="a JSON mapping", file=path, line=1)
 

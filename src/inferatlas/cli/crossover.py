@@ -39,7 +39,7 @@ def number(_: Any, tokens: Sequence[Token]) -> float:
     return numbers(_, tokens[:1])[0]
 
 
-Asked = Annotated[tuple[str, ...], several("Accelerators to compare.", SUBJECT, "--accelerators", *flags.ACCELERATOR)]
+Asked = Annotated[tuple[str, ...], several("Accelerators to compare, or `all`.", SUBJECT, *flags.ACCELERATORS)]
 Values = Annotated[
     tuple[float, ...], flag("Values of the sweep: 1,8,64.", SWEEP, converter=numbers, n_tokens=1, metavar="NUMBERS")
 ]
@@ -80,15 +80,15 @@ def crossover(
             accelerators,
             over=over,
             values=values or None,
-            start=first,
-            stop=last,
-            points=steps,
+            first=first,
+            last=last,
+            steps=steps,
             metric=metric,
             workload=workload,
             isl=isl,
             osl=osl,
             concurrency=concurrency,
-            within=count,
+            count=count,
             weights=weights,
         )
     sink.put(found, rows=crossover_rows, page=crossover_page, html=crossover_html)

@@ -25,32 +25,27 @@ def explore(
     out: flags.Out = flags.Out(),  # noqa: B008
 ) -> int:
     """Every feasible design at every concurrency, one row each; the table shows the best of each accelerator."""
-    import numpy as np
-
     from inferatlas.decide.advisor.explore import CONCURRENCIES
     from inferatlas.decide.advisor.explore import explore as table_of
     from inferatlas.show.exploration import exploration_page
     from inferatlas.show.output import as_rows
 
     sink = Sink(out)
-    parts = [
-        table_of(
-            model,
-            workload=workload,
-            isl=isl,
-            osl=osl,
-            concurrency=(level,),
-            accelerators=accelerator or None,
-            vendors=vendor or None,
-            engine=engine,
-            weights=weights or None,
-            kv_cache=kv_cache,
-            max_count=max_count,
-            **asdict(economics),
-        )
-        for level in sink.tracked(concurrency or CONCURRENCIES, "exploring")
-    ]
-    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    found = table_of(
+        model,
+        workload=workload,
+        isl=isl,
+        osl=osl,
+        concurrency=concurrency or CONCURRENCIES,
+        accelerators=accelerator,
+        vendors=vendor,
+        engine=engine,
+        weights=weights,
+        kv_cache=kv_cache,
+        max_count=max_count,
+        **asdict(economics),
+        watched=lambda levels: sink.tracked(levels, "exploring"),
+    )
     count = len(found["accelerator"])
     sink.put(
         found,

@@ -22,7 +22,13 @@ SUBJECT, WORKLOAD, TARGET, DEPLOYMENT, LIMITS, COST, EVIDENCE, OUTPUT = (
 
 def split(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
     """Values of a flag that may be repeated or hold several, separated by commas."""
-    return tuple(part.strip() for token in tokens for part in token.value.split(",") if part.strip())
+    return tuple(part.strip() for token in tokens for part in token.value.split(","))
+
+
+def not_empty(_: Any, value: Any) -> None:
+    """Refuse an empty text, as a variable of a shell that is not set leaves it: it would pass for a flag not given."""
+    if value == "" or (isinstance(value, tuple) and "" in value):
+        raise ValueError("empty")
 
 
 def whole_numbers(_: Any, tokens: Sequence[Token]) -> tuple[int, ...]:
@@ -68,11 +74,12 @@ def several(help: str, group: Group, *names: str) -> Parameter:
 
 
 ACCELERATOR = ("--accelerator", "-a", "--system", "--gpu")
+ACCELERATORS = ("--accelerator", "--accelerators", *ACCELERATOR[1:])
 
 MODEL = flag("Name in the catalogue, Hugging Face name, config.json, or YAML file.", SUBJECT, "--model", "-m")
 Model = Annotated[str, MODEL]
 Accelerator = Annotated[str, flag("Name in the catalogue, or YAML file.", SUBJECT, *ACCELERATOR)]
-Accelerators = Annotated[tuple[str, ...], several("Only these accelerators.", LIMITS, *ACCELERATOR)]
+Accelerators = Annotated[tuple[str, ...], several("Only these accelerators, or `all`.", LIMITS, *ACCELERATORS)]
 Vendors = Annotated[tuple[str, ...], several("Only these vendors.", LIMITS, "--vendor")]
 WeightChoices = Annotated[tuple[str, ...], several("Only these weight formats (bf16, fp8, int4, ...).", LIMITS)]
 MaxCount = Annotated[int, integer("Most accelerators, 1 to 1024.", LIMITS)]
@@ -135,11 +142,15 @@ class Targets:
 
 
 def _mean(metric: str, text: str) -> str:
+    from inferatlas.errors import BadInput
     from inferatlas.quantities import parse
     from inferatlas.workload import ServiceTarget
 
     field = "request_latency" if metric == "latency" else metric
-    return ServiceTarget(metric, "mean", parse(text, "s", field=field, default_unit="ms"), "<").text()
+    bound = parse(text, "s", field=field, default_unit="ms")
+    if not bound > 0:
+        raise BadInput(f"'{text}' is no target", field=field, allowed="a time above 0: 500ms")
+    return ServiceTarget(metric, "mean", bound, "<").text()
 
 
 @Parameter(name="*")

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from cyclopts import App, CoercionError, CycloptsError, MissingArgumentError, Parameter
+from cyclopts import App, CoercionError, CycloptsError, MissingArgumentError, Parameter, ValidationError
 
 from inferatlas import __version__
 from inferatlas.cli.emitting import TYPED, as_typed, say
+from inferatlas.cli.flags import not_empty
 from inferatlas.errors import BadInput, InferAtlasError, NoFeasibleAnswer, UnknownName
+from inferatlas.inputs import empty_name
 
 DEBUG = "INFERATLAS_DEBUG"
 INTERRUPTED, BROKEN_PIPE = 130, 141  # as shells report a process ended by these signals
@@ -26,7 +28,7 @@ app = App(
     help="Which accelerator, how many and in which layout to serve a language model, and how sure that is.\n\n"
     "Start with: inferatlas recommend --model llama-3.3-70b --workload chat --request-rate 4",
     help_format="plaintext",  # Markdown in help would load a parser: 60 ms at every start
-    default_parameter=Parameter(negative=(), show_default=lambda value: value or None),
+    default_parameter=Parameter(negative=(), show_default=lambda value: value or None, validator=not_empty),
     result_action="return_value",
     exit_on_error=False,
     print_error=False,
@@ -104,6 +106,8 @@ def _usage(error: CycloptsError, words: Sequence[str]) -> BadInput:
         kind = {int: "a whole number", float: "a number"}.get(error.target_type or str)
         if kind:
             return BadInput(f"'{error.token.value}' is not {kind}", field=flag, allowed=kind, hint=hint)
+    if isinstance(error, ValidationError):  # the only one there is: `not_empty`
+        return empty_name(flag)
     if type(error) is MissingArgumentError and not error.tokens_so_far and error.keyword is None:
         return BadInput(
             f"{error.argument.name if error.argument else flag} is missing" + _near(error, words), field=flag, hint=hint

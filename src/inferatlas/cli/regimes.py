@@ -6,7 +6,7 @@ from typing import Annotated
 
 from inferatlas.cli import flags
 from inferatlas.cli.emitting import Sink
-from inferatlas.cli.flags import LIMITS, SUBJECT, several
+from inferatlas.cli.flags import SUBJECT, several
 
 DEFAULT_MODEL = "llama-3.3-70b"
 
@@ -14,16 +14,13 @@ Regimes = Annotated[
     tuple[str, ...],
     several("Only these regimes: single-stream, ... or YAML files of your own.", SUBJECT, "--regime", "-r"),
 ]
-Asked = Annotated[
-    tuple[str, ...], several("Only these accelerators; `all`.", LIMITS, "--accelerators", *flags.ACCELERATOR)
-]
 
 
 def regimes(
     *,
     model: Annotated[str, flags.MODEL] = DEFAULT_MODEL,
     regime: Regimes = (),
-    accelerators: Asked = (),
+    accelerator: flags.Accelerators = (),
     out: flags.Out = flags.Out(),  # noqa: B008 - frozen
 ) -> int:
     """Grade accelerators in operating regimes, with the numbers behind each grade.
@@ -35,6 +32,6 @@ def regimes(
 
     sink = Sink(out)
     with sink.working("grading"):
-        found = fitness(model, names=regime, accelerator_names=() if accelerators == ("all",) else accelerators)
+        found = fitness(model, regimes=regime, accelerators=accelerator)
     sink.put(found, rows=fitness_rows, page=fitness_page, html=fitness_html)
     return 0 if any(cell.grade for one in found.regimes for cell in one.cells) else 3

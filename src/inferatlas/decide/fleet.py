@@ -14,10 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from inferatlas.catalogue.accelerator import Accelerator
-from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.decide.advisor.search import Designs, Rejected
-from inferatlas.errors import BadInput, NoFeasibleAnswer
+from inferatlas.errors import NoFeasibleAnswer
 from inferatlas.predict.answer import metric_arrays
 from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.hardware.device import Device, device
@@ -45,22 +44,6 @@ def formats_among(names: Sequence[str]) -> Formats:
         return [usual] if usual else []
 
     return choices
-
-
-def each_once(names: Sequence[str]) -> list[Accelerator]:
-    """Accelerators by their names or files.
-
-    Raises
-    ------
-    UnknownName. BadInput : one is named twice.
-    """
-    found: dict[str, Accelerator] = {}
-    for name in names:
-        one = load_accelerator(name)
-        if one.id in found:
-            raise BadInput(f"{one.id} is named twice", field="accelerators", allowed="each accelerator once")
-        found[one.id] = one
-    return list(found.values())
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,14 @@ from inferatlas.catalogue.engines import Engine, load_engine
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.errors import NoFeasibleAnswer
 from inferatlas.predict.hardware.device import Device, device
-from inferatlas.predict.llm.precision import FORMATS, SIXTEEN_BIT, Precision, default_activations, sixteen_bit
+from inferatlas.predict.llm.precision import (
+    FORMATS,
+    SIXTEEN_BIT,
+    Precision,
+    default_activations,
+    format_named,
+    sixteen_bit,
+)
 from inferatlas.predict.performance.calibrated import Calibration
 from inferatlas.predict.performance.coefficients import PRESENT
 from inferatlas.predict.performance.platform import EngineSettings, Platform, make_platform
@@ -79,7 +86,7 @@ def bind(
 
     Raises
     ------
-    UnknownName : accelerator or engine. NoFeasibleAnswer : engine or formats not supported there.
+    UnknownName : accelerator, engine or format. NoFeasibleAnswer : engine or formats not supported there.
     """
     known = load_accelerator(accelerator) if isinstance(accelerator, str) else accelerator
     part = device(known)
@@ -93,7 +100,7 @@ def bind(
             allowed=", ".join(usable) or "no engine is known to run there",
         )
     wide = sixteen_bit(part.peaks)
-    weights = weights or wide
+    weights = format_named(weights) if weights else wide
     if weights == "nvfp4" and part.vendor != "NVIDIA":
         raise NoFeasibleAnswer(
             "NVFP4 is a format of NVIDIA's tensor cores",

@@ -18,7 +18,7 @@ lengths and regimes strictly from a `Document` (floor 0). `traces.py` reads requ
 from inferatlas.workload.loading import load_workload, workload_names
 from inferatlas.workload.making import make_workload
 from inferatlas.workload.regime import GRADES, METRICS, Better, Published, Regime
-from inferatlas.workload.regimes import load_regime, regime_names, regimes
+from inferatlas.workload.regimes import in_regime, load_regime, regime_names, regimes
 from inferatlas.workload.targets import ServiceTarget, parse_target, parse_targets
 from inferatlas.workload.workload import NamedLengths, Workload
 
@@ -31,6 +31,7 @@ __all__ = [
     "Regime",
     "ServiceTarget",
     "Workload",
+    "in_regime",
     "load_regime",
     "load_workload",
     "make_workload",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from inferatlas.errors import BadInput
 from inferatlas.workload.loading import load_workload, workload_names
-from inferatlas.workload.workload import NamedLengths, Workload
+from inferatlas.workload.workload import MOST_TOKENS, NamedLengths, Workload, shown
 
 
 def make_workload(
@@ -84,7 +84,8 @@ def make_workload(
 def _tokens(value: float | None, field: str) -> int | None:
     if value is None:
         return None
-    whole = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
-    if not whole or value < 1:
-        raise BadInput(f"{value!r} is not a length", field=field, allowed="a whole number of tokens, 1 or more")
+    given = isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= MOST_TOKENS
+    if not given or value != int(value):
+        allowed = f"a whole number of tokens, 1 to {MOST_TOKENS:,}"
+        raise BadInput(f"{shown(value)} is not a length", field=field, allowed=allowed)
     return int(value)

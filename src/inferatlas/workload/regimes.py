@@ -78,13 +78,23 @@ def load_regime(name_or_path: str | Path) -> Regime:
     >>> [target.text() for target in regime.slo], max(regime.concurrency)
     (['ttft:p99<2s', 'itl:p99<200ms'], 256)
     """
+    return read_regime(_file_of(name_or_path))
+
+
+def in_regime(wrong: BadInput, name_or_path: str | Path) -> BadInput:
+    """What a floor above finds wrong with a regime, with the file and the line where the field stands."""
+    path = _file_of(name_or_path)
+    return located(wrong, path, line_of(read_mapping(path, "regime"), wrong.field))
+
+
+def _file_of(name_or_path: str | Path) -> Path:
     path = path_of(name_or_path)
     if path is not None:
-        return read_regime(path)
+        return path
     name, known = str(name_or_path), regime_names()
     if name.lower() not in known:
         raise UnknownName("regime", name, known)
-    return read_regime(DATA / f"{name.lower()}.yaml")
+    return DATA / f"{name.lower()}.yaml"
 
 
 def read_regime(path: Path) -> Regime:
@@ -103,8 +113,8 @@ def _levels(field: str, node: yaml.Node, path: Path) -> tuple[int, ...]:
     return tuple(whole(field, item, path) for item in items(node))
 
 
-def _words(field: str, node: yaml.Node, path: Path) -> tuple[str, ...]:
-    return tuple(text(field, item, path) for item in items(node))
+def _formats(field: str, node: yaml.Node, path: Path) -> tuple[str, ...]:
+    return tuple(text(field, item, path).lower() for item in items(node))
 
 
 def _targets(field: str, node: yaml.Node, path: Path) -> tuple[ServiceTarget, ...]:
@@ -147,7 +157,7 @@ _READERS: dict[str, Callable[[str, yaml.Node, Path], object]] = {
     **dict.fromkeys(("hosted", "within", "order"), whole),
     "always": boolean,
     "concurrency": _levels,
-    "weights": _words,
+    "weights": _formats,
     "slo": _targets,
     "thresholds": _thresholds,
     "published": _published,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from inferatlas.errors import BadInput, UnknownName
+from inferatlas.inputs import several
 from inferatlas.quantities import parse
 
 Statistic = Literal["mean", "p50", "p90", "p95", "p99"]
@@ -136,8 +137,8 @@ def parse_target(text: str) -> ServiceTarget:
     return ServiceTarget(metric, statistic, bound, sense)  # pyright: ignore[reportArgumentType] - checked above
 
 
-def parse_targets(texts: Iterable[str]) -> tuple[ServiceTarget, ...]:
-    """Read several targets, all of which must be met; two bounds on one statistic are refused.
+def parse_targets(texts: str | Iterable[str]) -> tuple[ServiceTarget, ...]:
+    """Read one target or several, all of which must be met; two bounds on one statistic are refused.
 
     Examples
     --------
@@ -145,7 +146,7 @@ def parse_targets(texts: Iterable[str]) -> tuple[ServiceTarget, ...]:
     ['ttft:p95<500ms', 'itl:mean<50ms']
     """
     targets: dict[tuple[str, str], ServiceTarget] = {}
-    for text in texts:
+    for text in several(texts, "slo"):
         target = parse_target(text)
         rival = targets.setdefault((target.metric, target.statistic), target)
         if rival is not target:

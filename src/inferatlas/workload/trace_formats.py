@@ -21,16 +21,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 from inferatlas.errors import BadInput
+from inferatlas.workload.workload import MOST_TOKENS, shown
 
 FormatName = Literal["azure-2023", "azure-2024", "mooncake", "burstgpt", "generic"]
 ClockKind = Literal["stamps", "seconds", "milliseconds", "seconds or stamps"]
 Record = tuple[int, Any]  # line, and a row (list) or an object (dict)
 
-MOST_TOKENS = 10**9
 LAST_SECOND = 10**11  # seconds since 1970 are below 1e10 until the year 2286; milliseconds are above 1e12
 LAST_DAY = 84_006  # 2200-01-01 in days since 1970; nanoseconds in 64 bits end in 2262
 ENOUGH = "two requests or more, at different times"
 _HUGE = 1e15
+# Files that hold a trace and are not text, by their first bytes: what they are, and what to do
+NOT_TEXT = {
+    b"\x1f\x8b": ("is compressed with gzip", "decompress it first: gunzip --keep FILE"),
+    b"\x28\xb5\x2f\xfd": ("is compressed with Zstandard", "decompress it first: zstd --decompress FILE"),
+    b"PK\x03\x04": ("is a ZIP archive", "unpack it first: unzip FILE"),
+    b"PAR1": ("is a Parquet file", "convert it to CSV first, for example with polars or DuckDB"),
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DECIMAL = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?(Z|[-+]\d\d:?\d\d)?", re.ASCII)
@@ -54,14 +61,13 @@ class Format:
     input_tokens: tuple[str, ...]
     output_tokens: tuple[str, ...]
     clock: ClockKind
-    known_by: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[tuple[str, ...], ...]:
         return self.arrival, self.input_tokens, self.output_tokens
 
     def text(self) -> str:
-        return f"{self.title}: {', '.join(['|'.join(names) for names in self.columns] + list(self.known_by))}"
+        return f"{self.title}: {', '.join('|'.join(names) for names in self.columns)}"
 
 
 GENERIC = Format(
@@ -72,14 +78,15 @@ GENERIC = Format(
     ("output_tokens", "osl", "completion_tokens", "output_length", "num_decode_tokens"),
     "seconds or stamps",
 )
+MOONCAKE = Format("mooncake", "Mooncake", ("timestamp",), ("input_length",), ("output_length",), "milliseconds")
 PUBLISHED = (
     Format("azure-2023", "Azure LLM", ("timestamp",), ("contexttokens",), ("generatedtokens",), "stamps"),
-    Format(
-        "mooncake", "Mooncake", ("timestamp",), ("input_length",), ("output_length",), "milliseconds", ("hash_ids",)
-    ),
+    MOONCAKE,
     Format("burstgpt", "BurstGPT", ("timestamp",), ("request tokens",), ("response tokens",), "seconds"),
 )
-KNOWN = "CSV or JSON Lines with columns of " + "; ".join(form.text() for form in (*PUBLISHED, GENERIC))
+KNOWN = "CSV (commas, semicolons or tabs) or JSON Lines with columns of " + "; ".join(
+    form.text() for form in (*PUBLISHED, GENERIC)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +111,15 @@ class FileColumns:
 
     def wrong(self, record: Any, file: Path, line: int) -> BadInput:
         """Which value of a row that could not be read is wrong, and why."""
-        reads = (self.clock.read, tokens, tokens, model_name)
-        for place, (label, read) in enumerate(zip(self.labels, reads, strict=False)):
-            allowed = ALLOWED[self.clock.kind if place == 0 else "tokens" if place < 3 else "model"]
+        reads, kinds = (self.clock.read, tokens, tokens, model_name), (self.clock.kind, "tokens", "tokens", "model")
+        if isinstance(record, dict):  # an object may lack a key, a row has been counted
+            for label, kind in zip(self.labels, kinds, strict=False):
+                if label not in record:
+                    return BadInput("is missing", field=label, allowed=ALLOWED[kind], file=file, line=line)
+        for label, read, kind, value in zip(self.labels, reads, kinds, self.pick(record), strict=False):
+            allowed = ALLOWED[kind]
             try:
-                read(self.pick(record)[place])
-            except KeyError as key:
-                return BadInput("is missing", field=str(key.args[0]), allowed=allowed, file=file, line=line)
+                read(value)
             except ValueError as error:
                 return BadInput(str(error), field=label, allowed=allowed, file=file, line=line)
         return BadInput("cannot be read", field="trace", file=file, line=line)
@@ -130,10 +139,15 @@ def open_trace(path: Path) -> tuple[FileColumns, Iterator[Record]]:
     if first is None:
         raise BadInput("holds no request", field="trace", allowed=ENOUGH, file=path, line=line)
     labels, pick = tuple(header[place] for place in places), itemgetter(*(keys[place] for place in places))
-    clock = _choose_clock(form.clock, pick(first[1])[0])
+    arrival = pick(first[1])[0]
+    if form is MOONCAKE and _STAMP.fullmatch(str(arrival).strip()):
+        form = GENERIC  # the same names, and another clock
+    clock = _choose_clock(form.clock, arrival)
+    if form is MOONCAKE and "hash_ids" not in header:
+        names = "', '".join(labels[:3])
+        notes = (f"'{names}' are Mooncake's names: its timestamps are milliseconds", *notes)
     if form is GENERIC and clock.typecode == "d" and labels[0].lower() != "arrival_s":
-        mooncake = "; a Mooncake trace, in milliseconds, is known by its hash_ids" if "input_length" in labels else ""
-        notes = (f"numbers in '{labels[0]}' are taken as seconds{mooncake}", *notes)
+        notes = (f"numbers in '{labels[0]}' are taken as seconds", *notes)
     return FileColumns(form, labels, pick, clock, notes), chain([first], records)
 
 
@@ -144,12 +158,20 @@ def _lines(path: Path) -> Iterator[str]:
     try:
         with path.open("rb") as file:  # bytes, so that a byte that is not UTF-8 is found in its line
             for number, raw in enumerate(file, 1):
+                if number == 1:
+                    _refuse_binary(raw, path)
                 try:
                     yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
                 except UnicodeDecodeError:
                     raise BadInput("is not UTF-8 text", field="trace", allowed=KNOWN, file=path, line=number) from None
     except OSError as error:
         raise BadInput(f"cannot be read: {error.strerror}", field="trace", file=path) from None
+
+
+def _refuse_binary(start: bytes, path: Path) -> None:
+    for magic, (message, hint) in NOT_TEXT.items():
+        if start.startswith(magic):
+            raise BadInput(message, field="trace", allowed="CSV or JSON Lines as text", hint=hint, file=path)
 
 
 def _open(path: Path) -> tuple[list[str], list[Any], int, Iterator[Record]]:
@@ -185,7 +207,9 @@ def _objects(texts: Iterator[str], path: Path, first_line: int) -> Iterator[Reco
 
 
 def _rows(texts: Iterator[str], path: Path, first_line: int) -> Iterator[Record]:
-    reader = csv.reader(texts, strict=True)
+    header = next(texts, "")
+    separator = next((mark for mark in ",;\t" if mark in header), ",")
+    reader = csv.reader(chain([header], texts), delimiter=separator, strict=True)
     width = 0
     while True:
         line = first_line + reader.line_num  # a quoted value may span lines: the first one is told
@@ -211,7 +235,7 @@ def _rows(texts: Iterator[str], path: Path, first_line: int) -> Iterator[Record]
 def _recognise(header: list[str], path: Path, line: int) -> tuple[Format, list[int], tuple[str, ...]]:
     """The format, the places of its columns (arrival, input, output, and model if there is one), and notes."""
     names = [name.strip().lower() for name in header]
-    form = next((f for f in PUBLISHED if set(names).issuperset(chain(f.known_by, *f.columns))), GENERIC)
+    form = next((f for f in PUBLISHED if set(names).issuperset(chain(*f.columns))), GENERIC)
     found = [[name for name in accepted if name in names] for accepted in form.columns]
     if not any(found):
         raise BadInput(
@@ -244,16 +268,16 @@ def tokens(value: Any) -> int:
         return int(value)  # nearly every value of a CSV file
     number = _number(value)
     if number != int(number):
-        raise ValueError(f"{_shown(value)} is not a whole number")
+        raise ValueError(f"{shown(value)} is not a whole number")
     if number > MOST_TOKENS:
-        raise ValueError(f"{_shown(value)} tokens in one request")
+        raise ValueError(f"{shown(value)} tokens in one request")
     return int(number)
 
 
 def model_name(value: Any) -> str:
     """The name of a model; an empty one is a ValueError."""
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("is empty" if value in (None, "") else f"{_shown(value)} is not a name")
+        raise ValueError("is empty" if value in (None, "") else f"{shown(value)} is not a name")
     return value.strip()
 
 
@@ -272,7 +296,7 @@ def _choose_clock(kind: ClockKind, first: Any) -> Clock:
 def _time(value: Any, most: float) -> float:
     number = _number(value)
     if number >= most:
-        raise ValueError(f"{_shown(value)} is too late: is it in a smaller unit?")
+        raise ValueError(f"{shown(value)} is too late: is it in a smaller unit?")
     return number
 
 
@@ -281,10 +305,12 @@ def _number(value: Any) -> float:
     if value is None or value == "":
         raise ValueError("is empty")
     number = float(value) if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()) else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or not -_HUGE < number < _HUGE:
-        raise ValueError(f"{_shown(value)} is not a number")
+    if isinstance(number, bool) or not isinstance(number, int | float) or not (number < 0 or number >= 0):
+        raise ValueError(f"{shown(value)} is not a number")
     if number < 0:
-        raise ValueError(f"{_shown(value)} is negative")
+        raise ValueError(f"{shown(value)} is negative")
+    if number > _HUGE:
+        raise ValueError(f"{shown(value)} is too large")
     return number
 
 
@@ -292,19 +318,14 @@ def _nanoseconds(value: Any, zoned: bool) -> int:
     """Nanoseconds since 1970 of a stamp with up to nine digits after the second (`datetime` would keep six)."""
     match = _STAMP.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError("is empty" if value in (None, "") else f"{_shown(value)} is not a time")
+        raise ValueError("is empty" if value in (None, "") else f"{shown(value)} is not a time")
     moment, fraction, zone = match.groups("")
     if bool(zone) != zoned:
-        raise ValueError(f"{_shown(value)} has {'a' if zone else 'no'} time zone, unlike the first row")
+        raise ValueError(f"{shown(value)} has {'a' if zone else 'no'} time zone, unlike the first row")
     try:
         since = datetime.fromisoformat(moment + (zone or "Z")) - _EPOCH
     except ValueError:
-        raise ValueError(f"{_shown(value)} is not in the calendar") from None
+        raise ValueError(f"{shown(value)} is not in the calendar") from None
     if not 0 <= since.days < LAST_DAY:
-        raise ValueError(f"{_shown(value)} is out of range")
+        raise ValueError(f"{shown(value)} is out of range")
     return (since.days * 86_400 + since.seconds) * 1_000_000_000 + (int(fraction.ljust(9, "0")) if fraction else 0)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -10,7 +10,10 @@ from inferatlas.errors import BadInput
 Arrival = Literal["closed", "poisson"]
 
 
-_HUGE = 1e15  # tokens, requests or requests per second that nobody has
+# What nobody has; beyond it a number is a slip of the keyboard, and its answer would look like one.
+MOST_TOKENS = 10**9  # in one request
+MOST_IN_FLIGHT, MOST_PER_S = 10**6, 10**9  # requests over one deployment
+MOST_CV = 100.0  # a variation of 100 shows in no sample of fewer than 10,000 requests; traces have 0 to 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +105,24 @@ def _check_lengths(it: NamedLengths | Workload) -> None:
         raise BadInput("is empty", field="name")
     for field in ("input_tokens", "output_tokens"):
         value = getattr(it, field)
-        if not _is_number(value) or value < 1:
-            raise BadInput(f"{value!r} is not a length", field=field, allowed="a mean of at least 1 token")
+        if not _is_number(value, 1, MOST_TOKENS):
+            allowed = f"a mean of 1 to {MOST_TOKENS:,} tokens"
+            raise BadInput(f"{shown(value)} is not a length", field=field, allowed=allowed)
     for field in ("input_cv", "output_cv"):
         value = getattr(it, field)
-        if not _is_number(value) or value < 0:
-            raise BadInput(f"{value!r} is not a coefficient of variation", field=field, allowed="0 or more")
+        if not _is_number(value, 0, MOST_CV):
+            message = f"{shown(value)} is not a coefficient of variation"
+            raise BadInput(message, field=field, allowed=f"0 to {MOST_CV:g}")
 
 
 def _check_load(concurrency: int | None, request_rate: float | None) -> None:
-    if concurrency is not None and (not _is_number(concurrency) or concurrency != int(concurrency) or concurrency < 1):
-        raise BadInput(f"{concurrency!r} requests in flight", field="concurrency", allowed="a whole number, 1 or more")
-    if request_rate is not None and (not _is_number(request_rate) or request_rate <= 0):
-        raise BadInput(f"{request_rate!r} requests per second", field="request_rate", allowed="a number above 0")
+    in_flight = concurrency is None or (_is_number(concurrency, 1, MOST_IN_FLIGHT) and concurrency == int(concurrency))
+    if not in_flight:
+        allowed = f"a whole number, 1 to {MOST_IN_FLIGHT:,}"
+        raise BadInput(f"{shown(concurrency)} requests in flight", field="concurrency", allowed=allowed)
+    if request_rate is not None and not (_is_number(request_rate, 0, MOST_PER_S) and request_rate > 0):
+        allowed = f"a number above 0 and up to {MOST_PER_S:,}"
+        raise BadInput(f"{shown(request_rate)} requests per second", field="request_rate", allowed=allowed)
 
 
 def _two_loads(it: NamedLengths | Workload) -> BadInput:
@@ -126,6 +134,12 @@ def _two_loads(it: NamedLengths | Workload) -> BadInput:
     )
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object, least: float, most: float) -> bool:
     # bounds rather than isfinite: an integer may be larger than any float
-    return isinstance(value, int | float) and not isinstance(value, bool) and -_HUGE < value < _HUGE
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def shown(value: object) -> str:
+    """A value in a message; one of a hundred digits by its beginning."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

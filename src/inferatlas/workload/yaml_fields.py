@@ -23,15 +23,15 @@ _DECIMAL = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
 def path_of(name_or_path: str | Path) -> Path | None:
-    """The path, if this is one (anything with a directory or ending in ``.yaml`` or ``.yml``), or None for a name.
+    """The path, if this is one (with a directory, or ending in ``.yaml`` or ``.yml`` in any case), or None for a name.
 
     Examples
     --------
-    >>> path_of("chat") is None, path_of("mine.yaml") is None, path_of("here/chat") is None
+    >>> path_of("chat") is None, path_of("MINE.YAML") is None, path_of("here/chat") is None
     (True, False, False)
     """
     given = str(name_or_path)
-    if isinstance(name_or_path, Path) or "/" in given or "\\" in given or given.endswith((".yaml", ".yml")):
+    if isinstance(name_or_path, Path) or "/" in given or "\\" in given or given.lower().endswith((".yaml", ".yml")):
         return Path(given)
     return None
 
@@ -84,7 +84,9 @@ def boolean(field: str, node: yaml.Node, path: Path) -> bool:
     """``true`` or ``false``; the yes, no, on and off of YAML 1.1 are words."""
     written = node.value if isinstance(node, yaml.ScalarNode) and node.style not in ("'", '"') else None
     if written not in ("true", "false"):
-        raise BadInput("is neither", field=field, allowed="true or false", file=path, line=line_at(node))
+        given = f"'{node.value}'" if isinstance(node, yaml.ScalarNode) else "a list or mapping"
+        message = f"{given} is neither true nor false"
+        raise BadInput(message, field=field, allowed="true or false, unquoted", file=path, line=line_at(node))
     return written == "true"
 
 

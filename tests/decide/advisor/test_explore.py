@@ -102,6 +102,22 @@ def test_every_load_is_a_row_of_its_own_and_the_default_goes_by_powers_of_two():
     assert (np.diff(table["output_tokens_per_s"]) >= 0).all()
 
 
+def test_a_load_given_twice_counts_once_and_a_bare_name_is_one():
+    asked = {"isl": 128, "osl": 128, "max_count": 1}
+    twice = explore("llama-3.1-8b", **asked, concurrency=(8, 1, 8), accelerators="h100", weights="BF16")
+    assert twice["concurrency"].tolist() == [8, 1]
+    seen: list[int] = []
+
+    def watched(levels):
+        for level in levels:
+            seen.append(level)
+            yield level
+
+    explore("llama-3.1-8b", **asked, concurrency=(1, 1, 8), accelerators=("h100",), watched=watched)
+    assert seen == [1, 8]
+    assert set(explore("llama-3.1-8b", **asked, concurrency=8, accelerators="h100")["concurrency"]) == {8}
+
+
 def test_one_output_token_has_no_gap_between_tokens():
     table = explore("llama-3.1-8b", isl=128, osl=1, concurrency=(1, 8), accelerators=("h100",), max_count=1)
     assert np.isnan(table["itl_s"]).all()
@@ -134,7 +150,8 @@ def test_nothing_feasible_is_an_empty_table_and_nothing_to_ask_is_said():
         ({"concurrency": ()}, BadInput), ({"concurrency": (0,)}, BadInput), ({"concurrency": (1.5,)}, BadInput),
         ({"max_count": 0}, BadInput), ({"max_count": 5000}, BadInput), ({"isl": 0}, BadInput),
         ({"isl": 200_000}, BadInput), ({"vendors": ("nvidea",)}, UnknownName), ({"region": "Mars"}, UnknownName),
-        ({"model": "falcon-mamba-7b"}, NotModelled), ({"model": "lama"}, UnknownName),
+        ({"model": "falcon-mamba-7b"}, NotModelled),
+        ({"model": "flan-t5-xxl", "isl": 4096}, NotModelled), ({"model": "lama"}, UnknownName),
     ],
 )  # fmt: skip
 def test_what_cannot_be_explored_is_refused(asked, error):

@@ -87,11 +87,23 @@ def test_an_engine_by_another_name_is_the_same_search(alias: str, name: str):
     assert keys(search(engine=alias, accelerators=("h100",))) == keys(search(engine=name, accelerators=("h100",)))
 
 
-def test_an_accelerator_named_twice_is_searched_once():
-    once, twice = search(accelerators=("h100",)), search(accelerators=("h100", "nvidia-h100-sxm", "NVIDIA H100 SXM"))
-    assert len(once) == len(twice)
-    rejected = search(accelerators=("h100", "nvidia-h100-sxm"), vendors=("AMD",)).rejected
-    assert [out.accelerator for out in rejected] == ["nvidia-h100-sxm"]
+def test_an_accelerator_named_twice_is_refused_here_as_everywhere():
+    for names in (("h100", "nvidia-h100-sxm"), ("all", "h100")):
+        with pytest.raises(BadInput, match="nvidia-h100-sxm is named twice") as caught:
+            search(accelerators=names)
+        assert caught.value.field == "accelerator"
+
+
+def test_a_bare_name_is_one_name_and_formats_ignore_case():
+    listed = Limits(accelerators=("h100",), vendors=("NVIDIA",), weights=("fp8",), kv_cache="fp8")
+    assert Limits(accelerators="h100", vendors="NVIDIA", weights="FP8", kv_cache="FP8") == listed
+    for limits in ({"accelerators": ""}, {"vendors": ("AMD", " ")}, {"weights": ("",)}):
+        with pytest.raises(BadInput, match="an empty name"):
+            Limits(**limits)
+
+
+def test_all_is_the_whole_catalogue():
+    assert search(accelerators="all", weights="fp8").most == search(weights=("fp8",)).most
 
 
 def test_one_part_at_two_conditions_is_refused_rather_than_merged(cluster):

@@ -294,7 +294,7 @@ def test_classes_stand_in_the_order_of_their_scores(everything: Profile):
 
 def test_a_score_is_that_of_each_regime_by_its_share(everything: Profile):
     shares = {name: share for name, share in everything.regimes.items() if share > 0}
-    graded = fitness(MODEL, names=list(shares))
+    graded = fitness(MODEL, regimes=list(shares))
     for one in everything.architecture_classes[:3]:
         cells = [next(c for c in r.cells if c.accelerator == one["accelerator"]) for r in graded.regimes]
         weighted = sum((c.score or 0) * shares[r.regime.name] for c, r in zip(cells, graded.regimes, strict=True))

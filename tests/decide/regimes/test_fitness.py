@@ -54,7 +54,7 @@ def mine(tmp_path: Path):
     def graded(*, model: str = "llama-3.1-8b", parts: tuple[str, ...] = SMALL, **changes: Any) -> RegimeResult:
         file = tmp_path / "mine.yaml"
         file.write_text(yaml.safe_dump(MINE | changes), encoding="utf-8")
-        return fitness(model, names=[str(file)], accelerator_names=parts).regimes[0]
+        return fitness(model, regimes=[str(file)], accelerators=parts).regimes[0]
 
     return graded
 
@@ -239,7 +239,7 @@ def test_what_is_assumed_is_said(found: Fitness):
     calibrated = {cell.accelerator for result in found.regimes for cell in result.cells if cell.label == "predicted"}
     assert calibrated and all(name in words for name in calibrated)
     assert "routed uniformly" in words and "link to its host" in words
-    alone = fitness("llama-3.1-8b", names=["single-stream"], accelerator_names=["h100"])
+    alone = fitness("llama-3.1-8b", regimes=["single-stream"], accelerators=["h100"])
     assert "routed" not in " ".join(alone.assumptions) and "link" not in " ".join(alone.assumptions)
 
 
@@ -248,7 +248,7 @@ def test_what_is_assumed_is_said(found: Fitness):
 
 def test_alone_everybody_is_the_best(found: Fitness):
     for name in ("nvidia-l4", "groq-lpu-v1"):
-        alone = fitness(MODEL, accelerator_names=[name])
+        alone = fitness(MODEL, accelerators=[name])
         for result, whole in zip(alone.regimes, found.regimes, strict=True):
             (cell,) = result.cells
             there = by_name(whole)[name]
@@ -262,7 +262,7 @@ def test_a_worse_rival_changes_no_score_and_a_better_one_lowers_all(one: RegimeR
     names = [cell.accelerator for cell in graded(one)]
     few = (names[3], names[7], names[20])
     base, worse, better = (
-        by_name(fitness(MODEL, names=[one.regime.name], accelerator_names=chosen).regimes[0])
+        by_name(fitness(MODEL, regimes=[one.regime.name], accelerators=chosen).regimes[0])
         for chosen in (few, (names[-1], *few), (*few, names[0]))
     )
     for name in few:
@@ -327,7 +327,7 @@ def test_targets_that_no_level_meets_together(mine):
 
 
 def test_models_that_all_fit_cost_nothing():
-    found = fitness("llama-3.1-8b", names=["multi-model"]).regimes[0]
+    found = fitness("llama-3.1-8b", regimes=["multi-model"]).regimes[0]
     free = [cell for cell in graded(found) if cell.value.value == pytest.approx(cell.metrics["ttft_s"].value, rel=1e-9)]
     assert {"nvidia-h200-sxm", "amd-mi300x"} <= {cell.accelerator for cell in free}
     for cell in free:
@@ -394,7 +394,7 @@ def test_without_a_known_link_the_wait_is_unknown(found: Fitness):
 )
 def test_a_mixture_is_asked_itself_and_anything_else_by_proxy(model: str, moe: str, embedding: str):
     parts = ["h200", "mi300x"]
-    found = fitness(model, names=["mixture-of-experts", "embedding", "single-stream"], accelerator_names=parts)
+    found = fitness(model, regimes=["mixture-of-experts", "embedding", "single-stream"], accelerators=parts)
     assert [result.model for result in found.regimes] == [moe, embedding, model]
     assert found.model == model
     for result in found.regimes:
@@ -407,7 +407,7 @@ def test_a_mixture_is_asked_itself_and_anything_else_by_proxy(model: str, moe: s
 
 def test_a_model_of_short_context_cannot_read_long_documents():
     assert load_model("llama-2-7b").context_length == 4096
-    found = fitness("llama-2-7b", names=["long-context", "single-stream"])
+    found = fitness("llama-2-7b", regimes=["long-context", "single-stream"])
     for cell in found.regimes[0].cells:
         assert (cell.code, cell.value, cell.score, cell.grade) == ("context_length", None, None, None)
         assert "4,096" in cell.reason and "33,280" in cell.reason
@@ -478,7 +478,7 @@ def test_one_output_token_has_no_gap(mine, asked_for: dict[str, Any]):
 
 
 def test_a_format_that_nobody_multiplies_is_everybody_s_reason(mine):
-    found = mine(weights=["fp5"])
+    found = mine(weights=["mxfp6"], parts=("groq", "cerebras-wse-3"))
     assert {cell.code for cell in found.cells} == {"precision"} and found.drivers == {}
     assert all("none of the formats" in cell.reason for cell in found.cells)
 
@@ -544,18 +544,61 @@ def test_software_is_what_runs_there(found: Fitness):
     [
         ({"model": "llama-4000"}, UnknownName, "llama"),
         ({"model": "falcon-mamba-7b"}, NotModelled, "not modelled"),
-        ({"names": ["single-steam"]}, UnknownName, "did you mean single-stream"),
-        ({"names": ["no/such/file.yaml"]}, BadInput, "cannot be read"),
-        ({"names": ["quantized", "single-stream", "Quantized"]}, BadInput, "quantized is named twice"),
-        ({"accelerator_names": ["h1000"]}, UnknownName, "did you mean"),
-        ({"accelerator_names": ["h100", "nvidia-h100-sxm"]}, BadInput, "named twice"),
+        ({"regimes": ["single-steam"]}, UnknownName, "did you mean single-stream"),
+        ({"regimes": ["no/such/file.yaml"]}, BadInput, "cannot be read"),
+        ({"regimes": ["quantized", "single-stream", "Quantized"]}, BadInput, "quantized is named twice"),
+        ({"accelerators": ["h1000"]}, UnknownName, "did you mean"),
+        ({"accelerators": ["h100", "nvidia-h100-sxm"]}, BadInput, "named twice"),
+        ({"accelerators": ["all", "h100"]}, BadInput, "named twice"),
+        ({"accelerators": [""]}, BadInput, "accelerator: an empty name"),
+        ({"regimes": ""}, BadInput, "regime: an empty name"),
     ],
     ids=str,
 )
 def test_what_cannot_be_asked_is_refused(given: dict[str, Any], error: type[Exception], words: str):
-    asked_for = {"model": "llama-3.1-8b", "names": ["single-stream"], "accelerator_names": ["h100"]} | given
+    asked_for = {"model": "llama-3.1-8b", "regimes": ["single-stream"], "accelerators": ["h100"]} | given
     with pytest.raises(error, match=words):
         fitness(asked_for.pop("model"), **asked_for)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "line", "message", "allowed"),
+    [
+        ({"weights": ["bf16", "fp3"]}, "weights", 10, "unknown format 'fp3'", "nvfp4, mxfp4"),
+        (
+            {"published": {"source": "a", "address": "b", "grades": {"nvidia-h100-sxn": "good"}}},
+            "published.grades.nvidia-h100-sxn", 14, "unknown accelerator 'nvidia-h100-sxn'", "names",
+        ),
+        (
+            {"kind": "moe", "model": "llama-3.1-8b"}, "model", 11,
+            "llama-3.1-8b is no mixture of experts, and kind is moe", "a mixture of experts",
+        ),
+        ({"kind": "moe", "model": "mixtrall"}, "model", 11, "unknown model 'mixtrall'", "names"),
+    ],
+)  # fmt: skip
+def test_names_in_a_regime_that_nobody_knows_are_refused_with_their_line(
+    tmp_path: Path, changes: dict[str, Any], field: str, line: int, message: str, allowed: str
+):
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(MINE | changes, sort_keys=False), encoding="utf-8")
+    with pytest.raises(BadInput) as caught:
+        fitness("llama-3.1-8b", regimes=str(file), accelerators="h100")
+    wrong = caught.value
+    assert (wrong.field, wrong.file, wrong.message, wrong.exit_code) == (field, str(file), message, 2)
+    assert allowed in (wrong.allowed or "") and wrong.line == line
+
+
+def test_a_part_of_ones_own_may_be_graded_and_formats_ignore_case(mine, tmp_path: Path):
+    own = Path(load_accelerator("h100").file).read_text(encoding="utf-8")
+    (tmp_path / "own.yaml").write_text(own.replace("id: nvidia-h100-sxm", "id: my-h100", 1), encoding="utf-8")
+    published = {"source": "a", "address": "b", "grades": {"my-h100": "good"}}
+    found = mine(published=published, weights=["FP8"], parts=(str(tmp_path / "own.yaml"),))
+    assert [(cell.paper_grade, cell.weights) for cell in found.cells] == [("good", "fp8")]
+
+
+def test_a_model_without_performance_model_is_refused_before_its_context_is_looked_at():
+    with pytest.raises(NotModelled, match="not modelled"):
+        fitness("flan-t5-xxl", regimes="single-stream")
 
 
 def test_a_regime_in_code_is_the_one_in_its_file(tmp_path: Path):
@@ -563,6 +606,6 @@ def test_a_regime_in_code_is_the_one_in_its_file(tmp_path: Path):
     file.write_text(yaml.safe_dump(MINE | {"slo": ["ttft<2s"]}), encoding="utf-8")
     fields = MINE | {"concurrency": (1, 8), "slo": parse_targets(["ttft<2s"])}
     assert load_regime(file) == Regime("mine", **fields)
-    assert fitness("llama-3.1-8b", names=[str(file)], accelerator_names=["h100"]).regimes[0].regime == Regime(
+    assert fitness("llama-3.1-8b", regimes=[str(file)], accelerators=["h100"]).regimes[0].regime == Regime(
         "mine", **fields
     )

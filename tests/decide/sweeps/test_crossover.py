@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferatlas.catalogue.accelerators import load_accelerator
+from inferatlas.catalogue.accelerators import accelerator_ids, load_accelerator
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.fleet import fleet
 from inferatlas.decide.sweeps.crossings import SURE, changes, crossings, leaders
@@ -265,7 +265,7 @@ def test_the_memory_of_a_device_ends_to_bind_near_the_critical_batch():
         reached = platform.coefficients.compute_efficiency / platform.coefficients.memory_efficiency
         critical = rate * 2.0 / (2.0 * memory) * reached
         # short contexts: the KV cache adds next to nothing to what memory moves
-        found = crossover("qwen2.5-32b", [name], within=1, isl=16, osl=64, values=range(1, 600))
+        found = crossover("qwen2.5-32b", [name], count=1, isl=16, osl=64, values=range(1, 600))
         (one,) = (one for one in found.bounds if (one.before, one.after) == ("memory_bandwidth", "compute"))
         assert critical / 1.5 <= one.x <= critical * 1.5
         assert one.last == one.x - 1
@@ -309,7 +309,7 @@ def test_what_cannot_be_served_is_absent_with_range_and_reason():
     assert ("nvidia-h100-sxm", 131_000, 300_000, "context_length") in out  # 256 output tokens more
     assert ("groq-lpu-v1", 131_000, 300_000, "context_length") in out
     assert {point["x"] for point in found.points()} == {1000, 2000}
-    found = crossover(MODEL, THREE, values=[1, 2], within=8)
+    found = crossover(MODEL, THREE, values=[1, 2], count=8)
     assert [(one.accelerator, one.code) for one in found.rejected if one.metric is None] == [("groq-lpu-v1", "memory")]
     found = crossover(MODEL, THREE, over="rate", values=[1.0, 1e4])
     out = {(one.accelerator, one.x_from, one.code) for one in found.rejected if one.metric is None}
@@ -354,14 +354,14 @@ def test_the_model_of_the_paper_has_the_long_context_of_its_release():
         ({"values": []}, BadInput), ({"values": [2, 1]}, BadInput), ({"values": [1, 1]}, BadInput),
         ({"values": [0, 1]}, BadInput), ({"values": [1.5, 2]}, BadInput), ({"values": [1, NAN]}, BadInput),
         ({"values": [1, math.inf]}, BadInput), ({"values": range(1, 20_000)}, BadInput),
-        ({"values": [1, 2], "start": 1}, BadInput), ({"start": 0}, BadInput), ({"start": 2000}, BadInput),
-        ({"start": 4, "stop": 4}, BadInput), ({"points": 1}, BadInput), ({"points": 10**6}, BadInput),
+        ({"values": [1, 2], "first": 1}, BadInput), ({"first": 0}, BadInput), ({"first": 2000}, BadInput),
+        ({"first": 4, "last": 4}, BadInput), ({"steps": 1}, BadInput), ({"steps": 10**6}, BadInput),
         ({"over": "rate", "values": [0.0, 1.0]}, BadInput), ({"over": "count", "values": [1, 2000]}, BadInput),
-        ({"over": "count", "within": 8}, BadInput), ({"within": 0}, BadInput), ({"within": 2000}, BadInput),
+        ({"over": "count", "count": 8}, BadInput), ({"count": 0}, BadInput), ({"count": 2000}, BadInput),
         ({"over": "isl", "isl": 5}, BadInput), ({"concurrency": 5}, BadInput), ({"isl": 200_000}, BadInput),
         ({"isl": 0}, BadInput), ({"weights": ["fp3"]}, BadInput), ({"workload": "chatty"}, UnknownName),
         ({"over": "rate", "concurrency": 5}, BadInput),
-        ({"weights": ["mxfp4"], "names": ["groq-lpu-v1"]}, NoFeasibleAnswer), ({"within": 1}, NoFeasibleAnswer),
+        ({"weights": ["mxfp4"], "names": ["groq-lpu-v1"]}, NoFeasibleAnswer), ({"count": 1}, NoFeasibleAnswer),
         ({"over": "isl", "osl": 131_072}, NoFeasibleAnswer),
         ({"over": "rate", "values": [1e5, 2e5]}, NoFeasibleAnswer),
     ],
@@ -380,11 +380,16 @@ def test_accelerators_are_named_once_and_the_model_has_to_be_modelled():
         crossover(MODEL, ["h100", "nvidia-h100-sxm"])
     with pytest.raises(UnknownName):
         crossover(MODEL, ["h1000"])
+    with pytest.raises(BadInput, match="an empty name"):
+        crossover(MODEL, "")
+    one = crossover("llama-3.1-8b", "H100", values=[1, 8], weights="FP8")
+    assert (one.accelerators, one.inputs["weights"]) == (["nvidia-h100-sxm"], ["fp8"])
+    assert len(crossover("llama-3.1-8b", "all", values=[1, 8]).accelerators) == len(accelerator_ids())
     with pytest.raises(NotModelled):
         crossover("falcon-mamba-7b", ["h100"])
 
 
 def test_reasons_name_every_accelerator_where_nothing_can_be_compared():
     with pytest.raises(NoFeasibleAnswer, match=r"nvidia-h100-sxm, groq-lpu-v1: .*memory") as caught:
-        crossover(MODEL, ["h100", "groq-lpu-v1"], within=1)
+        crossover(MODEL, ["h100", "groq-lpu-v1"], count=1)
     assert caught.value.code == "memory"

@@ -134,9 +134,11 @@ def test_unknown_names_are_refused_with_those_there_are(asked, field: str, near:
         ({"price": float("inf")}, "price"), ({"utilisation": 0.0}, "utilisation"),
         ({"utilisation": -0.5}, "utilisation"), ({"utilisation": 1.01}, "utilisation"),
         ({"utilisation": float("nan")}, "utilisation"),
+        ({"price": 1e308}, "price"), ({"price": 1.01e6}, "price"), ({"utilisation": 1e-300}, "utilisation"),
     ],
 )  # fmt: skip
 def test_numbers_that_cannot_be_are_refused(asked, field: str):
     with pytest.raises(BadInput) as caught:
         economics(*H100, **asked)
     assert (caught.value.field, caught.value.exit_code) == (field, 2)
+    assert ("1,000,000" if field == "price" else "0.0001 to 1") in (caught.value.allowed or "")

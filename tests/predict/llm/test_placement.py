@@ -202,7 +202,7 @@ def test_popularity_sums_to_1_and_gives_measured_frequencies_back(counts, data):
     assert pi == pytest.approx(top_k * np.array(counts) / sum(counts), abs=1e-6)
 
 
-@pytest.mark.parametrize("counts", [[], [[1, 2]], [1, -1], [0, 0], [1, math.nan], [1, math.inf]])
+@pytest.mark.parametrize("counts", [[], [[1, 2]], [1, -1], [0, 0], [1, math.nan], [1, math.inf], [1, 1e308]])
 def test_what_is_not_a_count_is_refused(counts):
     with pytest.raises(BadInput, match="counts"):
         popularity_from_counts(counts)

@@ -2,8 +2,14 @@
 
 import pytest
 
-from inferatlas.errors import BadInput
-from inferatlas.predict.llm.precision import FORMATS, Precision, compute_format, default_activations
+from inferatlas.errors import BadInput, UnknownName
+from inferatlas.predict.llm.precision import (
+    FORMATS,
+    Precision,
+    compute_format,
+    default_activations,
+    format_named,
+)
 
 A100 = {"bf16": 312e12, "fp16": 312e12, "int8": 624e12, "int4": 1248e12}
 H100 = {"bf16": 989e12, "fp16": 989e12, "fp8": 1979e12, "int8": 1979e12}
@@ -46,3 +52,10 @@ def test_unknown_formats_are_refused_with_the_field():
     with pytest.raises(BadInput) as error:
         Precision("bf16", "bf16", "int4")
     assert error.value.field == "kv_cache"
+
+
+def test_names_of_formats_ignore_case_and_near_ones_are_offered():
+    assert Precision("BF16", "Fp16", "FP8") == Precision("bf16", "fp16", "fp8")
+    with pytest.raises(UnknownName, match="did you mean nvfp4") as error:
+        format_named("nvfp-4")
+    assert (error.value.field, error.value.allowed) == ("weights", ", ".join(FORMATS))

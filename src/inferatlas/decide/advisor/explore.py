@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.advisor.search import Designs, Limits, evaluate
 from inferatlas.errors import BadInput, NoFeasibleAnswer
+from inferatlas.predict.llm.operators import operators
 from inferatlas.predict.performance.points import BOUNDS
 from inferatlas.predict.question import check_context
 from inferatlas.workload import make_workload
@@ -21,14 +22,16 @@ Column = NDArray[Any]  # floats, integers or words
 
 def explore(
     model: str, *, workload: str | None = None, isl: int | None = None, osl: int | None = None,
-    concurrency: Sequence[int] = CONCURRENCIES, accelerators: tuple[str, ...] | None = None,
-    vendors: tuple[str, ...] | None = None, engine: str | None = None, weights: tuple[str, ...] | None = None,
-    kv_cache: str | None = None, max_count: int = 8, price: float | None = None, region: str = "USA",
-    site: str = "AWS",
+    concurrency: int | Sequence[int] = CONCURRENCIES, accelerators: str | Sequence[str] | None = None,
+    vendors: str | Sequence[str] | None = None, engine: str | None = None,
+    weights: str | Sequence[str] | None = None, kv_cache: str | None = None, max_count: int = 8,
+    price: float | None = None, region: str = "USA", site: str = "AWS",
+    watched: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> dict[str, Column]:  # fmt: skip
     """All feasible designs at every concurrency, one row each, as named columns of equal length.
 
-    Every metric has three columns: ``x``, ``x_low`` and ``x_high`` (80 %); unknown figures are NaN.
+    Every metric has three columns: ``x``, ``x_low`` and ``x_high`` (80 %); unknown figures are NaN. A concurrency
+    given twice counts once; ``watched`` yields the levels one by one, and may show progress.
 
     Raises
     ------
@@ -40,12 +43,14 @@ def explore(
     >>> sorted(set(table["weights"].tolist()))
     ['bf16', 'fp8', 'int4', 'int8']
     """
-    if not concurrency:
+    levels = tuple(dict.fromkeys([concurrency] if isinstance(concurrency, int) else concurrency))
+    if not levels:
         raise BadInput("no concurrency to explore", field="concurrency", allowed="one or more whole numbers")
     config = load_model(model)
+    operators(config)  # a model without performance model is refused before anything else is said about it
     limits = Limits(accelerators, vendors, engine, weights, kv_cache, max_count, price, region, site)
     parts: list[dict[str, Column]] = []
-    for level in concurrency:
+    for level in watched(levels):
         load = make_workload(workload, isl=isl, osl=osl, concurrency=level)
         check_context(config, load)
         designs = evaluate(config, load, limits)

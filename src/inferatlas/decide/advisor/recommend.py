@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from inferatlas.decide.coverage import coverage
 from inferatlas.errors import BadInput, UnknownName
 from inferatlas.predict.answer import DEFINITIONS, Interval
 from inferatlas.predict.cost.economics import Economics
+from inferatlas.predict.llm.operators import operators
 from inferatlas.predict.llm.precision import FORMATS
 from inferatlas.predict.performance.points import BOUNDS
 from inferatlas.predict.performance.predictor import memory_budget
@@ -82,9 +84,10 @@ class Recommendation:
 
 def recommend(
     model: str, *, workload: str | None = None, isl: int | None = None, osl: int | None = None,
-    concurrency: int | None = None, request_rate: float | None = None, slo: tuple[str, ...] | list[str] = (),
-    objective: str = "cost", accelerators: tuple[str, ...] | None = None, vendors: tuple[str, ...] | None = None,
-    engine: str | None = None, weights: tuple[str, ...] | None = None, kv_cache: str | None = None,
+    concurrency: int | None = None, request_rate: float | None = None, slo: str | Sequence[str] = (),
+    objective: str = "cost", accelerators: str | Sequence[str] | None = None,
+    vendors: str | Sequence[str] | None = None, engine: str | None = None,
+    weights: str | Sequence[str] | None = None, kv_cache: str | None = None,
     max_count: int = 64, max_usd_per_hour: float | None = None, max_power_w: float | None = None,
     min_probability: float = 0.8, top: int = 10, price: float | None = None, region: str = "USA", site: str = "AWS",
     utilisation: float = 1.0,
@@ -117,6 +120,7 @@ def recommend(
     limits = Limits(accelerators, vendors, engine, weights, kv_cache, max_count, price, region, site, utilisation)
     targets = parse_targets(slo)
     config = load_model(model)
+    operators(config)  # a model without performance model is refused before anything else is said about it
     load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
     check_context(config, load)
     if load.output_tokens <= 1 and any(target.metric == "itl" for target in targets):

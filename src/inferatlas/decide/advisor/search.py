@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inferatlas.catalogue.accelerator import Accelerator
-from inferatlas.catalogue.accelerators import accelerator_ids, accelerators, load_accelerator
+from inferatlas.catalogue.accelerators import accelerators, accelerators_named
 from inferatlas.catalogue.engines import load_engine
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.errors import BadInput, InferAtlasError, NoFeasibleAnswer, UnknownName
+from inferatlas.inputs import several
 from inferatlas.predict.answer import Metric, metric_arrays
 from inferatlas.predict.arrays import Ints
 from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Operators, operators
+from inferatlas.predict.llm.precision import format_named
 from inferatlas.predict.mapping import layouts, reasons
 from inferatlas.predict.performance.platform import Platform, PlatformTable, platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
@@ -69,17 +72,19 @@ class Designs:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the search may use. ``accelerators``: names or files (None: the whole catalogue).
+    """What the search may use. ``accelerators``: names or files (None or ``all``: the whole catalogue).
+
+    A bare name is one name; formats are held as they are written in the table of formats.
 
     Raises
     ------
-    BadInput : ``max_count`` is not a whole number from 1 to 1,024.
+    BadInput : ``max_count`` is not a whole number from 1 to 1,024; an empty name. UnknownName : a format.
     """
 
-    accelerators: tuple[str, ...] | None = None
-    vendors: tuple[str, ...] | None = None
+    accelerators: str | Sequence[str] | None = None
+    vendors: str | Sequence[str] | None = None
     engine: str | None = None
-    weights: tuple[str, ...] | None = None
+    weights: str | Sequence[str] | None = None
     kv_cache: str | None = None
     max_count: int = 64
     price: float | None = None
@@ -88,6 +93,14 @@ class Limits:
     utilisation: float = 1.0
 
     def __post_init__(self) -> None:
+        given = {
+            "accelerators": several(self.accelerators, "accelerator"),
+            "vendors": several(self.vendors, "vendor"),
+            "weights": tuple(format_named(name) for name in several(self.weights, "weights")),
+            "kv_cache": format_named(self.kv_cache, "kv_cache") if self.kv_cache else None,
+        }
+        for name, value in given.items():
+            object.__setattr__(self, name, value or None)
         if not 1 <= self.max_count <= MOST_ACCELERATORS or self.max_count != int(self.max_count):
             raise BadInput(f"{self.max_count} accelerators", field="max_count", allowed=f"1 to {MOST_ACCELERATORS}")
 
@@ -98,13 +111,14 @@ def evaluate(model: ModelConfig, workload: Workload, limits: Limits) -> Designs:
     Raises
     ------
     NotModelled : the model has no performance model yet.
-    UnknownName : an accelerator, vendor, engine, region or site. BadInput : one accelerator with two prices.
+    UnknownName : an accelerator, vendor, engine, region or site. BadInput : an accelerator named twice.
     """
     ops = operators(model)
     platforms, costs, rejected = [], [], []
     shapes: list[layouts.Layouts] = []
     most: dict[str, int] = {}
-    asked = _accelerators(limits)
+    asked = accelerators_named(limits.accelerators)
+    _check_vendors(limits, asked)
     vendors = {vendor.lower() for vendor in limits.vendors or ()}
     for known in asked:
         if vendors and known.vendor.lower() not in vendors:
@@ -162,27 +176,13 @@ def _joined(parts: list[Ints]) -> Ints:
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
 
 
-def _accelerators(limits: Limits) -> list[Accelerator]:
-    """The accelerators to search, each once.
-
-    Answers go by an accelerator's name, so a cluster cannot stand beside the same part at other conditions.
-    """
-    found: dict[str, Accelerator] = {}
-    for name in limits.accelerators or accelerator_ids():
-        known = load_accelerator(name)
-        if found.setdefault(known.id, known).file != known.file:
-            raise BadInput(
-                f"{known.id} is named twice, as '{found[known.id].name}' and as '{known.name}'",
-                field="accelerator",
-                allowed="each accelerator once; ask about them one after the other",
-            )
-    here = {known.vendor.lower() for known in found.values()}
+def _check_vendors(limits: Limits, asked: Sequence[Accelerator]) -> None:
+    here = {known.vendor.lower() for known in asked}
     for vendor in limits.vendors or ():
         if vendor.lower() not in here and vendor.lower() not in (
             everywhere := here | {known.vendor.lower() for known in accelerators()}
         ):
             raise UnknownName("vendor", vendor, everywhere)
-    return list(found.values())
 
 
 def _platforms(known: Accelerator, model: ModelConfig, limits: Limits) -> list[Platform]:

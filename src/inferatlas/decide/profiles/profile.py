@@ -104,7 +104,7 @@ def profile(
     designs = evaluate(config, load, Limits(asked, None, engine, weights, max_count=max_count))
     designs = designs if weights else native(designs)
     least = smallest(designs, targets)
-    graded = fitness(model, names=[name for name in (*LOADS, *KINDS) if shares[name] > 0])
+    graded = fitness(model, regimes=[name for name in (*LOADS, *KINDS) if shares[name] > 0])
     mixed = mixed_scores(graded, shares)
     case = _Case(read, load, targets, designs, least, _chosen(least, mixed, designs))
     point, answer = case.point, predict(designs.ops, designs.table, case.point, checked=True)

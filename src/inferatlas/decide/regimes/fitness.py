@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from inferatlas.catalogue.accelerator import Accelerator
-from inferatlas.catalogue.accelerators import accelerators
+from inferatlas.catalogue.accelerators import accelerator_ids, accelerators_named
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.advisor.search import Designs
 from inferatlas.decide.coverage import coverage
-from inferatlas.decide.fleet import ROOM, each_once, fleet, formats_among
+from inferatlas.decide.fleet import ROOM, fleet, formats_among
 from inferatlas.decide.regimes.cells import Cell, empty, filled, why_not
 from inferatlas.decide.regimes.measures import Measure
-from inferatlas.errors import BadInput
+from inferatlas.errors import BadInput, UnknownName
+from inferatlas.inputs import several
 from inferatlas.predict.arrays import Floats
-from inferatlas.workload import Regime, load_regime, regimes
+from inferatlas.predict.llm.operators import operators
+from inferatlas.predict.llm.precision import format_named
+from inferatlas.workload import Regime, in_regime, load_regime
+from inferatlas.workload import regimes as every_regime
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,13 @@ class Fitness:
         }
 
 
-def fitness(model: str, *, names: Sequence[str] = (), accelerator_names: Sequence[str] = ()) -> Fitness:
+def fitness(model: str, *, regimes: str | Iterable[str] = (), accelerators: str | Iterable[str] = ()) -> Fitness:
     """Grade accelerators in operating regimes.
 
     Parameters
     ----------
     model : catalogue name or path; a regime about another kind of model asks its own.
-    names : regimes (names, or YAML files of one's own); none: all eight. accelerator_names : none: all.
+    regimes : names, or YAML files of one's own; none: all eight. accelerators : names or files; none, or ``all``: all.
 
     Raises
     ------
@@ -76,24 +80,43 @@ def fitness(model: str, *, names: Sequence[str] = (), accelerator_names: Sequenc
 
     Examples
     --------
-    >>> found = fitness("llama-3.1-8b", names=["single-stream"], accelerator_names=["h100", "groq-lpu-v1", "l4"])
+    >>> found = fitness("llama-3.1-8b", regimes="single-stream", accelerators=["h100", "groq-lpu-v1", "l4"])
     >>> [(cell.accelerator, cell.grade) for cell in found.regimes[0].cells][0][1]
     'excellent'
     """
     asked = load_model(model)
-    known = each_once(accelerator_names) if accelerator_names else list(accelerators())
-    results = [_result(regime, _model_for(regime, asked), known) for regime in _chosen(names)]
+    known = accelerators_named(accelerators)
+    results = [_result(regime, _model_for(regime, asked), known) for regime in _chosen(regimes, known)]
     return Fitness(asked.id, results, list(_assumptions(results)))
 
 
-def _chosen(names: Sequence[str]) -> list[Regime]:
+def _chosen(names: str | Iterable[str], known: Sequence[Accelerator]) -> list[Regime]:
     """The regimes asked for, each once: answers go by their names."""
+    given = [(name, load_regime(name)) for name in several(names, "regime")]
     found: dict[str, Regime] = {}
-    for regime in map(load_regime, names) if names else regimes():
+    for name, regime in given or [(one.name, one) for one in every_regime()]:
         if regime.name in found:
             raise BadInput(f"{regime.name} is named twice", field="regime", allowed="each name once, files' names too")
+        try:
+            _check_names(regime, known)
+        except BadInput as wrong:
+            raise wrong if wrong.file else in_regime(wrong, name) from None
         found[regime.name] = regime
     return list(found.values())
+
+
+def _check_names(regime: Regime, known: Sequence[Accelerator]) -> None:
+    """Names in a regime that the floor it is read on does not know: formats, graded accelerators, and the model."""
+    for name in regime.weights:
+        format_named(name)
+    graded = {*accelerator_ids(), *(one.id for one in known)}
+    for name in regime.published.grades if regime.published else ():
+        if name not in graded:
+            raise UnknownName("accelerator", name, graded, field=f"published.grades.{name}")
+    other = load_model(regime.model) if regime.model is not None else None
+    if other is not None and regime.kind == "moe" and other.kind != "moe":
+        message = f"{other.id} is no mixture of experts, and kind is moe"
+        raise BadInput(message, field="model", allowed="a mixture of experts")
 
 
 def _model_for(regime: Regime, asked: ModelConfig) -> ModelConfig:
@@ -103,6 +126,7 @@ def _model_for(regime: Regime, asked: ModelConfig) -> ModelConfig:
 
 
 def _result(regime: Regime, model: ModelConfig, known: Sequence[Accelerator]) -> RegimeResult:
+    operators(model)  # a model without performance model is refused before anything else is said about it
     longest = regime.input_tokens + regime.output_tokens
     if longest > model.context_length:
         why = f"requests of {longest:,.0f} tokens exceed the context of {model.id} ({model.context_length:,})"

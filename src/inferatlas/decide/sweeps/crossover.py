@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from inferatlas.catalogue.accelerator import Accelerator
-from inferatlas.catalogue.accelerators import accelerator_ids
+from inferatlas.catalogue.accelerators import accelerator_ids, accelerators_named
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.coverage import coverage
-from inferatlas.decide.fleet import each_once
 from inferatlas.decide.sweeps.crossings import changes, crossings, leaders
 from inferatlas.decide.sweeps.crossovers import Absent, BoundChange, Crossover, Crossovers, Lead
-from inferatlas.decide.sweeps.grids import POINTS, between, grid
+from inferatlas.decide.sweeps.grids import STEPS, between, grid
 from inferatlas.decide.sweeps.swept import METRICS, OVER, ROOM, Curve, Sweep, Swept, joined, swept
 from inferatlas.errors import BadInput, NoFeasibleAnswer, UnknownName
+from inferatlas.inputs import several
 from inferatlas.predict.llm.operators import operators
-from inferatlas.predict.llm.precision import FORMATS
+from inferatlas.predict.llm.precision import format_named
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.performance.points import BOUNDS
 from inferatlas.predict.question import check_context
@@ -36,21 +36,22 @@ UNKNOWN = {
 
 
 def crossover(
-    model: str, accelerator_names: Sequence[str], *, over: str = "batch", values: Sequence[float] | None = None,
-    start: float | None = None, stop: float | None = None, points: int = POINTS, metric: str | None = None,
+    model: str, accelerators: str | Sequence[str], *, over: str = "batch", values: Sequence[float] | None = None,
+    first: float | None = None, last: float | None = None, steps: int = STEPS, metric: str | None = None,
     workload: str | None = None, isl: int | None = None, osl: int | None = None, concurrency: int | None = None,
-    within: int | None = None, weights: Sequence[str] | None = None,
+    count: int | None = None, weights: str | Sequence[str] | None = None,
 ) -> Crossovers:  # fmt: skip
     """Sweep one quantity over several accelerators.
 
     Parameters
     ----------
+    accelerators : names or files, or ``all``.
     over : ``batch`` (requests in flight over the deployment), ``isl``, ``osl`` (tokens), ``rate`` (requests/s, open
         loop) or ``count`` (accelerators of the deployment).
-    values, start, stop, points : the x: one by one, or about so many in equal ratios; whole except rates.
+    values, first, last, steps : the x: one by one, or about so many in equal ratios; whole except rates.
     metric : primary metric, one of `METRICS`; default: latency for rates, else output tokens/s per accelerator.
     workload, isl, osl, concurrency : what is not swept; default 1,024 and 256 tokens and 32 requests in flight.
-    within : accelerators in all, instead of whole nodes. weights : formats to try; default the checkpoint's.
+    count : accelerators in all, instead of whole nodes. weights : formats to try; default the checkpoint's.
 
     Raises
     ------
@@ -62,15 +63,16 @@ def crossover(
     >>> [(lead.accelerator, lead.x_from, lead.x_to) for lead in found.leads if lead.metric == "itl_s"]
     [('nvidia-h100-sxm', 1.0, 64.0)]
     """
-    _check(over, metric, within, weights)
+    formats = tuple(format_named(name) for name in several(weights, "weights"))
+    _check(over, metric, count)
     config = load_model(model)
     operators(config)  # a model without performance model is refused before anything else is asked
-    known = _known(accelerator_names)
+    known = _known(several(accelerators, "accelerator"))
     load = _load(over, workload, isl, osl, concurrency)
     if over not in ("isl", "osl"):
         check_context(config, load)
-    xs = grid(over, values, start, stop, points, config.context_length - _total(load, over, 0.0))
-    ask = Sweep(config, tuple(known), load, over, tuple(weights or ()), within)
+    xs = grid(over, values, first, last, steps, config.context_length - _total(load, over, 0.0))
+    ask = Sweep(config, tuple(known), load, over, formats, count)
     fits = [x for x in xs if _total(load, over, x) <= config.context_length]
     found = swept(ask, fits) if fits else None
     rejected = list(_absent(ask, found, xs))
@@ -95,27 +97,24 @@ def crossover(
     )
 
 
-def _check(over: str, metric: str | None, within: int | None, weights: Sequence[str] | None) -> None:
+def _check(over: str, metric: str | None, count: int | None) -> None:
     if over not in OVER:
         raise UnknownName("over", over, OVER)
     if metric is not None and metric not in METRICS:
         raise UnknownName("metric", metric, METRICS)
-    if within is not None and over == "count":
+    if count is not None and over == "count":
         raise BadInput("contradicts --over count", field="count", allowed="either of them")
-    if within is not None and not (1 <= within <= MOST_ACCELERATORS and within == int(within)):
-        raise BadInput(f"{within} accelerators", field="count", allowed=f"1 to {MOST_ACCELERATORS}")
-    for name in weights or ():
-        if name not in FORMATS:
-            raise BadInput(f"unknown format '{name}'", field="weights", allowed=", ".join(FORMATS))
+    if count is not None and not (1 <= count <= MOST_ACCELERATORS and count == int(count)):
+        raise BadInput(f"{count} accelerators", field="count", allowed=f"1 to {MOST_ACCELERATORS}")
 
 
 def _known(asked: Sequence[str]) -> list[Accelerator]:
     if not asked:
         raise BadInput(
-            "no accelerator is named", field="accelerators", allowed=f"one or more of {len(accelerator_ids())} names",
+            "no accelerator is named", field="accelerator", allowed=f"all, or some of {len(accelerator_ids())} names",
             hint="`inferatlas catalogue list` shows every name",
         )  # fmt: skip
-    return each_once(asked)
+    return accelerators_named(asked)
 
 
 def _load(over: str, name: str | None, isl: int | None, osl: int | None, concurrency: int | None) -> Workload:
@@ -181,7 +180,7 @@ def _nothing(rejected: Sequence[Absent]) -> NoFeasibleAnswer:
     for one in rejected:
         who.setdefault(one.detail, []).append(one.accelerator)
     why = "; ".join(f"{', '.join(dict.fromkeys(names))}: {detail}" for detail, names in who.items())
-    return NoFeasibleAnswer(f"nothing can be compared: {why}", code=rejected[0].code, field="accelerators")
+    return NoFeasibleAnswer(f"nothing can be compared: {why}", code=rejected[0].code, field="accelerator")
 
 
 Why = tuple[str, str] | None  # code and words

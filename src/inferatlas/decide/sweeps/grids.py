@@ -10,24 +10,25 @@ import numpy as np
 
 from inferatlas.errors import BadInput
 from inferatlas.predict.replicas import MOST_ACCELERATORS
+from inferatlas.workload.workload import MOST_IN_FLIGHT
 
 # ends where none are given; lengths end with the model's context before that
 RANGES = {"batch": (1.0, 1024.0), "isl": (128.0, 131_072.0), "osl": (16.0, 8192.0), "rate": (0.1, 100.0)}
 COUNTS = tuple(float(2**k) for k in range(11))
-POINTS, MOST_POINTS = 60, 10_000
+STEPS, MOST_STEPS = 60, 10_000
 ALL_BETWEEN = 16  # whole numbers between two points that are tried one by one; of more, so many first
 NEAR = 1.01  # ratio of two rates between which no more are tried
 
 
 def grid(
-    over: str, values: Sequence[float] | None, start: float | None, stop: float | None, points: int, room: float
+    over: str, values: Sequence[float] | None, first: float | None, last: float | None, steps: int, room: float
 ) -> list[float]:
     """The x of a sweep, increasing.
 
     Parameters
     ----------
     over : what is swept; rates may be fractions, all else is whole.
-    values : the x themselves; or ``start``, ``stop`` and about how many ``points``.
+    values : the x themselves; or ``first``, ``last`` and about how many ``steps``.
     room : tokens that the model's context leaves to the length that is swept.
 
     Raises
@@ -39,31 +40,31 @@ def grid(
     >>> grid("batch", None, 1, 16, 6, 0.0), grid("rate", None, 0.5, 2.0, 3, 0.0)
     ([1.0, 2.0, 3.0, 5.0, 9.0, 16.0], [0.5, 1.0, 2.0])
     """
-    if values is None and over == "count" and start is None and stop is None:
+    if values is None and over == "count" and first is None and last is None:
         values = COUNTS  # few other numbers of accelerators can be divided into layouts
-    for field, end in {"from": start, "to": stop}.items():
+    for field, end in {"from": first, "to": last}.items():
         if end is not None and values is not None:
             raise BadInput("contradicts the values given", field=field, allowed="either values, or from and to")
         if end is not None:
             _check(over, end, field)
     if values is not None:
         return _given(over, [float(x) for x in values])
-    if not 2 <= points <= MOST_POINTS:
-        raise BadInput(f"{points} points", field="steps", allowed=f"2 to {MOST_POINTS:,}")
+    if not 2 <= steps <= MOST_STEPS:
+        raise BadInput(f"{steps} steps", field="steps", allowed=f"2 to {MOST_STEPS:,}")
     low, high = RANGES.get(over, (1.0, float(MOST_ACCELERATORS)))
-    low = low if start is None else float(start)
+    low = low if first is None else float(first)
     if over in ("isl", "osl") and room > low:
         high = min(high, room)
-    high = high if stop is None else float(stop)
+    high = high if last is None else float(last)
     if low >= high:
-        field = "to" if start is None else "from"
+        field = "to" if first is None else "from"
         raise BadInput(f"{low:g} is not below {high:g}", field=field, allowed="from below to")
-    return _ratios(low, high, points, whole=over != "rate")
+    return _ratios(low, high, steps, whole=over != "rate")
 
 
 def _given(over: str, values: list[float]) -> list[float]:
-    if not 2 <= len(values) <= MOST_POINTS:
-        raise BadInput(f"{len(values):,} values", field="values", allowed=f"2 to {MOST_POINTS:,}")
+    if not 2 <= len(values) <= MOST_STEPS:
+        raise BadInput(f"{len(values):,} values", field="values", allowed=f"2 to {MOST_STEPS:,}")
     for x in values:
         _check(over, x, "values")
     if any(b <= a for a, b in pairwise(values)):
@@ -81,7 +82,8 @@ def _check(over: str, x: float, field: str) -> None:
 
 def _limits(over: str) -> tuple[float, float]:
     # float32, in which sweeps are predicted, holds whole numbers up to 2^24
-    return (1e-6, 1e6) if over == "rate" else (1.0, float(MOST_ACCELERATORS) if over == "count" else 2.0**24)
+    most = {"batch": float(MOST_IN_FLIGHT), "count": float(MOST_ACCELERATORS)}.get(over, 2.0**24)
+    return (1e-6, 1e6) if over == "rate" else (1.0, most)
 
 
 def _allowed(over: str) -> str:

@@ -19,6 +19,8 @@ SERVER_LIFE_YEARS = 3.0  # as EcoLogits states it beside the figure
 # lies between the other two models of the same source.
 RENTAL_TERM, OWNERSHIP_TERM = "3-year rental", "neocloud"
 GPU_CLASSES = ("gpu_simt",)
+MOST_PRICE = 1e6  # USD per accelerator-hour; what is sold costs below 100
+LEAST_UTILISATION = 1e-4  # an hour a year
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,12 @@ def economics(
     ------
     BadInput : price or utilisation out of range. UnknownName : region or site.
     """
-    if price is not None and not 0 < price < float("inf"):
-        raise BadInput(f"{price!r} USD per accelerator-hour", field="price", allowed="a number above 0")
-    if not 0 < utilisation <= 1:
-        raise BadInput(f"{utilisation!r} is not a share", field="utilisation", allowed="above 0 and up to 1")
+    if price is not None and not 0 < price <= MOST_PRICE:
+        allowed = f"above 0 and up to {MOST_PRICE:,.0f}"
+        raise BadInput(f"{price!r} USD per accelerator-hour", field="price", allowed=allowed)
+    if not LEAST_UTILISATION <= utilisation <= 1:
+        allowed = f"{LEAST_UTILISATION:g} to 1"
+        raise BadInput(f"{utilisation!r} is not a share of hours", field="utilisation", allowed=allowed)
     rental, owned = _hourly(accelerator, "rental", RENTAL_TERM), _hourly(accelerator, "ownership", OWNERSHIP_TERM)
     grid, intensity = _row("region", region, ((row, (row.region, row.code)) for row in grid_intensities()))
     place, pue = _row("site", site, ((row, (row.site,)) for row in pues()))

@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from inferatlas.errors import BadInput
 
+MOST_VISITS = 1e15  # a service of a million tokens a second counts for thirty years to get there
+
 
 def popularity_from_counts(counts: ArrayLike, top_k: int | None = None) -> NDArray[np.float64]:
     """Popularity w_e, shape [experts], summing to 1, from measured visits per expert of one layer.
@@ -15,7 +17,7 @@ def popularity_from_counts(counts: ArrayLike, top_k: int | None = None) -> NDArr
     `experts.inclusion` returns the measured frequencies: visits are flatter than popularity, as a token visits an
     expert once at most.
 
-    Raises `BadInput` for counts that are negative, not finite or all 0, and for shares above 1/k.
+    Raises `BadInput` for counts that are negative, beyond `MOST_VISITS` or all 0, and for shares above 1/k.
 
     >>> popularity_from_counts([30, 10, 0]).tolist()
     [0.75, 0.25, 0.0]
@@ -24,8 +26,8 @@ def popularity_from_counts(counts: ArrayLike, top_k: int | None = None) -> NDArr
     [1.0, 0.667, 0.333]
     """
     visits = np.asarray(counts, dtype=np.float64)
-    if visits.ndim != 1 or not visits.size or not np.isfinite(visits).all() or visits.min() < 0 or visits.max() == 0:
-        allowed = "one finite number of at least 0 per expert, not all 0"
+    if visits.ndim != 1 or not visits.size or not ((visits >= 0) & (visits <= MOST_VISITS)).all() or not visits.any():
+        allowed = f"a number from 0 to {MOST_VISITS:g} per expert, not all 0"
         raise BadInput("visits per expert are not counts", field="counts", allowed=allowed)
     share = visits / visits.sum()
     if top_k is None:

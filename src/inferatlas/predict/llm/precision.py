@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inferatlas.errors import BadInput
+from inferatlas.errors import UnknownName
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,30 @@ class Precision:
     kv_cache: str
 
     def __post_init__(self) -> None:
-        for field, allowed in (("weights", FORMATS), ("activations", FORMATS), ("kv_cache", KV_FORMATS)):
-            if getattr(self, field) not in allowed:
-                raise BadInput(f"unknown format '{getattr(self, field)}'", field=field, allowed=", ".join(allowed))
+        for field in ("weights", "activations", "kv_cache"):
+            object.__setattr__(self, field, format_named(getattr(self, field), field))
 
     def text(self) -> str:
         """Short name, ``bf16`` or ``int4 (activations fp16, KV fp8)``."""
         extra = [f"activations {self.activations}"] if self.activations != self.weights else []
         extra += [f"KV {self.kv_cache}"] if self.kv_cache not in (self.weights, self.activations) else []
         return self.weights + (f" ({', '.join(extra)})" if extra else "")
+
+
+def format_named(name: str, field: str = "weights") -> str:
+    """A format's name as it is written here, whatever the case in which it was given.
+
+    Raises
+    ------
+    UnknownName : ``field`` (weights, activations, kv_cache) takes no such format; near names are offered.
+
+    >>> format_named("FP8")
+    'fp8'
+    """
+    known = KV_FORMATS if field == "kv_cache" else tuple(FORMATS)
+    if name.lower() not in known:
+        raise UnknownName("format", name, known, field=field, allowed=", ".join(known))
+    return name.lower()
 
 
 def sixteen_bit(peaks: dict[str, float]) -> str | None:
