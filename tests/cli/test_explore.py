@@ -50,6 +50,10 @@ def test_the_page_counts_the_designs_and_shows_the_best_of_each_accelerator(cli)
     assert "nvidia-h100-sxm" in cost and "nvidia-l4" not in cost  # without a price there is no cheapest
 
 
+def test_the_footnote_knows_of_the_column_per_accelerator(cli):
+    assert "of the whole deployment, unless a heading says per accelerator" in " ".join(cli(*ASKED).out.split())
+
+
 def test_parquet_never_goes_to_a_terminal(cli, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     ran = cli(*ASKED, "--format", "parquet")

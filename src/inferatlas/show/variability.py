@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from inferatlas.decide.variability import HIGH, QUANTILES, SPARE, Variability
+from inferatlas.quantities import percent
 from inferatlas.show.deployment import layout_words, workload_words
 from inferatlas.show.html import Section, html_page
-from inferatlas.show.numbers import figure, percent
+from inferatlas.show.numbers import figure
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 
 CLOCKS = (
@@ -32,7 +33,8 @@ def variability_page(found: Variability, typed: str) -> Page:
 def answer(found: Variability) -> str:
     """Both coefficients of variation and the largest cause."""
     asked = found.inputs
-    where = f"{asked['model']} on {asked['count']} x {asked['accelerator']} ({layout_words(asked['layout'])})"
+    where = f"{asked['model']} on {asked['count']} x {asked['accelerator']} ({layout_words(asked['layout'])}, "
+    where += f"{asked['weights']} weights, {asked['engine']})"
     top = max(found.causes, key=lambda one: one["latency_share"] if one["cause"] != "lengths" else -1.0)
     text = f"Latency of {where} varies by {percent(found.cov['latency'])} at fixed lengths"
     if found.cov["latency_with_lengths"] > found.cov["latency"] * 1.005:
@@ -92,8 +94,8 @@ def routing(found: Variability) -> list[Block]:
     law = "uniform popularity" if not exponent else f"Zipf popularity of exponent {exponent:.2f}"
     title = f"Routing of {first['experts']} experts, top {first['top_k']}, {first['layers']} layers, {law}"
     text = (
-        f"Every device brings its own batch of {found.batch:,.0f} sequences or a share of it. Above {HIGH:.0%} a layer "
-        "counts as high; balanced placement and spare copies mend persistent skew, a larger batch mends noise."
+        f"Every device brings its own batch of {found.batch:,.0f} sequences or a share of it. Above {percent(HIGH)} a "
+        "layer counts as high; balanced placement and spare copies mend persistent skew, a larger batch mends noise."
     )
     return [Table(title, [Column(name, right=True) for name in names], rows), Paragraph(text, quiet=True)]
 
@@ -113,11 +115,10 @@ def variability_html(found: Variability, typed: str) -> str:
         ),
         Section("latency", "Latency", [percentiles(found)]),
         Section("routing", "Routing of experts", routing(found)),
-        Section("assumed", "Assumed", [Items("", found.assumptions)]),
+        Section("assumed", "Assumed", [Items("Assumed", found.assumptions)]),
     ]  # fmt: skip
     lead = f"Workload {workload_words(found.inputs['workload'])}."
-    kept = [section for section in sections if section.blocks]
-    return html_page("How much does latency vary, and why?", answer(found), kept, typed, lead=lead)
+    return html_page("How much does latency vary, and why?", answer(found), sections, typed, lead=lead)
 
 
 def _chart(found: Variability):

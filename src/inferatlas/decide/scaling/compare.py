@@ -174,6 +174,4 @@ def _assumptions(setting: Setting, placed: Sequence[Placed]) -> list[str]:
         "variation of latency is at fixed lengths of requests; theory, not calibrated by measurements of spread",
     ]  # fmt: skip
     out.append(coverage((one.name, one.label) for one in placed if one.label))
-    if setting.platform.device.offload is not None:
-        out.append("offload: weights are prefetched a layer ahead; the slower memory is taken to be large enough")
     return out
