@@ -162,7 +162,8 @@ def _marks(frame: _Frame, drawn: Sequence[Drawn], legend_offset: float) -> list[
         return []
     words = list(dict.fromkeys(str(row["words"]) for row in rows))
     legend = alt.Legend(
-        title="from the mark on, bound by", titleOrient="left", titlePadding=10, orient="top", offset=legend_offset,
+        title="from the mark on, bound by", titleOrient="left", titlePadding=10, orient="top", columns=3,
+        offset=legend_offset,
         symbolFillColor="transparent", symbolStrokeColor=INK, symbolStrokeWidth=1.8,
     )  # fmt: skip
     scale = alt.Scale(domain=words, range=[SHAPES[i % len(SHAPES)] for i in range(len(words))])
