@@ -176,3 +176,20 @@ def _significant(value: float, digits: int) -> str:
     if not 1e-4 <= abs(rounded) < 1e15:
         return f"{value:.{digits - 1}e}"
     return f"{value:,.{max(digits - 1 - math.floor(math.log10(abs(rounded))), 0)}f}"
+
+
+def percent(share: float | None) -> str:
+    """A share or probability in whole percent, never rounded to certainty.
+
+    Examples
+    --------
+    >>> percent(0.6856), percent(0.9999), percent(1.0), percent(0.001)
+    ('69 %', '>99 %', '100 %', '<1 %')
+    """
+    if share is None or not math.isfinite(share):
+        return "—"
+    if 0 < share < 0.005:
+        return "<1 %"
+    if 0.995 <= share < 1:
+        return ">99 %"
+    return f"{100 * share:.0f} %"

@@ -94,6 +94,27 @@ def test_where_no_price_is_known_nobody_is_the_cheapest(cli):
     assert ran.out.startswith("Which of these accelerators has the lowest USD/Mtok is unknown.")
 
 
+@pytest.mark.parametrize("style", ["table", "html"])
+@pytest.mark.parametrize("names", ["groq", "groq,cerebras-wse-3"])
+def test_where_no_price_is_known_the_page_says_why_and_has_no_empty_table(cli, style: str, names: str):
+    asked = ("crossover", "-m", "llama-3.1-8b", "-a", names, "--values", "1,2", "--metric", "usd_per_million_tokens")
+    ran = cli(*asked, "--format", style)
+    assert ran.code == 0 and "No USD/Mtok can be given: no price with a source is known." in ran.out
+    assert "What binds the designs" not in ran.out and "Designs with" not in ran.out
+
+
+def test_a_single_x_is_told_and_not_drawn(cli):
+    asked = ("crossover", "-m", "llama-3.1-405b", "-a", "h100", "--over", "count", "--values", "1,2,16")
+    page = cli(*asked, "--format", "html").out
+    assert page.count("Only at 16 accelerators is there a value") == 2 and "<svg" not in page
+    assert "16 x nvidia-h100-sxm" in page  # in the table of values
+
+
+def test_the_footnote_knows_of_the_column_per_accelerator(cli):
+    out = " ".join(cli(*ASKED, "--values", "1,8").out.split())
+    assert "tokens/s and power are of the whole deployment, unless a heading says per accelerator; cost is per" in out
+
+
 def test_rows_are_the_points(cli, tmp_path):
     asked = (*ASKED, "--values", "1,8,64")
     points = cli(*asked, "--format", "json").json()["points"]

@@ -67,6 +67,10 @@ def test_all_is_every_accelerator_wherever_several_may_be_named(cli, flag: str):
     assert len(swept["inputs"]["accelerators"]) > 50
 
 
+def test_the_footnote_knows_of_the_column_per_accelerator(cli):
+    assert "of the whole deployment, unless a heading says per accelerator" in " ".join(cli(*ASKED).out.split())
+
+
 def test_parquet_never_goes_to_a_terminal(cli, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     ran = cli(*ASKED, "--format", "parquet")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shlex
 
 import pytest
@@ -84,6 +85,13 @@ def test_the_page_shows_each_metric_with_interval_and_label_and_how_to_repeat_it
     for part in ("weights 16.1 GB", "KV cache", "reserve", "capacity 85.5 GB", "ffn_up", "p95"):
         assert part in out
     assert lines[-2:] == ["Reproduce", f"  inferatlas {' '.join(QUESTION)}"]
+
+
+def test_the_page_says_which_rows_are_counted_and_is_titled_by_its_question(cli):
+    shown = " ".join(cli(*QUESTION).out.split())
+    assert re.search(r"Evidence: [\d,]+ measured rows of this model, accelerator and engine, the engine in its", shown)
+    page = cli(*QUESTION, "--format", "html").out
+    assert "<title>llama-3.1-8b on 1 x nvidia-h100-sxm (tp1, bf16 weights, vllm)</title>" in page
 
 
 def test_what_does_not_fit_is_an_answer_with_its_reason(cli):

@@ -92,6 +92,8 @@ def test_the_page_goes_the_whole_way(cli, asked):
     for i, one in enumerate(found["experiments"], 1):
         assert f"Experiment {i}: {one['question']}" in text and one["command"] in text
     assert "Software: " in text and "vllm official" in text
+    assert "Brackets are 80 % intervals" in text and "Second lines" not in text and "carbon" not in text
+    assert not re.search(r"\(\d+%\)", text)  # shares look the same everywhere
     assert ran.out.rstrip().endswith(" ".join(asked).replace("ttft:p95<2s", "'ttft:p95<2s'"))
 
 

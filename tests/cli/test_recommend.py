@@ -120,6 +120,18 @@ def test_top_limits_the_rows_of_flat_formats(cli):
     assert len(cli(*SMALL, "--top", "0", "--format", "jsonl").out.splitlines()) > 1
 
 
+@pytest.mark.parametrize("style", ["table", "html"])
+def test_without_a_price_cost_decides_nothing_and_the_page_says_what_does(cli, style: str):
+    asked = ("recommend", "-m", "llama-3.1-8b", "-a", "groq-lpu-v1", "--isl", "100", "--osl", "100",
+             "--concurrency", "4", "--max-count", "512")  # fmt: skip
+    page = " ".join(cli(*asked, "--format", style).out.split())
+    assert "no price is known, so cost decides nothing; it has the fewest accelerators of all that qualify." in page
+    assert "cheapest per output token of all" not in page and "(unknown)" not in page
+    ties = "fewest accelerators, widest weights, most tokens per joule and simplest layout"
+    order = {"table": f"Ranked by cost, which is unknown, then by {ties}.", "html": f"ranked by {ties}, since no price"}
+    assert order[style] in page
+
+
 def test_the_report_is_written_beside_the_answer(cli, tmp_path):
     pytest.importorskip("inferatlas.show.report")
     page = tmp_path / "report.html"

@@ -190,7 +190,50 @@ def test_where_nothing_can_be_graded_the_reasons_stand_and_the_code_says_so(cli,
     if style == "json":
         assert all(cell["grade"] is None for cell in ran.json()["regimes"][0]["cells"])
     if style == "table":
-        assert ran.out.startswith("None of 2 accelerators can be graded.")
+        assert ran.out.startswith("None of 2 accelerators can be graded for llama-2-7b.")
+        assert "requests of 33,280 tokens exceed the context of llama-2-7b (4,096)" in ran.out
+
+
+def test_why_nothing_can_be_graded_stands_once_for_many_accelerators(cli):
+    out = cli("regimes", "-m", "llama-2-7b", "-r", "long-context,single-stream").out
+    block = out.partition("What cannot be graded\n")[2].partition("\n\n")[0]
+    assert block.count("exceed the context") == 1 and re.search(r"and \d+ more", block)
+
+
+@pytest.mark.parametrize(
+    ("model", "names", "said"),
+    [
+        ("flan-t5-xxl", "embedding,mixture-of-experts",
+         "Best of 1: nvidia-h100-sxm: embedding generation (on mistral-7b), "
+         "mixture-of-experts models (on qwen3-235b-a22b)."),
+        ("llama-3.1-8b", "single-stream,embedding",
+         "Best of 1 for llama-3.1-8b: nvidia-h100-sxm: low-latency single stream, "
+         "embedding generation (on mistral-7b)."),
+        ("flan-t5-xxl", "embedding",
+         "Best of 1 for mistral-7b (the model of the regime, not flan-t5-xxl): nvidia-h100-sxm: embedding generation."),
+    ],
+)  # fmt: skip
+def test_the_answer_names_the_model_that_was_measured(cli, model: str, names: str, said: str):
+    assert " ".join(cli("regimes", "-m", model, "-r", names, "-a", "h100").out.splitlines()[:2]).startswith(said)
+
+
+def test_a_title_keeps_its_acronyms_and_one_regime_is_one(cli, written):
+    file = written(title="RAG at night")
+    out = cli(*ASKED, "-r", file).out
+    assert "RAG at night" in out.partition("\n\n")[0] and "What is measured" in out
+    page = cli(*ASKED, "-r", file, "--format", "html").out
+    assert "1 regime, 5 cells." in page and page.count(">Assumed<") == 1
+
+
+def test_of_one_published_grade_is_said_one(cli):
+    out = " ".join(cli("regimes", "-m", "llama-3.1-8b", "-r", "single-stream", "-a", "groq").out.split())
+    assert "Of 1 grade published for these accelerators" in out
+
+
+def test_the_footnote_says_what_graded_values_are_of(cli):
+    out = " ".join(cli(*ASKED, "-r", "quantized").out.split())
+    assert "tokens/s and power are of the whole deployment, unless 'What is measured' says per accelerator." in out
+    assert "cost" not in out.partition("Second lines under figures are")[2]
 
 
 def test_one_cell_graded_is_an_answer(cli):

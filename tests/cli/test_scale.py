@@ -82,6 +82,18 @@ def test_a_file_s_name_says_what_is_written(cli, tmp_path: Path):
     assert cli(*DENSE, "--format", "md").out.startswith("#")
 
 
+def test_without_a_price_cost_decides_nothing(cli):
+    asked = ("scale", "-m", "llama-3.1-8b", "-a", "groq-lpu-v1", "--count", "128", "--objective", "cost")
+    out = " ".join(cli(*asked).out.split())
+    assert out.startswith("Which strategy is best for llama-3.1-8b on 128 x groq-lpu-v1 is open: no price is known, ")
+    assert "Best" not in out and "What fits (no price is known, so cost decides nothing)" in out
+
+
+def test_what_offload_assumes_is_said_once(cli):
+    out = " ".join(cli("scale", "-m", "llama-3.3-70b", "-a", "h100", "--count", "2").out.split())
+    assert out.count("prefetched") == out.count("large enough") == 1
+
+
 def test_skew_placement_and_spare_copies_reach_the_answer(cli):
     words = (*MIXTURE, "--skew", "1", "--placement", "contiguous", "--redundant", "8", "--format", "json")
     found = cli(*words).json()
@@ -97,6 +109,7 @@ def test_what_fits_nowhere_ends_with_3_and_the_reasons(cli):
     assert page.code == 3
     assert page.out.startswith("No strategy places kimi-k2 on 1 x nvidia-l4.")
     assert "What does not fit" in page.out and "memory" in page.out
+    assert "Best first" not in page.out and "What it takes" not in page.out and "intervals" not in page.out
     assert cli(*NOWHERE, "--format", "csv").code == 3
 
 

@@ -86,6 +86,10 @@ def test_measured_visits_stand_for_the_skew(cli, tmp_path: Path):
     assert ran.code == 2 and "llama-3.1-8b has no experts" in ran.err
 
 
+def test_the_page_names_format_and_engine(cli):
+    assert "(tp2, fp8 weights, sglang)" in cli(*DENSE, "--weights", "fp8", "--engine", "sglang").out
+
+
 CASES = [
     (("--skew", "9"), 2, "skew: 9.0 is not an exponent"),
     (("--placement", "x"), 2, "placement"),

@@ -61,7 +61,7 @@ REASONS = [
     ({"accelerator": "nonesuch-x1"}, "unknown accelerator 'nonesuch-x1'"),
     ({"model": "bge-m3"}, "not predicted: "),  # an encoder
     ({"accelerator": "amd-mi300x", "weights": "nvfp4"}, "not predicted: NVFP4"),
-    ({"kv_cache": "nvfp4"}, "not predicted: unknown format"),
+    ({"kv_cache": "nvfp4"}, "unknown format 'nvfp4'"),
 ]
 
 

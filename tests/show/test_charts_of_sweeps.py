@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from inferatlas.catalogue.accelerators import accelerator_ids
 from inferatlas.show.charts.endings import Spot, beside_ends, levels, spread
 from inferatlas.show.charts.fitness import Mark, fitness
-from inferatlas.show.charts.lines import Crossing, Series, lines
+from inferatlas.show.charts.lines import BANDED, Crossing, Series, lines
 from inferatlas.show.charts.shares import shares
 from inferatlas.show.charts.style import PALETTE, AnyChart, Axis, span, to_svg
 from inferatlas.show.charts.traces import DRAWN, thinned, trace
@@ -139,7 +139,7 @@ def test_gaps_stay_gaps_and_lonely_points_are_dots():
     chart = lines([one], LOAD, Axis("cost", "USD", True))
     assert [row["x"] for row in layer_rows(chart, "line")] == [1, 2]
     assert [row["x"] for row in layer_rows(chart, "area")] == [1, 2]
-    assert [row["x"] for row in layer_rows(chart, "point")] == [4, 6, 6]  # two dots, and the end of the line
+    assert [row["x"] for row in layer_rows(chart, "point")] == [4, 6]
     assert [row["x"] for row in layer_rows(chart, "rule") if "low" in row] == [4]
     drawn(chart)
 
@@ -164,6 +164,28 @@ def test_lines_of_one_colour_differ_in_their_dashes():
     names = [slug for i, slug in enumerate(accelerator_ids()) if i % len(PALETTE) == 0][:3]
     rows = layer_rows(lines([series(name, name, 3) for name in names], LOAD, ITL), "line")
     assert len({row["colour"] for row in rows}) == 1 and len({tuple(row["dash"]) for row in rows}) == 3
+
+
+def test_shapes_say_what_binds_and_nothing_else():
+    series_of = [series(name, name, 50, changes=[(9.0, "compute")]) for name in ("cerebras-wse-3", "nvidia-l4")]
+    chart = lines(series_of, LOAD, ITL)
+    shaped = [one for one in chart.to_dict()["layer"] if "shape" in one["encoding"]]
+    assert [one["encoding"]["shape"]["field"] for one in shaped] == ["words"]
+    assert len(layer_rows(chart, "point")) == 2  # the two changes
+
+
+@pytest.mark.parametrize(("count", "banded"), [(BANDED, True), (14, False)])
+def test_many_series_are_named_apart_and_without_bands(count: int, banded: bool):
+    chart = lines([series(name, name, 100) for name in accelerator_ids()[:count]], LOAD, ITL, [Crossing(99.0, "flag")])
+    assert bool(layer_rows(chart, "area")) == banded
+    drawn(chart)
+    (height,) = {chart.to_dict()["height"]}
+    frame = span(ITL, [row["y"] / 1e3 for row in layer_rows(chart, "line")])
+    names = [row for row in layer_rows(chart, "text") if "name" in row]
+    assert len(names) == count
+    if not banded:  # the same axis as the chart's
+        places = sorted((1 - frame.fraction(row["y"] / frame.factor)) * height for row in names)
+        assert all(b - a > 14 for a, b in pairwise(places)) and places[0] >= 8  # clear of each other and of the flag
 
 
 def test_a_series_that_ends_early_is_named_in_the_picture():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inferatlas.show.charts.fitness import Mark, fitness
-from inferatlas.show.html import FOLDED, TEMPLATES, Section, grade, html_page
+from inferatlas.show.html import FOLDED, TEMPLATES, Section, grade, html_page, plain_page
 from inferatlas.show.page import Bar, Block, Column, Command, Heading, Items, Paragraph, Part, Table
 from inferatlas.workload import GRADES
 
@@ -122,8 +122,36 @@ def test_where_there_is_nothing_to_draw_no_figure_and_no_caption_stands():
     assert page.all("figure") == page.all("svg") == [] and "How to read it." not in "".join(page.texts("main"))
 
 
+def test_a_section_with_nothing_to_show_is_left_out():
+    page = Page(html_page("t", "a", [Section("one", "One", []), Section("two", "Two", [Paragraph("p")])], "x"))
+    assert page.texts("h2") == ["Answer", "Two", "This page again"]
+
+
+def test_a_block_with_the_title_of_its_section_has_no_heading_of_its_own():
+    page = page_of(Items("A part", ["one"]), Table("A part", [Column("n")], [["1"]]), Items("Another", ["two"]))
+    assert page.texts("h3") == ["Another"] and page.texts("caption") == ["A part"]
+
+
+def test_only_columns_of_words_may_be_broken_and_none_becomes_a_column_of_single_words():
+    page = page_of(Table("", [Column("name"), Column("why", wraps=True)], [["h100", "many words"]]))
+    assert [a.get("class") for a, _ in page.all("td")] == ["words"]
+    style = Path(TEMPLATES, "report.css").read_text(encoding="utf-8")
+    assert re.search(r"\.numbers tbody td \{ white-space: nowrap; \}", style)
+    assert re.search(r"\.words \{ white-space: normal; min-width: \d+rem; \}", style)
+
+
+@pytest.mark.parametrize(
+    ("heading", "title", "answered"),
+    [("l4: 3 ms.", "l4", ["l4: 3 ms."]), ("Nine designs.", "Nine designs", []), ("", "inferatlas", [])],
+)
+def test_a_plain_page_is_titled_by_its_heading(heading: str, title: str, answered: list[str]):
+    page = Page(plain_page([Heading(heading), Paragraph("p")] if heading else [Paragraph("p")]))
+    assert page.texts("title") == page.texts("h1") == [title]
+    assert [text for a, text in page.all("p") if a.get("class") == "answer"] == answered
+
+
 def test_keys_with_blanks_are_one_name():
-    text = html_page("t", "a", [Section("by model size", "By model size", [])], "x")
+    text = html_page("t", "a", [Section("by model size", "By model size", [Paragraph("p")])], "x")
     page = Page(text)
     named = {a["aria-labelledby"] for _, a in page.tags if "aria-labelledby" in a}
     ids = [a["id"] for _, a in page.tags if "id" in a]

@@ -204,6 +204,14 @@ def test_every_chart_of_a_question_with_targets_is_drawn(found: Recommendation, 
         assert all(len(row) == len(picture.table.columns) for row in picture.table.rows)
 
 
+def test_the_page_says_where_widths_come_from(page: str):
+    assert "left out of the fit" in Page(page).words and "width of the priors" not in page
+
+
+def test_a_line_of_targets_is_only_spoken_of_where_there_are_targets(found: Recommendation, closed: Recommendation):
+    assert "dashed line" in words.latency_sentence(found) and "dashed line" not in words.latency_sentence(closed)
+
+
 def test_a_percentile_target_is_not_passed_off_as_a_mean(found: Recommendation):
     latency = next(picture for picture in pictures(found) if picture.key == "latency")
     assert "the p95 of TTFT" in latency.sentence

@@ -156,11 +156,11 @@ def reason_of(
         least = serves.count if serves else None
         return {
             "code": reasons.CODES[code], "least_count": least,
-            "detail": f"{detail}; {least} accelerators serve it" if least
+            "detail": f"{detail}; {least} accelerator{' serves' if least == 1 else 's serve'} it" if least
             else f"{detail}; up to {MOST_ACCELERATORS} accelerators do not serve it either",
         }  # fmt: skip
     if least and least <= (count or 0):
-        detail += f"; another layout of {least} accelerators fits"
+        detail += f"; another layout of {least} accelerator{'' if least == 1 else 's'} fits"
     elif least:
         detail += f"; it fits from {least} accelerators on" + (f" (asked: {count})" if count else "")
     elif code in (reasons.WEIGHTS, reasons.KV_CACHE):

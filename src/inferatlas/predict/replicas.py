@@ -56,8 +56,9 @@ def layout_notes(platform: Platform, layout: Layout) -> list[str]:
         rate = (part.offload.bytes_per_s or 0.0) / 1e9
         notes.append(
             f"{layout.offload:.0%} of the layers' weights stream from {part.offload.name} memory at up to {rate:g} "
-            "GB/s per device, prefetched a layer ahead; that memory is taken to be large enough"
+            "GB/s per device"
         )
+        notes.append("offloaded weights are prefetched a layer ahead; the slower memory is taken to be large enough")
     return notes
 
 

@@ -13,7 +13,7 @@ from inferatlas.decide.sweeps.crossovers import Crossover, Crossovers, Lead
 from inferatlas.decide.sweeps.swept import METRICS
 from inferatlas.predict.answer import Interval
 from inferatlas.predict.performance.points import BOUNDS
-from inferatlas.show.deployment import INTERVALS, layout_words
+from inferatlas.show.deployment import figures_words, layout_words
 from inferatlas.show.html import Section, html_page
 from inferatlas.show.numbers import NONE, figure, heading, listed, quantity, with_interval
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
@@ -32,7 +32,7 @@ HOW = {"overtaken": "{} overtakes", "ends": "serves no further,\n{} does", "begi
 
 def crossover_page(found: Crossovers, typed: str) -> Page:
     """The answer, crossovers of all metrics, changes of bound, values, assumptions."""
-    blocks: list[Block] = [Heading(answer(found)), *_best(found), bounds(found), values(found), *_closing(found)]
+    blocks: list[Block] = [Heading(answer(found)), *_best(found), *bounds(found), *values(found), *_closing(found)]
     return [*blocks, Command("Reproduce", typed)]
 
 
@@ -121,6 +121,8 @@ def _bound_words(found: Crossovers) -> str:
     name = found.accelerators[0]
     words = [BOUNDS[int(found.found.bound[i])] for i in found.rows()[:1]] + [one.after for one in found.bounds]
     words = [word.replace("_", " ") for word in words]
+    if not words:
+        return f"What binds the design of {name} with {superlative(found.metric)} is unknown."
     if len(words) == 1:
         return f"{name} is bound by {words[0]} throughout, {_range(float(found.x[0]), float(found.x[-1]), found)}."
     ends = [f"by {word} up to {(shown if i else amount)(one.last, found)}"
@@ -153,8 +155,8 @@ def crossovers(found: Crossovers) -> Table:
     return Table("Who is best, by every metric", columns, rows)
 
 
-def bounds(found: Crossovers) -> Table:
-    """From where on something else binds the best design of an accelerator."""
+def bounds(found: Crossovers) -> list[Block]:
+    """From where on something else binds the best design of an accelerator; where none is known, why."""
     columns = [Column("accelerator"), Column("bound by"), Column(f"up to\n{SWEPT[found.over]}", right=True),
                Column("then by"), Column("from", right=True)]  # fmt: skip
     rows = []
@@ -168,18 +170,29 @@ def bounds(found: Crossovers) -> Table:
             last = int(np.flatnonzero(row >= 0)[-1])
             word = BOUNDS[int(found.found.bound[row[last]])].replace("_", " ")
             rows.append([name, word, shown(float(found.x[last]), found), NONE, NONE])
-    return Table(f"What binds the designs with {superlative(found.metric)}", columns, rows)
+    if not rows:
+        return [Paragraph(_unknown(found, found.metric))]
+    return [Table(f"What binds the designs with {superlative(found.metric)}", columns, rows)]
 
 
-def values(found: Crossovers) -> Table:
-    """Values at some x, in intervals."""
+def _unknown(found: Crossovers, metric: str) -> str:
+    """Why a metric has no value anywhere."""
+    why = dict.fromkeys(one.detail for one in found.rejected if one.metric == metric)
+    return f"No {name_of(metric)} can be given: {'; '.join(why) or 'nothing is known of it'}."
+
+
+def values(found: Crossovers) -> list[Block]:
+    """Values at some x that are served, in intervals; nothing where there is none."""
+    served = np.flatnonzero((found.curves[found.metric].row >= 0).any(axis=0))
+    if not served.size:
+        return []
     metrics = [found.metric, *(name for name in METRICS if name not in (found.metric, "output_tokens_per_s"))]
     columns = [
         Column(SWEPT[found.over].replace(" ", "\n", 1), right=True), Column("deployment\nlayout"),
         Column("weights\nengine"), *(Column(_heading(name), right=True) for name in metrics), Column("bound\nlabel"),
     ]  # fmt: skip
     rows = []
-    for point in found.points(_some(len(found.x))):
+    for point in found.points([int(served[i]) for i in _some(len(served))]):
         ends = (point["metrics"][name] for name in metrics)
         cells = [None if one is None else Interval(**one) for one in ends]
         rows.append(
@@ -190,7 +203,9 @@ def values(found: Crossovers) -> Table:
                 f"{point['bound'].replace('_', ' ')}\n{point['label']}",
             ]
         )  # fmt: skip
-    return Table(f"Designs with {superlative(found.metric)}", columns, rows, keys=2)
+    table = Table(f"Designs with {superlative(found.metric)}", columns, rows, keys=2)
+    reading = figures_words(metrics, [table], unless="a heading says per accelerator")
+    return [table, Paragraph(reading, quiet=True)]
 
 
 def _some(count: int) -> list[int]:
@@ -218,7 +233,6 @@ def _closing(found: Crossovers) -> Iterator[Block]:
         ]  # fmt: skip
         yield Table("What is missing", columns, rows)
     yield Items("Assumed", found.assumptions)
-    yield Paragraph(INTERVALS, quiet=True)
 
 
 def crossover_rows(found: Crossovers) -> dict[str, Any]:
@@ -245,15 +259,15 @@ def crossover_html(found: Crossovers, typed: str) -> str:
     other = "itl_s" if found.metric != "itl_s" else PER_ACCELERATOR
     sections = [
         Section(
-            "primary", _titled(found.metric), _best(found),
-            lambda: _chart(found, found.metric), f"{name_of(found.metric)} over {SWEPT[found.over]}", CAPTION,
+            "primary", _titled(found.metric), [*_undrawn(found, found.metric), *_best(found)],
+            lambda: _chart(found, found.metric), f"{name_of(found.metric)} over {SWEPT[found.over]}", _caption(found),
         ),
-        Section("bounds", "What binds", [bounds(found)]),
+        Section("bounds", "What binds", bounds(found)),
         Section(
-            "second", _titled(other), [], lambda: _chart(found, other), f"{name_of(other)} over {SWEPT[found.over]}",
-            CAPTION,
+            "second", _titled(other), _undrawn(found, other), lambda: _chart(found, other),
+            f"{name_of(other)} over {SWEPT[found.over]}", _caption(found),
         ),
-        Section("values", "Values", [values(found)]),
+        Section("values", "Values", values(found)),
         Section("assumed", "Assumed", list(_closing(found))),
     ]  # fmt: skip
     return html_page("Where does the best accelerator change?", answer(found), sections, typed, lead=_lead(found))
@@ -264,7 +278,26 @@ def _titled(metric: str) -> str:
     return f"{name[0].upper()}{name[1:]}"
 
 
-CAPTION = "At each x the best layout of each accelerator by this metric; bands are 80 % intervals."
+def _caption(found: Crossovers) -> str:
+    from inferatlas.show.charts.lines import BANDED
+
+    bands = "bands are" if len(found.accelerators) <= BANDED else "the tables have the"
+    return f"At each x the best layout of each accelerator by this metric; {bands} 80 % intervals."
+
+
+def _known_at(found: Crossovers, metric: str) -> list[float]:
+    """The x at which an accelerator has a value."""
+    return found.x[np.isfinite(found.curves[metric].value).any(axis=0)].tolist()
+
+
+def _undrawn(found: Crossovers, metric: str) -> list[Block]:
+    """Why there is no chart of a metric; nothing where there is one."""
+    known = _known_at(found, metric)
+    if len(known) > 1:
+        return []
+    if not known:
+        return [Paragraph(_unknown(found, metric))]
+    return [Paragraph(f"Only at {amount(known[0], found)} is there a value, so there is no line to draw.")]
 
 
 def _lead(found: Crossovers) -> str:
@@ -276,7 +309,7 @@ def _chart(found: Crossovers, metric: str):
     from inferatlas.show.charts.style import Axis
 
     curve, x = found.curves[metric], found.x.tolist()
-    if not np.isfinite(curve.value).any():
+    if len(_known_at(found, metric)) < 2:
         return None
     series = [
         Series(

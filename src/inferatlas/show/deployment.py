@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from inferatlas.decide.advisor.rank import OBJECTIVES
 from inferatlas.predict.answer import Interval
 from inferatlas.quantities import show
-from inferatlas.show.numbers import as_given
-from inferatlas.show.page import Bar, Part
+from inferatlas.show.numbers import GIVEN, as_given, listed
+from inferatlas.show.page import Bar, Part, Table
 
 # objective -> what the best one by it is
 AIMS = {
@@ -19,11 +21,55 @@ AIMS = {
     "throughput": "the one with most output tokens per second",
     "carbon": "the one with least carbon per output token",
 }
-INTERVALS = (
-    "Second lines are 80 % intervals; 'given' has none because the question fixes it, 'unknown' means no source. "
-    "Latencies are means over requests; tokens/s, power, cost and carbon are of the whole deployment, per million "
-    "output tokens."
-)
+# objective -> what is missing where nothing is known by it
+MISSING = {"cost": "price", "energy": "rated power", "carbon": "rated power"}
+
+
+def undecided(objective: str, best: Mapping[str, Interval | None]) -> str:
+    """Why an objective decides nothing: not even the metrics of the first hold it. Empty where they do.
+
+    >>> undecided("cost", {"usd_per_million_tokens": None}), undecided("latency", {"latency_s": Interval(1, 2, 3)})
+    ('no price is known, so cost decides nothing', '')
+    """
+    if best.get(OBJECTIVES[objective][0]) is not None:
+        return ""
+    return f"no {MISSING.get(objective, objective)} is known, so {objective} decides nothing"
+
+
+def figures_words(
+    metrics: Collection[str], tables: Iterable[Table], *, where: str = "Second lines", unless: str = ""
+) -> str:
+    """How to read the figures of tables: their intervals, and what they are of. Nothing is said that is not there.
+
+    Parameters
+    ----------
+    metrics : the metrics in the tables. where : where their intervals stand.
+    unless : when something is not of the whole deployment, in words.
+
+    Examples
+    --------
+    >>> from inferatlas.show.page import Column
+    >>> figures_words(["ttft_s", "power_w"], [Table("", [Column("TTFT")], [["190 ms\\n130–278 ms"]])])
+    'Second lines are 80 % intervals. Latencies are means over requests; power is of the whole deployment.'
+    """
+    cells = [cell for table in tables for row in table.rows for cell in row]
+    intervals = [f"{where} are 80 % intervals"]
+    if any(re.search(rf"[\n(]{GIVEN}", cell) for cell in cells):
+        intervals.append(f"'{GIVEN}' has none because the question fixes it")
+    if any(re.search(r"[\n(]unknown", cell) for cell in cells):
+        single = ", or a single output token has no ITL" if "itl_s" in metrics else ""
+        intervals.append(f"'unknown': no source is known{single}")
+    of = ["latencies are means over requests"] if {"ttft_s", "itl_s", "latency_s"} & set(metrics) else []
+    whole = ["tokens/s"] if any("tokens_per_s" in name for name in metrics) else []
+    whole += ["power"] if "power_w" in metrics else []
+    if whole:
+        verb = "are" if "tokens/s" in whole else "is"
+        of.append(f"{listed(whole)} {verb} of the whole deployment" + (f", unless {unless}" if unless else ""))
+    each = {"usd": "cost", "gco2e": "carbon"}
+    if per_token := [word for start, word in each.items() if any(name.startswith(start) for name in metrics)]:
+        of.append(f"{listed(per_token)} {'are' if len(per_token) > 1 else 'is'} per million output tokens")
+    text = "; ".join(of)
+    return f"{'; '.join(intervals)}. {text[:1].upper()}{text[1:]}."
 
 
 def layout_words(layout: Mapping[str, float]) -> str:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from inferatlas.decide.advisor.explore import best_designs
 from inferatlas.predict.answer import Interval
-from inferatlas.show.deployment import INTERVALS, layout_words
-from inferatlas.show.numbers import heading, quantity, with_interval
+from inferatlas.show.deployment import figures_words, layout_words
+from inferatlas.show.numbers import counted, heading, quantity, with_interval
 from inferatlas.show.page import Column, Command, Heading, Page, Paragraph, Table
 
 Columns = Mapping[str, NDArray[Any]]
@@ -36,14 +36,16 @@ def exploration_page(table: Columns, typed: str) -> Page:
     per_device = table["output_tokens_per_s"] / table["count"]
     cost = table["usd_per_million_tokens"]
     levels = ", ".join(f"{level:g}" for level in np.unique(table["concurrency"]))
-    plural = "" if len(names) == 1 else "s"
-    lengths = f"{table['input_tokens'][0]:,.0f} input and {table['output_tokens'][0]:,.0f} output tokens"
-    return [
-        Heading(f"{count:,} feasible designs of {table['model'][0]} on {len(names)} accelerator{plural}."),
-        Paragraph(f"{lengths}, closed loop with {levels} requests in flight."),
+    tables = [
         _best(table, per_device, "Most output tokens/s per accelerator"),
         _best(table, -cost, "Cheapest per million output tokens (where a price is known)"),
-        Paragraph(INTERVALS, quiet=True),
+    ]
+    lengths = f"{table['input_tokens'][0]:,.0f} input and {table['output_tokens'][0]:,.0f} output tokens"
+    return [
+        Heading(f"{counted(count, 'feasible design')} of {table['model'][0]} on {counted(len(names), 'accelerator')}."),
+        Paragraph(f"{lengths}, closed loop with {levels} requests in flight."),
+        *tables,
+        Paragraph(figures_words(SHOWN, tables, unless="a heading says per accelerator"), quiet=True),
         Paragraph("Every row and column: --format parquet, csv, jsonl or json, or --output FILE.", quiet=True),
         Command("Reproduce", typed),
     ]

@@ -7,12 +7,13 @@ from typing import Any
 
 from inferatlas.decide.regimes.cells import SHOWN, Cell
 from inferatlas.decide.regimes.fitness import Fitness, RegimeResult
-from inferatlas.show.deployment import INTERVALS, flat_metrics, layout_words
+from inferatlas.show.deployment import figures_words, flat_metrics, layout_words
 from inferatlas.show.html import Section, html_page
-from inferatlas.show.numbers import NONE, figure, heading, quantity, with_interval
+from inferatlas.show.numbers import NONE, counted, figure, heading, listed, quantity, with_interval
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 
 STAR = "* the published grade is another one, see below"
+NAMED = 6  # accelerators of one reason that are named where all regimes stand together
 GRADING = (
     "A score is the value over the best shown (best over value where lower is better). Grades by score: {}. A grade's "
     "interval is that of its value."
@@ -22,26 +23,51 @@ GRADING = (
 def fitness_page(found: Fitness, typed: str) -> Page:
     """The matrix; of a single regime, its numbers instead."""
     blocks: list[Block] = [Heading(answer(found))]
+    figures = energy(found)
     if len(found.regimes) > 1:
-        blocks += [matrix(found), Paragraph(STAR, quiet=True), measures(found)]
+        starred = any(cell.differs and cell.grade for one in found.regimes for cell in one.cells)
+        star = [Paragraph(STAR, quiet=True)] if starred else []
+        blocks += [matrix(found), *star, measures(found), *absences(found)]
     else:
-        blocks += [Paragraph(found.regimes[0].regime.description), numbers(found.regimes[0])]
-    blocks += [energy(found), drivers(found), *differences(found), *_closing(found), Command("Reproduce", typed)]
-    return blocks
+        one = found.regimes[0]
+        figures = [*numbers(one), *figures]
+        blocks += [Paragraph(one.regime.description), *numbers(one), *ungraded(one), measures(found)]
+    blocks += [*energy(found), *drivers(found), *differences(found), *_closing(found, figures)]
+    return [*blocks, Command("Reproduce", typed)]
 
 
 def answer(found: Fitness) -> str:
-    """Who is best where, in a sentence or two."""
+    """Who is best where, in a sentence or two, and on which model where it is not the one asked about."""
+    models = _models(found)
+    asked = found.model if found.model in models else models[0] if len(models) == 1 else None
     best: dict[str, list[str]] = {}
     for one in found.regimes:
         if one.cells and one.cells[0].score is not None:
-            best.setdefault(one.cells[0].accelerator, []).append(one.regime.title.lower())
+            on = "" if one.model == asked else f" (on {one.model})"
+            best.setdefault(one.cells[0].accelerator, []).append(f"{_lowered(one.regime.title)}{on}")
     count = len({cell.accelerator for one in found.regimes for cell in one.cells})
+    of = "" if asked is None else f" for {asked}"
+    if asked not in (None, found.model):
+        of += f" (the model of the regime{'' if len(found.regimes) == 1 else 's'}, not {found.model})"
     if not best:
-        return f"None of {count} accelerators can be graded."
+        return f"None of {counted(count, 'accelerator')} can be graded{of}."
     words = "; ".join(f"{name}: {', '.join(titles)}" for name, titles in best.items())
     head = "Best of" if len(best) == 1 else "No accelerator is best everywhere. Best of"
-    return f"{head} {count} for {found.model}: {words}."
+    return f"{head} {count}{of}: {words}."
+
+
+def _models(found: Fitness) -> list[str]:
+    """The models that the regimes were measured on."""
+    return list(dict.fromkeys(one.model for one in found.regimes))
+
+
+def _lowered(title: str) -> str:
+    """A title inside a sentence: its first letter small, unless it begins an acronym.
+
+    >>> _lowered("Low-latency single stream"), _lowered("RAG at night")
+    ('low-latency single stream', 'RAG at night')
+    """
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
 
 
 def matrix(found: Fitness) -> Table:
@@ -74,7 +100,7 @@ def _by_accelerator(found: Fitness) -> list[list[Cell]]:
 
 def _graded(cell: Cell, one: RegimeResult) -> str:
     if cell.grade is None or cell.value is None:
-        return f"{NONE}\n{(cell.code or 'unknown').replace('_', ' ')}"
+        return f"{NONE}\n{_code_words(cell)}"
     star = " *" if cell.differs else ""
     return f"{cell.grade}\n{figure(cell.value.value, quantity(one.regime.metric)[1])}{star}"
 
@@ -115,16 +141,53 @@ def measure_words(one: RegimeResult) -> str:
     return f"{name}{per}{hosted}, {one.regime.better} is better"
 
 
-def numbers(one: RegimeResult) -> Table:
-    """The numbers behind each grade of one regime, best first."""
+def numbers(one: RegimeResult) -> list[Table]:
+    """The numbers behind each grade of one regime, best first; nothing where nothing is graded."""
+    graded = [cell for cell in one.cells if cell.grade is not None]
+    if not graded:
+        return []
     per = "\nper accelerator" if one.regime.per == "accelerator" else "\nwith loading" if one.regime.hosted > 1 else ""
     columns = [
         Column("deployment\nlayout"), Column("weights\nengine"), Column("in flight", right=True),
         Column(f"{quantity(one.regime.metric)[0]}{per}", right=True), Column("grade\ninterval"),
-        Column("score", right=True), Column("published"), *(Column(heading(name), right=True) for name in _beside(one)),
-        Column("bound"), Column("software"), Column("label"),
+        Column("score", right=True), Column("published"), Column("label\nsoftware"), Column("bound"),
+        *(Column(heading(name), right=True) for name in _beside(one)),
     ]  # fmt: skip
-    return Table(f"{one.regime.title}: {measure_words(one)}", columns, [_numbers_row(cell, one) for cell in one.cells])
+    return [Table(f"{one.regime.title}: {measure_words(one)}", columns, [_numbers_row(cell, one) for cell in graded])]
+
+
+def ungraded(one: RegimeResult) -> list[Block]:
+    """Whom a regime cannot grade, by reasons."""
+    by: dict[tuple[str, str], list[str]] = {}
+    for cell in one.cells:
+        if cell.grade is None:
+            by.setdefault((_code_words(cell), cell.reason), []).append(cell.accelerator)
+    rows = [[", ".join(names), code, why] for (code, why), names in by.items()]
+    columns = [Column("accelerators", wraps=True), Column("reason"), Column("why", wraps=True)]
+    return [Table("What cannot be graded", columns, rows)] if rows else []
+
+
+def absences(found: Fitness) -> list[Block]:
+    """Whom the regimes cannot grade, a row per regime and kind of reason; of many names and words the first."""
+    by: dict[tuple[str, str], list[Cell]] = {}
+    for one in found.regimes:
+        for cell in one.cells:
+            if cell.grade is None:
+                by.setdefault((one.regime.title, _code_words(cell)), []).append(cell)
+    rows = []
+    for (title, code), cells in by.items():
+        names, more = [cell.accelerator for cell in cells], len(cells) - NAMED
+        first = "" if len({cell.reason for cell in cells}) == 1 else f"{names[0]}: "
+        rows.append(
+            [title, code, f"{', '.join(names[:NAMED])}{f' and {more} more' if more > 0 else ''}",
+             f"{first}{cells[0].reason}"]
+        )  # fmt: skip
+    columns = [Column("regime"), Column("reason"), Column("accelerators", wraps=True), Column("why", wraps=True)]
+    return [Table("What cannot be graded", columns, rows)] if rows else []
+
+
+def _code_words(cell: Cell) -> str:
+    return (cell.code or "unknown").replace("_", " ")
 
 
 def _beside(one: RegimeResult) -> list[str]:
@@ -134,35 +197,32 @@ def _beside(one: RegimeResult) -> list[str]:
 
 
 def _numbers_row(cell: Cell, one: RegimeResult) -> list[str]:
-    published = cell.paper_grade or NONE
-    level = cell.software["level"]
-    if cell.grade is None or cell.value is None or cell.grades is None:
-        blank = [NONE] * (len(_beside(one)) + 1)
-        return [f"{cell.accelerator}\n{(cell.code or '').replace('_', ' ')}", NONE, NONE, NONE, NONE, NONE, published,
-                *blank, level, NONE]  # fmt: skip
-    between = cell.grades[0] if cell.grades[0] == cell.grades[1] else f"{cell.grades[0]} – {cell.grades[1]}"
+    worse, better = cell.grades or ("", "")
+    between = worse if worse == better else f"{worse} – {better}"
     return [
         f"{cell.count} x {cell.accelerator}\n{layout_words(cell.layout)}", f"{cell.weights}\n{cell.engine}",
         f"{cell.concurrency:g}", with_interval(cell.value, quantity(one.regime.metric)[1]),
-        f"{cell.grade}\n{between}", f"{cell.score:.2f}", published,
+        f"{cell.grade}\n{between}", f"{cell.score:.2f}", cell.paper_grade or NONE,
+        f"{cell.label}\n{cell.software['level']}", (cell.bound or "").replace("_", "\n", 1),
         *(with_interval(cell.metrics[name], quantity(name)[1]) for name in _beside(one)),
-        (cell.bound or "").replace("_", "\n", 1), level, cell.label or NONE,
     ]  # fmt: skip
 
 
-def energy(found: Fitness) -> Table:
-    """Who leads by the metric and who by energy, and whether the orders are the same."""
+def energy(found: Fitness) -> list[Table]:
+    """Who leads by the metric and who by energy, and whether the orders are the same; nothing without a leader."""
     rows = []
     for one in found.regimes:
         held = {cell.accelerator: cell for cell in one.cells}
         first = next((cell for cell in one.cells if cell.score is not None), None)
+        if first is None:
+            continue
         frugal = held.get(one.energy.get("best") or "")
         r = one.energy.get("rank_correlation")
         rows.append([one.regime.title, *_joules(first), *_joules(frugal), NONE if r is None else f"{r:.2f}"])
     columns = [Column("regime"), Column("best by the metric"), Column("tokens/J", right=True),
                Column("power", right=True), Column("best by tokens/J"), Column("tokens/J", right=True),
                Column("power", right=True), Column("rank\ncorrelation", right=True)]  # fmt: skip
-    return Table("Energy: output tokens per joule and power of the same deployments", columns, rows)
+    return [Table("Energy: output tokens per joule and power of the same deployments", columns, rows)] if rows else []
 
 
 def _joules(cell: Cell | None) -> list[str]:
@@ -172,8 +232,11 @@ def _joules(cell: Cell | None) -> list[str]:
     return [f"{cell.count} x {cell.accelerator}", *(with_interval(cell.metrics.get(n), unit) for n, unit in named)]
 
 
-def drivers(found: Fitness) -> Table:
-    """How closely goodness follows what the machines have: correlation of logarithms over the accelerators graded."""
+def drivers(found: Fitness) -> list[Block]:
+    """How closely goodness follows what the machines have: correlation of logarithms over the accelerators graded.
+
+    Nothing where no regime grades enough of them.
+    """
     names = ("memory_bandwidth", "compute", "memory_capacity")
 
     def word(r: float | None) -> str:
@@ -182,11 +245,13 @@ def drivers(found: Fitness) -> Table:
     rows = [
         [one.regime.title, str(sum(cell.score is not None for cell in one.cells)),
          *(word(one.drivers.get(name)) for name in names)]
-        for one in found.regimes
+        for one in found.regimes if one.drivers
     ]  # fmt: skip
+    if not rows:
+        return []
     columns = [Column("regime"), Column("graded", right=True)]
     columns += [Column(name.replace("_", " "), right=True) for name in names]
-    return Table("Correlation of the value (better is up) with what a deployment has, logarithms", columns, rows)
+    return [Table("Correlation of the value (better is up) with what a deployment has, logarithms", columns, rows)]
 
 
 def differences(found: Fitness) -> list[Block]:
@@ -196,8 +261,9 @@ def differences(found: Fitness) -> list[Block]:
         return []
     differ = [(cell, one) for cell, one in cells if cell.differs]
     sources = "; ".join(sorted({one.regime.published.source for _, one in cells if one.regime.published}))
-    head = Paragraph(f"Of {len(cells)} grades published for these accelerators ({sources}), {len(cells) - len(differ)} "
-                     "are ours too.")  # fmt: skip
+    same = len(cells) - len(differ)
+    head = Paragraph(f"Of {counted(len(cells), 'grade')} published for these accelerators ({sources}), {same} "
+                     f"{'is' if same == 1 else 'are'} ours too.")  # fmt: skip
     if not differ:
         return [head]
     rows = [
@@ -208,12 +274,15 @@ def differences(found: Fitness) -> list[Block]:
     return [head, Table("Where they differ", columns, rows)]
 
 
-def _closing(found: Fitness) -> Iterator[Block]:
+def _closing(found: Fitness, figures: Sequence[Table]) -> Iterator[Block]:
+    """Assumptions, grading, and how to read ``figures``: the tables with intervals."""
     yield Items("Assumed", found.assumptions)
     thresholds = {tuple(one.regime.thresholds.items()) for one in found.regimes}
     for held in sorted(thresholds):
         yield Paragraph(GRADING.format(", ".join(f"{word} from {least:g}" for word, least in held)), quiet=True)
-    yield Paragraph(INTERVALS, quiet=True)
+    if figures:
+        where, unless = "Second lines under figures", "'What is measured' says per accelerator"
+        yield Paragraph(figures_words(SHOWN, figures, where=where, unless=unless), quiet=True)
 
 
 def fitness_rows(found: Fitness) -> list[dict[str, Any]]:
@@ -238,31 +307,38 @@ def _flat(cell: Cell, one: RegimeResult) -> dict[str, Any]:
 
 def fitness_html(found: Fitness, typed: str) -> str:
     """The same as a page with the heat map and every regime's numbers."""
+    figures = [table for one in found.regimes for table in numbers(one)] + energy(found)
+    absent = absences(found) if len(found.regimes) > 1 else []
     sections = [
         Section(
-            "matrix", "Regimes and accelerators", [measures(found)], lambda: _heat_map(found),
+            "matrix", "Regimes and accelerators", [measures(found), *absent], lambda: _heat_map(found),
             "Heat map of accelerators by regimes, the more colour the better.",
             "The more colour, the closer to the best (logarithmic). An empty frame cannot be served.",
         ),
-        Section("differences", "Where published grades differ", differences(found)),
+        Section("differences", "Published grades", differences(found)),
         *(
-            Section(one.regime.name, one.regime.title, [Paragraph(one.regime.description), numbers(one)])
+            Section(
+                one.regime.name, one.regime.title,
+                [Paragraph(one.regime.description), *numbers(one), *ungraded(one)],
+            )
             for one in found.regimes
         ),
-        Section("energy", "Energy", [energy(found)]),
-        Section("drivers", "What goodness follows", [drivers(found)]),
-        Section("assumed", "Assumed", list(_closing(found))),
+        Section("energy", "Energy", energy(found)),
+        Section("drivers", "What goodness follows", drivers(found)),
+        Section("assumed", "Assumed", list(_closing(found, figures))),
     ]  # fmt: skip
-    sections = [section for section in sections if section.blocks]
     return html_page("Which architecture for which work?", answer(found), sections, typed, lead=_lead(found))
 
 
 def _lead(found: Fitness) -> str:
     cells = sum(len(one.cells) for one in found.regimes)
-    return f"{found.model}, {len(found.regimes)} regimes, {cells} cells."
+    return f"{listed(_models(found))}; {counted(len(found.regimes), 'regime')}, {counted(cells, 'cell')}."
 
 
 def _heat_map(found: Fitness):
+    """Nothing where nothing is graded."""
+    if not any(cell.grade for one in found.regimes for cell in one.cells):
+        return None
     from inferatlas.show.charts.fitness import Mark
     from inferatlas.show.charts.fitness import fitness as chart
 

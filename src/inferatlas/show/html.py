@@ -54,8 +54,9 @@ def html_page(title: str, answer: str, sections: Sequence[Section], command: str
 
     Parameters
     ----------
-    title : the question that the page answers. answer : the answer in one sentence.
-    sections : its parts, in reading order. command : the command line that makes this page.
+    title : the question that the page answers. answer : the answer in one sentence; empty where the title says it.
+    sections : its parts, in reading order; those with nothing to show are left out.
+    command : the command line that makes this page.
     lead : what was asked or counted, a line under the title.
 
     Examples
@@ -65,18 +66,21 @@ def html_page(title: str, answer: str, sections: Sequence[Section], command: str
     >>> page[:15], "<p>a &lt; b</p>" in page
     ('<!DOCTYPE html>', True)
     """
-    drawn = [(section, _drawn(section)) for section in sections]
+    drawn = [(section, chart) for section in sections if (chart := _drawn(section)) is not None or section.blocks]
     return fill("page.html.j2", title=title, answer=answer, lead=lead, sections=drawn, command=command, folded=FOLDED)
 
 
 def plain_page(page: Page) -> str:
     """Any page of a command as HTML: its first heading is the answer, its command the one that gives it again.
 
+    What stands before a colon in the answer is the title.
+
     Examples
     --------
     >>> from inferatlas.show.page import Command, Heading
-    >>> "<h1>inferatlas</h1>" in plain_page([Heading("Yes."), Command("Reproduce", "inferatlas x")])
-    True
+    >>> page = plain_page([Heading("l4: 3 ms. [predicted]"), Command("Reproduce", "inferatlas x")])
+    >>> "<title>l4</title>" in page, "<h1>l4</h1>" in page, "l4: 3 ms" in page
+    (True, True, True)
     """
     heading = next((block.text for block in page if isinstance(block, Heading)), "")
     command = next((block.text for block in page if isinstance(block, Command) and block.title == "Reproduce"), "")
@@ -86,7 +90,9 @@ def plain_page(page: Page) -> str:
         if not (isinstance(block, Heading) and block.text == heading)
         and not (isinstance(block, Command) and block.text == command)
     ]
-    return html_page("inferatlas", heading, [Section("result", "Result", rest)], command)
+    title, colon, _ = heading.partition(": ")
+    answer = heading if colon else ""
+    return html_page(title.rstrip(".") or "inferatlas", answer, [Section("result", "Result", rest)], command)
 
 
 def fill(template: str, **values: Any) -> str:

@@ -112,21 +112,13 @@ def in_words(interval: Interval | None, unit: str) -> str:
     return with_interval(interval, unit).replace("\n", " (") + ")"
 
 
-def percent(share: float | None) -> str:
-    """A share or probability in whole percent, never rounded to certainty.
+def counted(count: int, what: str) -> str:
+    """So many of something, in the singular where it is one.
 
-    Examples
-    --------
-    >>> percent(0.6856), percent(0.9999), percent(1.0), percent(0.001)
-    ('69 %', '>99 %', '100 %', '<1 %')
+    >>> counted(1, "grade"), counted(1200, "layout"), counted(0, "cell")
+    ('1 grade', '1,200 layouts', '0 cells')
     """
-    if share is None or not math.isfinite(share):
-        return NONE
-    if 0 < share < 0.005:
-        return "<1 %"
-    if 0.995 <= share < 1:
-        return ">99 %"
-    return f"{100 * share:.0f} %"
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def listed(words: Sequence[str]) -> str:

@@ -6,12 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from inferatlas.predict.answer import DEFINITIONS, Answer
+from inferatlas.quantities import percent
 from inferatlas.show.deployment import flat_metrics, layout_words, memory_bar, workload_words
-from inferatlas.show.numbers import GIVEN, NONE, figure, in_words, percent, quantity
+from inferatlas.show.numbers import GIVEN, NONE, counted, figure, in_words, quantity
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 from inferatlas.show.tables import share_bar
 
 MOST_OPERATORS = 8  # of each phase
+# level of evidence -> whose rows are counted there (`coefficients.answering`)
+MEASURED = {
+    "model+accelerator+engine": "model, accelerator and engine, the engine in its present generation",
+    "accelerator+engine": "accelerator and engine, the engine in its present generation",
+    "accelerator": "accelerator, under other engines or generations of them",
+    "class+engine": "class of machine, on other accelerators; the engine was measured too",
+    "class": "class of machine, on other accelerators",
+}
 
 
 def prediction_page(answer: Answer, typed: str) -> Page:
@@ -57,12 +66,14 @@ def evidence_words(evidence: Mapping[str, Any]) -> str:
 
     >>> evidence_words({"level": "prior", "points": 0, "calibration": "2026-11-22/1a", "date": "2026-11-22"})
     'Evidence: none for this class of machine; coefficients are priors.'
+    >>> evidence_words({"level": "class", "points": 80, "calibration": "2026-11-22/1a"})
+    'Evidence: 80 measured rows of this class of machine, on other accelerators; calibration 2026-11-22/1a.'
     """
     level, points = evidence.get("level", "prior"), evidence.get("points", 0)
     if level == "prior":
         return "Evidence: none for this class of machine; coefficients are priors."
-    met = level.replace("+", " + ")
-    return f"Evidence: {points:,} measured rows of this {met}; calibration {evidence['calibration']}."
+    rows = f"{counted(points, 'measured row')} of this {MEASURED[level]}"
+    return f"Evidence: {rows}; calibration {evidence['calibration']}."
 
 
 def _inputs(answer: Answer) -> Table:

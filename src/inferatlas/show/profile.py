@@ -6,9 +6,10 @@ from typing import Any
 
 from inferatlas.decide.profiles.mix import LOADS
 from inferatlas.decide.profiles.profile import Profile
-from inferatlas.show.deployment import INTERVALS, layout_words
+from inferatlas.quantities import percent
+from inferatlas.show.deployment import figures_words, layout_words
 from inferatlas.show.html import Section, html_page
-from inferatlas.show.numbers import NONE, figure, in_words, percent, quantity
+from inferatlas.show.numbers import NONE, figure, in_words, quantity
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 
 FOLLOWS = {
@@ -26,7 +27,7 @@ METRICS = ("ttft_s", "itl_s", "latency_s", "power_w", "tokens_per_joule", "usd_p
 def profile_page(found: Profile, typed: str) -> Page:
     """The whole path."""
     blocks: list[Block] = [Heading(answer(found)), Paragraph(trace_words(found)), regimes(found), constraints(found)]
-    blocks += [Paragraph(f"What follows: {FOLLOWS[found.constraint]}."), classes(found), *deployment(found)]
+    blocks += [follows(found), classes(found), *deployment(found)]
     blocks += [signatures(found), *experiments(found), Items("Assumed", found.assumptions)]
     blocks.append(Command("Reproduce", typed))
     return blocks
@@ -82,6 +83,11 @@ def constraints(found: Profile) -> Table:
     return Table("What limits it", columns, rows)
 
 
+def follows(found: Profile) -> Paragraph:
+    """What helps where the primary constraint binds."""
+    return Paragraph(f"What follows: {FOLLOWS[found.constraint]}.")
+
+
 def classes(found: Profile) -> Table:
     """Architecture classes by their best accelerator over the mix."""
     rows = [
@@ -97,20 +103,18 @@ def classes(found: Profile) -> Table:
 def deployment(found: Profile) -> list[Block]:
     """The deployment looked at, what it gives, and how it is started."""
     one = found.deployment
-    rows = [
-        [quantity(name)[0], in_words(one.metrics.get(name), quantity(name)[1])]
-        for name in METRICS
-        if one.metrics.get(name) is not None
-    ]
+    shown = [name for name in METRICS if one.metrics.get(name) is not None]
+    rows = [[quantity(name)[0], in_words(one.metrics[name], quantity(name)[1])] for name in shown]
     engines = ", ".join(
         f"{name} {level}" for name, level in found.software.items() if name not in ("level", "answered")
     )
     title = (
         f"{one.count} x {one.accelerator}, {layout_words(one.layout)}: {one.batch:.1f} requests at once in a replica"
     )
+    table = Table(title, [Column("metric"), Column("value (80 % interval)")], rows)
     return [
-        Table(title, [Column("metric"), Column("value (80 % interval)")], rows),
-        Paragraph(INTERVALS, quiet=True),
+        table,
+        Paragraph(figures_words(shown, [table], where="Brackets"), quiet=True),
         Paragraph(f"Software: {engines}. Layout support: {one.support['level']}"
                   + (f" ({one.support['why']})" if one.support["why"] else "") + "."),
         *([Command("Start it", one.command)] if one.command else []),
@@ -161,12 +165,12 @@ def profile_html(found: Profile, typed: str) -> str:
             "regimes", "Regimes", [regimes(found)], lambda: _chart(found),
             "A stacked bar of the regimes of the requests.", "Share of the requests in each regime.",
         ),
-        Section("limits", "What limits it", [constraints(found), Paragraph(f"{FOLLOWS[found.constraint]}.")]),
+        Section("limits", "What limits it", [constraints(found), follows(found)]),
         Section("classes", "Architecture classes", [classes(found)]),
         Section("deployment", "The deployment", deployment(found)),
         Section("signatures", "Failure signatures", [signatures(found)]),
         Section("experiments", "First experiments", experiments(found)),
-        Section("assumed", "Assumed", [Items("", found.assumptions)]),
+        Section("assumed", "Assumed", [Items("Assumed", found.assumptions)]),
     ]  # fmt: skip
     return html_page(
         "What is this workload, and what follows?", answer(found), sections, typed, lead=trace_words(found)

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from inferatlas.decide.advisor.rank import TIES
 from inferatlas.decide.advisor.recommend import Candidate, Recommendation
-from inferatlas.show.deployment import AIMS, INTERVALS, flat_metrics, layout_words, memory_bar, workload_words
-from inferatlas.show.numbers import heading, in_words, percent, quantity, with_interval
+from inferatlas.quantities import percent
+from inferatlas.show.deployment import (
+    AIMS,
+    figures_words,
+    flat_metrics,
+    layout_words,
+    memory_bar,
+    undecided,
+    workload_words,
+)
+from inferatlas.show.numbers import heading, in_words, listed, quantity, with_interval
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 
 SHOWN = (
@@ -26,11 +36,12 @@ def recommendation_page(found: Recommendation, typed: str) -> Page:
         ]
     best = found.candidates[0]
     launch = best.command or f"none known: {best.accelerator} is served by the stack of its vendor ({best.engine})"
+    ranking = _ranking(found)
     return [
         Heading(_verdict(found, best)),
         Paragraph(_question(found)),
-        _ranking(found),
-        Paragraph(INTERVALS, quiet=True),
+        ranking,
+        Paragraph(figures_words(SHOWN, [ranking]), quiet=True),
         Command(f"Start number 1 ({best.engine})", launch),
         memory_bar(best.memory, f"Memory of each device of number 1 at the expected batch of {best.batch:.0f}"),
         *([Items("Assumed for number 1", best.fallbacks)] if best.fallbacks else []),
@@ -52,12 +63,16 @@ def _asked(found: Recommendation) -> str:
 
 def _question(found: Recommendation) -> str:
     targets = ", ".join(found.inputs["slo"]) or "none"
-    workload, objective = workload_words(found.inputs["workload"]), found.inputs["objective"]
-    return f"Workload {workload}. Targets: {targets}. Ranked by {objective}."
+    order = found.inputs["objective"]
+    if found.candidates and undecided(order, found.candidates[0].metrics):
+        order = f"{order}, which is unknown, then by {listed(TIES)}"
+    return f"Workload {workload_words(found.inputs['workload'])}. Targets: {targets}. Ranked by {order}."
 
 
 def _verdict(found: Recommendation, best: Candidate) -> str:
-    metrics = best.metrics
+    metrics, objective = best.metrics, found.inputs["objective"]
+    blind = undecided(objective, metrics)
+    why = f"{blind}; it has the {TIES[0]} of all that qualify" if blind else f"{AIMS[objective]} of all that qualify"
     chance = (
         f" It meets {_asked(found)} with a probability of {percent(best.p_meets_target)}."
         if found.inputs["slo"]
@@ -70,10 +85,11 @@ def _verdict(found: Recommendation, best: Candidate) -> str:
             ("itl_s", "ITL", "s"),
             ("usd_per_million_tokens", "USD per million output tokens", "1"),
         )
+        if metrics.get(name) is not None
     )
     return (
         f"Use {best.count} x {best.name}, laid out {layout_words(best.layout)}, {best.weights} weights, {best.engine}: "
-        f"{AIMS[found.inputs['objective']]} of all that qualify.{chance} Expect {expected} [{best.label}]."
+        f"{why}.{chance} Expect {expected} [{best.label}]."
     )
 
 

@@ -8,10 +8,10 @@ from inferatlas.decide.scaling.compare import Scaling
 from inferatlas.decide.scaling.placed import Placed
 from inferatlas.predict.llm.placement import SPARE
 from inferatlas.predict.performance.variance import MEANING
-from inferatlas.quantities import show
-from inferatlas.show.deployment import INTERVALS, flat_metrics, layout_words
+from inferatlas.quantities import percent, show
+from inferatlas.show.deployment import figures_words, flat_metrics, layout_words, undecided
 from inferatlas.show.html import Section, html_page
-from inferatlas.show.numbers import NONE, heading, in_words, percent, quantity, with_interval
+from inferatlas.show.numbers import NONE, counted, heading, in_words, quantity, with_interval
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 
 SHOWN = ("ttft_s", "itl_s", "output_tokens_per_s", "power_w", "tokens_per_joule", "usd_per_million_tokens")
@@ -26,15 +26,13 @@ def scaling_page(found: Scaling, typed: str) -> Page:
     """The whole comparison."""
     return [
         Heading(answer(found)),
-        performance(found),
-        Paragraph(INTERVALS, quiet=True),
-        structure(found),
-        Paragraph(EXPLAINED, quiet=True),
+        *performance(found),
+        *structure(found),
         *causes(found),
         *infeasible(found),
         *experts(found),
         Items("Assumed", assumed(found)),
-        Paragraph(f"{found.searched:,} layouts searched.", quiet=True),
+        Paragraph(f"{counted(found.searched, 'layout')} searched.", quiet=True),
         Command("Reproduce", typed),
     ]
 
@@ -46,6 +44,12 @@ def answer(found: Scaling) -> str:
     if not fits:
         return f"No strategy places {asked}."
     best = fits[0]
+    if blind := undecided(found.inputs["objective"], best.metrics):
+        return (
+            f"Which strategy is best for {asked} is open: {blind}. "
+            f"{len(fits)} strateg{'y fits' if len(fits) == 1 else 'ies fit'}, listed in no order, each in the first "
+            "layout that fits."
+        )
     pure = next((one for one in fits if not one.name.startswith("hybrid")), None)
     words = in_words(best.metrics.get("output_tokens_per_s"), "1")
     text = f"Best by {found.inputs['objective']} for {asked}: {layout_words(best.layout)}, {words} output tokens/s"
@@ -62,8 +66,8 @@ def _deployment(one: Placed) -> str:
     return f"{one.name}\n{layout_words(one.layout)}"
 
 
-def performance(found: Scaling) -> Table:
-    """Latency, throughput, energy and cost of what fits, best first."""
+def performance(found: Scaling) -> list[Block]:
+    """Latency, throughput, energy and cost of what fits, best first; nothing where nothing fits."""
     columns = [Column("strategy\nlayout"), *(Column(heading(name), right=True) for name in SHOWN)]
     columns += [Column("bound"), Column("label")]
     rows = [
@@ -71,20 +75,25 @@ def performance(found: Scaling) -> Table:
          (one.bound or NONE).replace("_", "\n", 1), one.label or NONE]
         for one in found.strategies if one.fits
     ]  # fmt: skip
-    return Table(f"Best first by {found.inputs['objective']}", columns, rows)
+    if not rows:
+        return []
+    objective = found.inputs["objective"]
+    blind = undecided(objective, found.strategies[0].metrics)
+    table = Table(f"What fits ({blind})" if blind else f"Best first by {objective}", columns, rows)
+    return [table, Paragraph(figures_words(SHOWN, [table]), quiet=True)]
 
 
-def structure(found: Scaling) -> Table:
-    """Memory, parameters per compute, variation, exchange and support of what fits."""
+def structure(found: Scaling) -> list[Block]:
+    """Memory, parameters per compute, variation, exchange and support of what fits; nothing where nothing fits."""
     columns = [
         Column("strategy\nlayout"), Column("weights\nper device", right=True),
         Column("KV cache\nper device", right=True), Column("parameters\nper FLOP", right=True),
-        Column("variation\nlatency", right=True), Column("variation\ngap", right=True),
-        Column("exchange\nshare of latency"), Column("sent by a device\nof its link", right=True),
+        Column("latency varies\ngap varies", right=True),
+        Column("exchange\nshare of latency"), Column("device sends\nof its link", right=True),
         Column("support\npublished"), Column("why", wraps=True),
     ]  # fmt: skip
     rows = [_structure_row(one, found.inputs["link_bytes_per_s"]) for one in found.strategies if one.fits]
-    return Table("What it takes", columns, rows)
+    return [Table("What it takes", columns, rows), Paragraph(EXPLAINED, quiet=True)] if rows else []
 
 
 def _structure_row(one: Placed, link: float) -> list[str]:
@@ -95,7 +104,7 @@ def _structure_row(one: Placed, link: float) -> list[str]:
     notes = "; ".join([one.support["why"], *_peculiar(one)]).strip("; ")
     return [
         _deployment(one), show(one.memory_bytes["weights"], "B"), show(one.memory_bytes["kv"], "B"),
-        f"{one.params_per_flop:.2f}", percent(one.latency_cov), percent(one.gap_cov), collective, sent,
+        f"{one.params_per_flop:.2f}", f"{percent(one.latency_cov)}\n{percent(one.gap_cov)}", collective, sent,
         f"{one.support['level']}\n{published or ''}".strip(), notes or NONE,
     ]  # fmt: skip
 
@@ -174,9 +183,12 @@ def experts(found: Scaling) -> list[Block]:
 
 
 def assumed(found: Scaling) -> list[str]:
-    """Assumptions of the whole, then those of single strategies."""
-    own = [f"{one.name}: {note}" for one in found.strategies for note in one.notes]
-    return [*found.assumptions, *own]
+    """Assumptions of the whole, then those of single strategies, each said once."""
+    own: dict[str, list[str]] = {}
+    for one in found.strategies:
+        for note in one.notes:
+            own.setdefault(note, []).append(one.name)
+    return [*found.assumptions, *(f"{', '.join(names)}: {note}" for note, names in own.items())]
 
 
 def scaling_rows(found: Scaling) -> list[dict[str, Any]]:
@@ -198,8 +210,8 @@ def scaling_rows(found: Scaling) -> list[dict[str, Any]]:
 def scaling_html(found: Scaling, typed: str) -> str:
     """The same as a page, with the causes of variation as a chart."""
     sections = [
-        Section("performance", "Performance", [performance(found), Paragraph(INTERVALS, quiet=True)]),
-        Section("structure", "What it takes", [structure(found), Paragraph(EXPLAINED, quiet=True)]),
+        Section("performance", "Performance", performance(found)),
+        Section("structure", "What it takes", structure(found)),
         Section(
             "variance", "What makes latency vary", causes(found), lambda: _causes_chart(found),
             "Stacked bars of the causes of variation, one bar a strategy.",
@@ -207,11 +219,10 @@ def scaling_html(found: Scaling, typed: str) -> str:
         ),
         Section("infeasible", "What does not fit", infeasible(found)),
         Section("experts", "Experts: spread or divided", experts(found)),
-        Section("assumed", "Assumed", [Items("", assumed(found))]),
+        Section("assumed", "Assumed", [Items("Assumed", assumed(found))]),
     ]  # fmt: skip
-    kept = [section for section in sections if section.blocks]
-    lead = f"{found.searched:,} layouts of {found.inputs['count']} accelerators."
-    return html_page("How to spread a model over many accelerators", answer(found), kept, typed, lead=lead)
+    lead = f"{counted(found.searched, 'layout')} of {counted(found.inputs['count'], 'accelerator')}."
+    return html_page("How to spread a model over many accelerators", answer(found), sections, typed, lead=lead)
 
 
 def _causes_chart(found: Scaling):

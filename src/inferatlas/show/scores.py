@@ -8,7 +8,8 @@ from typing import Any
 
 from inferatlas.evidence.scoreboard import DEFINITIONS
 from inferatlas.evidence.validation import Validation
-from inferatlas.show.numbers import NONE, percent, quantity
+from inferatlas.quantities import percent
+from inferatlas.show.numbers import NONE, quantity
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from inferatlas.decide.variability import HIGH, QUANTILES, Variability
 from inferatlas.predict.llm.placement import SPARE
+from inferatlas.quantities import percent
 from inferatlas.show.deployment import layout_words, workload_words
 from inferatlas.show.html import Section, html_page
-from inferatlas.show.numbers import figure, percent
+from inferatlas.show.numbers import figure
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 
 CLOCKS = (
@@ -33,7 +34,8 @@ def variability_page(found: Variability, typed: str) -> Page:
 def answer(found: Variability) -> str:
     """Both coefficients of variation and the largest cause."""
     asked = found.inputs
-    where = f"{asked['model']} on {asked['count']} x {asked['accelerator']} ({layout_words(asked['layout'])})"
+    where = f"{asked['model']} on {asked['count']} x {asked['accelerator']} ({layout_words(asked['layout'])}, "
+    where += f"{asked['weights']} weights, {asked['engine']})"
     top = max(found.causes, key=lambda one: one["latency_share"] if one["cause"] != "lengths" else -1.0)
     text = f"Latency of {where} varies by {percent(found.cov['latency'])} at fixed lengths"
     if found.cov["latency_with_lengths"] > found.cov["latency"] * 1.005:
@@ -98,7 +100,7 @@ def routing(found: Variability) -> list[Block]:
     title = f"Routing of {first['experts']} experts, top {first['top_k']}, {first['layers']} layers, {law}"
     text = (
         f"A replica of {found.inputs['layout']['tp']} accelerators brings its batch of {found.batch:,.0f} sequences; "
-        f"more devices are more such replicas. Above {HIGH:.0%} a layer "
+        f"more devices are more such replicas. Above {percent(HIGH)} a layer "
         "counts as high; balanced placement and spare copies mend persistent skew, a larger batch mends noise."
     )
     return [Table(title, [Column(name, right=True) for name in names], rows), Paragraph(text, quiet=True)]
@@ -119,11 +121,10 @@ def variability_html(found: Variability, typed: str) -> str:
         ),
         Section("latency", "Latency", [percentiles(found)]),
         Section("routing", "Routing of experts", routing(found)),
-        Section("assumed", "Assumed", [Items("", found.assumptions)]),
+        Section("assumed", "Assumed", [Items("Assumed", found.assumptions)]),
     ]  # fmt: skip
     lead = f"Workload {workload_words(found.inputs['workload'])}."
-    kept = [section for section in sections if section.blocks]
-    return html_page("How much does latency vary, and why?", answer(found), kept, typed, lead=lead)
+    return html_page("How much does latency vary, and why?", answer(found), sections, typed, lead=lead)
 
 
 def _chart(found: Variability):

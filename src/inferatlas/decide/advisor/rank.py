@@ -16,6 +16,8 @@ OBJECTIVES = {
     "throughput": ("output_tokens_per_s", False),
     "carbon": ("gco2e_per_million_tokens", True),
 }
+# what comes first where the objective leaves it open, the strongest reason first (`order`)
+TIES = ("fewest accelerators", "widest weights", "most tokens per joule", "simplest layout")
 PARETO_METRICS = ("usd_per_million_tokens", "latency_s", "tokens_per_joule")
 
 

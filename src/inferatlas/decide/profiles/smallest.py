@@ -57,7 +57,8 @@ def _nothing_serves(designs: Designs, targets: tuple[ServiceTarget, ...]) -> NoF
         explain(designs, targets, Budget(), never, EVEN),
         key=lambda one: NEAREST.index(one.code) if one.code in NEAREST else len(NEAREST),
     )
-    others = f", and {len(out) - 1} other accelerators do not either" if len(out) > 1 else ""
+    more = len(out) - 1
+    others = f", and {more} other accelerator{'s do' if more > 1 else ' does'} not either" if more else ""
     return NoFeasibleAnswer(
         f"nothing within the limits serves the trace ({out[0].accelerator}: {out[0].detail}){others}",
         code=out[0].code,

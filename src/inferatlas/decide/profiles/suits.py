@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inferatlas.decide.regimes.fitness import Fitness
+from inferatlas.quantities import percent
 
 
 def mixed_scores(graded: Fitness, shares: dict[str, float]) -> dict[str, float]:
@@ -41,7 +42,7 @@ def classes(
                 "score": mixed[name],
                 "grades": {regime: cell.grade for regime, cell in cells.items()},
                 "why": "; ".join(
-                    f"{regime} ({shares[regime]:.0%}): {cell.grade or 'cannot'}, {cell.reason}"
+                    f"{regime} ({percent(shares[regime])}): {cell.grade or 'cannot'}, {cell.reason}"
                     for regime, cell in cells.items()
                 ),
                 "least_count": counts.get(name),

@@ -177,6 +177,4 @@ def _assumptions(setting: Setting, placed: Sequence[Placed]) -> list[str]:
     stands = stands_for(setting.ops.model)
     out += [stands] if stands else []
     out.append(coverage((one.name, one.label) for one in placed if one.label))
-    if setting.platform.device.offload is not None:
-        out.append("offload: weights are prefetched a layer ahead; the slower memory is taken to be large enough")
     return out

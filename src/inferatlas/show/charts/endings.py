@@ -11,6 +11,7 @@ from inferatlas.show.charts.front import WIDTH_OF_LETTER, set_names
 GAP = 15.0  # pixels from one name to the next
 ASIDE = 20.0  # names stand so far to the right of the picture
 FLAG = 15.0  # height of a flag
+TOP = 9.0  # names stand so far below the upper edge, where flags are
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def beside_ends(
         if at is not None
     }
     rest = [i for i in range(len(names)) if i not in found]
-    heights = spread([ends[i][1] for i in rest], GAP, height)
+    heights = [TOP + y for y in spread([ends[i][1] - TOP for i in rest], GAP, height - TOP)]
     found |= {i: Spot(width + ASIDE, y, (ends[i], (width + ASIDE, y))) for i, y in zip(rest, heights, strict=True)}
     return [found[i] for i in range(len(names))]
 

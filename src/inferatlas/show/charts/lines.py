@@ -11,11 +11,12 @@ import altair as alt
 
 from inferatlas.show.charts.endings import FLAG, GAP, beside_ends, levels
 from inferatlas.show.charts.front import along
-from inferatlas.show.charts.style import INK, SHAPES, AnyChart, Axis, Span, colour, data, dress, shape, span
+from inferatlas.show.charts.style import INK, SHAPES, AnyChart, Axis, Span, colour, data, dress, span
 from inferatlas.show.charts.traces import Drawn, Series, runs, trace
 
-WIDTH, HEIGHT = 640, 360
+WIDTH, HEIGHT = 440, 300  # small enough that a narrow page shows the picture with its names
 BAND = 0.15  # opacity of a band
+BANDED = 6  # bands of more series would hide each other: none is drawn
 # lines of one colour differ in how they are dashed, in the order given
 DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [12, 4], [4, 6])
 Row = dict[str, object]
@@ -63,7 +64,8 @@ def lines(series: Sequence[Series], x: Axis, y: Axis, crossings: Sequence[Crossi
     """Lines with their bands, each named at its end; rules at the crossings, open marks where the bound changes.
 
     An axis of more than 20 to 1 is logarithmic. At most 200 points of a series are drawn, its ends and changes among
-    them. Crossings outside the axis are left out; a series without any value is named as such.
+    them. More than six series have no bands. Crossings outside the axis are left out; a series without any value is
+    named as such.
 
     Examples
     --------
@@ -86,9 +88,9 @@ def lines(series: Sequence[Series], x: Axis, y: Axis, crossings: Sequence[Crossi
 
 def _frame(series: Sequence[Series], x: Axis, y: Axis) -> _Frame:
     points = [(one, i) for one in series for i, known in enumerate(one.known()) if known]
-    bands = [end for one, i in points for end in one.band(i) or ()]
+    bands = [end for one, i in points for end in one.band(i) or ()] if len(series) <= BANDED else []
     xs, ys = [one.x[i] for one, i in points], [one.y[i] for one, i in points] + bands
-    height = max(HEIGHT, math.ceil(GAP * (len(series) + 1)))
+    height = max(HEIGHT, math.ceil(1.6 * GAP * (len(series) + 1)))
     return _Frame(span(x, xs or [1.0], room=0.02), span(y, ys or [1.0]), height)
 
 
@@ -104,14 +106,10 @@ def _drawn_lines(frame: _Frame, drawn: Sequence[Drawn]) -> list[alt.Chart]:
     """Bands under lines; a point between two gaps is a dot, and its band a rule."""
     bands: list[list[Row]] = []
     strokes: list[list[Row]] = []
-    seen: Counter[str] = Counter()
-    for one in drawn:
-        hue = colour(one.series.accelerator)
-        dash = DASHES[seen[hue] % len(DASHES)]
-        seen[hue] += 1
+    for one, look in zip(drawn, _looks(drawn), strict=True):
         for piece in one.pieces:
-            rows = [frame.point(one.series.x[i], one.series.y[i]) | {"colour": hue, "dash": dash} for i in piece]
-            ends = [one.series.band(i) for i in piece]
+            rows = [frame.point(one.series.x[i], one.series.y[i]) | look for i in piece]
+            ends = [one.series.band(i) if len(drawn) <= BANDED else None for i in piece]
             strokes.append(rows)
             bands += [
                 [rows[k] | dict(zip(("low", "high"), _scaled(ends[k], frame.up.factor), strict=False)) for k in stretch]
@@ -128,6 +126,16 @@ def _drawn_lines(frame: _Frame, drawn: Sequence[Drawn]) -> list[alt.Chart]:
         stroke.encode(x=x, y=y, color=hue, detail="piece:N", strokeDash=dashes),
         dot.encode(x=x, y=y, color=hue),
     ]
+
+
+def _looks(drawn: Sequence[Drawn]) -> list[Row]:
+    """Colour and dashes of every line: those of one colour differ in their dashes."""
+    seen: Counter[str] = Counter()
+    looks: list[Row] = []
+    for hue in (colour(one.series.accelerator) for one in drawn):
+        looks.append({"colour": hue, "dash": DASHES[seen[hue] % len(DASHES)]})
+        seen[hue] += 1
+    return looks
 
 
 def _scaled(ends: tuple[float, float] | None, factor: float) -> tuple[float, ...]:
@@ -154,7 +162,8 @@ def _marks(frame: _Frame, drawn: Sequence[Drawn], legend_offset: float) -> list[
         return []
     words = list(dict.fromkeys(str(row["words"]) for row in rows))
     legend = alt.Legend(
-        title="from the mark on, bound by", titleOrient="left", titlePadding=10, orient="top", offset=legend_offset,
+        title="from the mark on, bound by", titleOrient="left", titlePadding=10, orient="top", columns=3,
+        offset=legend_offset,
         symbolFillColor="transparent", symbolStrokeColor=INK, symbolStrokeWidth=1.8,
     )  # fmt: skip
     scale = alt.Scale(domain=words, range=[SHAPES[i % len(SHAPES)] for i in range(len(words))])
@@ -181,28 +190,23 @@ def _rules(frame: _Frame, crossings: Sequence[Crossing]) -> list[alt.Chart]:
 
 
 def _names(frame: _Frame, drawn: Sequence[Drawn], crossings: Sequence[Crossing]) -> list[alt.Chart]:
-    """The shape of the accelerator at the end of its line, and its name beside."""
+    """The name of every line, led to from its end by a line of its colour and dashes."""
     ends = [frame.pixel(*one.end) if one.end else (float(WIDTH), float(frame.height)) for one in drawn]
     paths = [[frame.pixel(one.series.x[i], one.series.y[i]) for i in piece] for one in drawn for piece in one.pieces]
     poles = [[(at := frame.across.fraction(one.x) * WIDTH, 0.0), (at, float(frame.height))] for one in crossings]
     taken = [point for path in [*paths, *poles] for point in along(path)]
     names = [one.series.name + ("" if one.end else " (no values)") for one in drawn]
     spots = beside_ends(names, ends, taken, (WIDTH, frame.height))
-    tips, leaders, texts = [], [], []
-    for one, end, name, spot in zip(drawn, ends, names, spots, strict=True):
-        look = {"colour": colour(one.series.accelerator), "shape": shape(one.series.accelerator)}
+    leaders, texts = [], []
+    for one, look, name, spot in zip(drawn, _looks(drawn), names, spots, strict=True):
         texts.append(frame.at(spot.x, spot.y) | {"name": name})
         if one.end:
-            tips.append(frame.at(*end) | look)
             leaders.append(frame.at(*spot.leader[0]) | frame.at(*spot.leader[1], "2") | look)
-    shapes = alt.Shape("shape:N", scale=None, legend=None)
+    dashes = alt.StrokeDash("dash:N", scale=None)
     return [
         _layer(leaders)
-        .mark_rule(opacity=0.5, strokeWidth=1)
-        .encode(x=frame.x, y=frame.y, x2="x2:Q", y2="y2:Q", color=_hue()),
-        _layer(tips)
-        .mark_point(filled=True, size=60, opacity=1)
-        .encode(x=frame.x, y=frame.y, color=_hue(), shape=shapes),
+        .mark_rule(opacity=0.7, strokeWidth=1)
+        .encode(x=frame.x, y=frame.y, x2="x2:Q", y2="y2:Q", color=_hue(), strokeDash=dashes),
         _layer(texts).mark_text(align="left", dx=3, fontSize=11, limit=330).encode(x=frame.x, y=frame.y, text="name:N"),
     ]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import altair as alt
 
+from inferatlas.quantities import percent
 from inferatlas.show.charts.style import INK, ROW_HEIGHT, TICKS, AnyChart, colour, data, dress, rows_axis
-from inferatlas.show.numbers import percent
 
 
 @dataclass(frozen=True, slots=True)

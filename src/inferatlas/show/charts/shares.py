@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import altair as alt
 
+from inferatlas.quantities import percent
 from inferatlas.show.charts.front import WIDTH_OF_LETTER
 from inferatlas.show.charts.style import PALETTE, ROW_HEIGHT, TICKS, AnyChart, data, dress, rows_axis
-from inferatlas.show.numbers import NONE, percent
+from inferatlas.show.numbers import NONE
 
-WIDTH = 640
+WIDTH = 440
 REST = "#8a929c"  # of the parts that no colour is left for
 Rows = Sequence[tuple[str, Sequence[tuple[str, float | None]]]]
 

@@ -29,6 +29,7 @@ INK = "currentColor"
 FONT = "Arial, Helvetica, sans-serif"
 NAMED = 8  # series named in one chart
 ROW_HEIGHT = 26
+LARGER, WIDEST = 1.35, 860.0  # a small chart is drawn larger where there is room, up to so many pixels
 # "~s" alone prints 0.1 as "100m"; below a thousand the plain number is right
 TICKS = "abs(datum.value) < 1000 ? format(datum.value, '~g') : format(datum.value, '~s')"
 
@@ -171,7 +172,8 @@ def to_svg(chart: AnyChart, description: str) -> str:
     svg = vl_convert.vegalite_to_svg(chart.to_dict())
     start, _, rest = svg.partition(">")
     box = re.search(r'viewBox="[^"]*"', start)
-    width = re.search(r'\bwidth="([\d.]+)"', start)
+    found = re.search(r'\bwidth="([\d.]+)"', start)
+    width = float(found[1]) if found else 900.0
     head = f'<svg {box[0] if box else ""} role="img" aria-label="{escape(description, quote=True)}"'
-    pixels = f"{width[1] if width else 900}px"
-    return f'{head} style="--width:{pixels};max-width:{pixels}">{rest}'
+    most = max(width, min(LARGER * width, WIDEST))
+    return f'{head} style="--width:{width:g}px;max-width:{most:g}px">{rest}'

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from inferatlas.decide.advisor.recommend import Candidate, Recommendation
 from inferatlas.predict.answer import DEFINITIONS
+from inferatlas.quantities import percent
 from inferatlas.show.deployment import layout_words, workload_words
 from inferatlas.show.html import fill, inline
-from inferatlas.show.numbers import listed, percent
+from inferatlas.show.numbers import listed
 from inferatlas.show.output import write_file
 from inferatlas.show.report import words
 from inferatlas.show.report.metrics import METRICS, middle, spread
@@ -25,7 +26,8 @@ def write_report(recommendation: Recommendation, path: Path, *, command: str) ->
 
     Parameters
     ----------
-    recommendation : what `decide.recommend.recommend` returned; without candidates the page says why there are none.
+    recommendation : what `decide.advisor.recommend.recommend` returned; without candidates the page says why there
+        are none.
     path : the file to write; its directory must exist. An existing file is replaced.
     command : the command line that gives this page again.
 
@@ -52,6 +54,7 @@ def render(recommendation: Recommendation, command: str) -> str:
         best=found.candidates[0] if found.candidates else None,
         ranking=[_ranked_row(c, metric) for c in found.candidates],
         objective=METRICS[metric],
+        order=words.order(found),
         lower=found.ranked_lower,
         pictures=[(picture, inline(picture.chart, picture.description)) for picture in pictures(found)],
         percent=percent,

@@ -8,13 +8,13 @@ from typing import Any
 
 from inferatlas.decide.advisor.recommend import Candidate, Recommendation
 from inferatlas.predict.answer import Interval
-from inferatlas.quantities import show
+from inferatlas.quantities import percent, show
 from inferatlas.show.charts.intervals import Estimate, Target, latency, ranked
 from inferatlas.show.charts.memory import PARTS, MemoryBar, memory
 from inferatlas.show.charts.probability import Chance, probabilities
 from inferatlas.show.charts.style import NAMED, AnyChart, Axis
 from inferatlas.show.charts.tradeoff import Attained, tradeoff
-from inferatlas.show.numbers import listed, percent
+from inferatlas.show.numbers import listed
 from inferatlas.show.page import Column, Table
 from inferatlas.show.report import words
 from inferatlas.show.report.metrics import METRICS, middle, number, spread
@@ -206,7 +206,7 @@ def _tradeoff(found: Recommendation) -> Picture | None:
         text = f"{names.get(row['accelerator'], row['accelerator'])} × {row['count']}, {row['weights']}"
         values = {m: row[m] for m in wanted if row.get(m) is not None}
         points.append(Attained(row["accelerator"], values, text if row in ends else None, candidate=False))
-    pairs = [pair for pair in PAIRS if any(pair[0] in p.values and pair[1] in p.values for p in points)][:2]
+    pairs = [pair for pair in PAIRS if sum(pair[0] in p.values and pair[1] in p.values for p in points) > 1][:2]
     if not pairs:
         return None
     table = [

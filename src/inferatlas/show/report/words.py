@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from inferatlas.decide.advisor.rank import OBJECTIVES
+from inferatlas.decide.advisor.rank import OBJECTIVES, TIES
 from inferatlas.decide.advisor.recommend import Candidate, Recommendation
 from inferatlas.predict.answer import Interval
-from inferatlas.quantities import show
-from inferatlas.show.deployment import AIMS, layout_words
-from inferatlas.show.numbers import as_given, listed, percent
+from inferatlas.quantities import percent, show
+from inferatlas.show.deployment import AIMS, layout_words, undecided
+from inferatlas.show.numbers import as_given, listed
 from inferatlas.show.report.metrics import METRICS, number, spread
 from inferatlas.workload import ServiceTarget, parse_targets
 
@@ -28,8 +28,8 @@ REASONS = {
 LABELS = {
     "measured": "read off a meter or a clock by this project or by a source whose run record is at hand.",
     "published": "stated by a source; conditions as the source gives them.",
-    "predicted": "computed here, where a published check covers this accelerator, engine and precision.",
-    "extrapolated": "computed here, where no calibration or check covers this accelerator, engine and precision.",
+    "predicted": "computed here, where accelerator, engine and formats were each measured, not necessarily together.",
+    "extrapolated": "computed here, where at least one of accelerator, engine and formats was never measured.",
 }
 
 
@@ -90,7 +90,7 @@ def answer(found: Recommendation) -> str:
     best, metric = found.candidates[0], objective_metric(found)
     held = best.metrics[metric]
     if held is None:
-        value = f"its {METRICS[metric].name} is not known"
+        value = f"{undecided(found.inputs['objective'], best.metrics)}; it has the {TIES[0]} of all that qualify"
     elif held.low == held.high:
         value = f"{METRICS[metric].name} {number(metric, held.value, unit=True)}, given by the load and the price list"
     else:
@@ -120,6 +120,14 @@ def _why_none(found: Recommendation) -> str:
     return listed(words) if words else "nothing was searched"
 
 
+def order(found: Recommendation) -> str:
+    """What the candidates are ranked by."""
+    metric = METRICS[objective_metric(found)]
+    if found.candidates and (blind := undecided(found.inputs["objective"], found.candidates[0].metrics)):
+        return f"ranked by {listed(TIES)}, since {blind.replace(', so', ' and')}"
+    return f"ranked by {metric.name} ({metric.better})"
+
+
 def ranking_sentence(found: Recommendation, metric: str) -> str:
     """What the chart of ranked intervals shows: whether the first place is open."""
     rows = [(c, i) for c in found.candidates if (i := c.metrics[metric])]
@@ -145,7 +153,8 @@ def ranking_sentence(found: Recommendation, metric: str) -> str:
 
 def latency_sentence(found: Recommendation) -> str:
     """What the chart of latencies shows: the statistic that each target bounds, else means."""
-    text = "Dots are means over requests with their 80 % interval; the dashed line is the target."
+    line = "; the dashed line is the target" if found.inputs["slo"] else ""
+    text = f"Dots are means over requests with their 80 % interval{line}."
     tails = [t for t in targets_of(found) if t.metric in SHORT and t.statistic != "mean"]
     if tails:
         what = listed([f"{t.statistic} of {SHORT[t.metric]}" for t in tails])
