@@ -127,7 +127,9 @@ def test_without_a_price_cost_decides_nothing_and_the_page_says_what_does(cli, s
     page = " ".join(cli(*asked, "--format", style).out.split())
     assert "no price is known, so cost decides nothing; it has the fewest accelerators of all that qualify." in page
     assert "cheapest per output token of all" not in page and "(unknown)" not in page
-    ties = "fewest accelerators, widest weights, most tokens per joule and simplest layout"
+    ties = (
+        "fewest accelerators, widest weights, calibrated before extrapolated, most tokens per joule and simplest layout"
+    )
     order = {"table": f"Ranked by cost, which is unknown, then by {ties}.", "html": f"ranked by {ties}, since no price"}
     assert order[style] in page
 

@@ -13,7 +13,7 @@ from inferatlas.errors import NotModelled
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.mapping.layouts import is_resident
-from inferatlas.predict.performance.platform import platform_table
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import weight_choices

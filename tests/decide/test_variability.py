@@ -12,7 +12,7 @@ from inferatlas.errors import BadInput, NoFeasibleAnswer, NotModelled, UnknownNa
 from inferatlas.predict.llm.experts import inclusion, zipf_popularity
 from inferatlas.predict.llm.operators import operators
 from inferatlas.predict.llm.placement import Routing
-from inferatlas.predict.performance.platform import platform_table
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.variance import CAUSES, layer_cov, variance

@@ -12,7 +12,7 @@ from inferatlas.evidence.questions import Questions, questions
 from inferatlas.evidence.table import METRICS, conform
 from inferatlas.predict.llm.operators import operators
 from inferatlas.predict.performance.calibrated import NOTHING, current
-from inferatlas.predict.performance.platform import platform_table
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind

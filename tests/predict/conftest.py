@@ -15,16 +15,11 @@ from inferatlas.predict.llm.experts import zipf_popularity
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.precision import Precision
 from inferatlas.predict.performance.calibrated import NOTHING
-from inferatlas.predict.performance.platform import (
-    EngineSettings,
-    Platform,
-    PlatformTable,
-    make_platform,
-    platform_table,
-)
+from inferatlas.predict.performance.platform import EngineSettings, Platform, make_platform
+from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.predictor import collectives_in_use, shard_of
-from inferatlas.predict.performance.step import Parts, step
+from inferatlas.predict.performance.step import Parts, prepare, run
 
 Step = Callable[..., Parts]
 
@@ -78,10 +73,8 @@ def _run(
     points = make_points(0, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, concurrency=1, input_tokens=1, output_tokens=1)
     row = table.rows(points.platform)
     load = {"prefill": prefill, "cached": cached, "decode": decode, "context": context}
-    return step(
-        ops, row, shard_of(row, points), collectives_in_use(ops, table, points, False), sink=sink,
-        **{name: np.array([float(value)]) for name, value in load.items()},
-    )  # fmt: skip
+    prepared = prepare(ops, row, shard_of(row, points), collectives_in_use(ops, table, points, False))
+    return run(prepared, sink=sink, **{name: np.array([float(value)]) for name, value in load.items()})
 
 
 @lru_cache
@@ -125,7 +118,7 @@ def lossless() -> Callable[..., Platform]:
 
 @pytest.fixture(scope="session")
 def run_step() -> Step:
-    """`step.step` for one point: ``run_step(ops, table, tp=…, prefill=…, cached=…, decode=…, context=…)``."""
+    """`step.run` for one point: ``run_step(ops, table, tp=…, prefill=…, cached=…, decode=…, context=…)``."""
     return _run
 
 

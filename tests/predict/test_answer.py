@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from scipy.stats import lognorm
 
 from inferatlas.predict.answer import DEFINITIONS, Answer, Interval, Metric, metric_arrays
 from inferatlas.predict.cost.economics import Economics
-from inferatlas.predict.performance.points import Predictions, empty_predictions
+from inferatlas.predict.performance.platform_table import platform_table
+from inferatlas.predict.performance.points import Predictions, empty_predictions, make_points
+from inferatlas.predict.platforms import bind
 from inferatlas.predict.question import ask
 
 MONEY = Economics(
@@ -34,7 +37,10 @@ def predictions() -> Predictions:
 
 
 def metrics(predictions: Predictions, money=(MONEY, FREE), open_loop: bool = False) -> dict[str, Metric]:
-    return metric_arrays(predictions, list(money), np.array([0, 1]), [2, 1], 5.0, open_loop, [600.0, np.nan])
+    load: dict[str, Any] = {"request_rate": 1.0} if open_loop else {"concurrency": 1}
+    points = make_points([0, 1], tp=[2, 1], input_tokens=400, output_tokens=100, **load)
+    table = replace(platform_table([bind("h100"), bind("h100")]), rated_w=np.array([600.0, np.nan]))
+    return metric_arrays(predictions, points, table, money)
 
 
 def test_every_metric_is_what_its_definition_says(predictions):

@@ -53,11 +53,13 @@ def test_the_default_engine_is_official_where_any_is(part: str):
 
 @every_part
 def test_every_weight_format_that_is_offered_can_be_bound(part: str):
-    known = device(load_accelerator(part))
+    known, engine = device(load_accelerator(part)), load_engine(default_engine(load_accelerator(part)))
     for model in ("llama-3.1-8b", "gpt-oss-20b", "deepseek-r1"):
         choices = weight_choices(load_model(model), known)
         assert len(choices) == len(set(choices)) > 0
-        for weights in choices:
+        runs = [form for form in choices if engine.lacks_kernel(form, load_accelerator(part)) is None]
+        assert len(choices) - len(runs) <= 1
+        for weights in runs:
             platform = bind(part, weights=weights)
             assert FORMATS[platform.compute].rate in known.peaks  # nothing is multiplied at a rate of another format
             assert FORMATS[platform.precision.activations].bits >= min(8, FORMATS[weights].bits)
@@ -177,3 +179,15 @@ def test_engines_defaults_follow_the_device():
     assert large.step_tokens > small.step_tokens
     assert settings_of("tensorrt-llm", "h100").of_free
     assert not large.of_free
+
+
+@pytest.mark.parametrize(("part", "engine"), [("nvidia-gb200", "vllm"), ("nvidia-b200-sxm", "sglang")])
+def test_a_format_without_kernels_in_the_engine_is_refused_though_the_part_multiplies_it(part: str, engine: str):
+    assert "int8" in device(load_accelerator(part)).peaks
+    with pytest.raises(NoFeasibleAnswer, match="no int8 products") as refused:
+        bind(part, engine, "int8")
+    assert (refused.value.code, refused.value.field) == ("precision", "weights")
+    assert "int8" not in (refused.value.allowed or "") and "fp8" in (refused.value.allowed or "")
+    assert bind(part, engine, "int8", proven=True).compute == "int8"  # it was measured there
+    assert bind(part, engine, "int8", "bf16").compute == "bf16"  # widened on the way to the multiplier
+    assert bind("h100", engine, "int8").compute == "int8"

@@ -8,7 +8,7 @@ from inferatlas.catalogue.models import load_model
 from inferatlas.errors import BadInput
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.mapping import layouts
-from inferatlas.predict.performance.platform import PlatformTable, platform_table
+from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind
 from inferatlas.predict.replicas import Layout, choose_layout, least_count, points_of

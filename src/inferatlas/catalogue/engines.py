@@ -23,7 +23,8 @@ class Engine:
 
     Facts: ``memory_fraction`` (of ``memory_basis``: *total* memory of a device, or what is *free* once the weights
     are loaded; *reserve* where the engine keeps ``memory_reserve`` bytes instead), ``kv_block_tokens``,
-    ``max_batched_tokens`` and ``max_sequences`` of one step; ``strategy.*``, the flag that turns on a way to scale.
+    ``max_batched_tokens`` and ``max_sequences`` of one step; ``strategy.*``, the flag that turns on a way to scale;
+    ``no_kernel.*``, parts for which it has no products in a format that they multiply.
     """
 
     id: str
@@ -48,12 +49,29 @@ class Engine:
         card = main_memory_bytes(accelerator)
         memory = card and card / accelerator.devices_per_card  # an engine sees the devices of a card one by one
         below, above = self.facts.number("small_device.memory_below"), self.facts.number("large_device.memory_from")
-        small_names = (self.facts.text("small_device.names") or "").split()
-        if any(name in accelerator.id for name in small_names) or (memory and below and memory < below):
+        if self._names("small_device.names", accelerator) or (memory and below and memory < below):
             return self._sized(field, "small_device")
         if memory and above and memory >= above:
             return self._sized(field, "large_device")
         return self.facts.number(field)
+
+    def lacks_kernel(self, form: str, accelerator: Accelerator) -> str | None:
+        """Why the engine cannot multiply in a format on ``accelerator``, though the part can; None where it can.
+
+        Examples
+        --------
+        >>> from inferatlas.catalogue.accelerators import load_accelerator
+        >>> vllm = load_engine("vllm")
+        >>> [vllm.lacks_kernel("int8", load_accelerator(name)) is None for name in ("h100", "b200")]
+        [True, False]
+        """
+        field = f"no_kernel.{form}"
+        fact = self.facts.chosen(field) if self._names(field, accelerator) else None
+        return fact and fact.condition
+
+    def _names(self, field: str, accelerator: Accelerator) -> bool:
+        """Whether a fact that lists parts of names names this accelerator."""
+        return any(name in accelerator.id for name in (self.facts.text(field) or "").split())
 
     def _sized(self, field: str, size: str) -> float | None:
         sized = self.facts.number(f"{field}.{size}")

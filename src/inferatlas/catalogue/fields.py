@@ -49,6 +49,7 @@ FIELD_UNITS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ("max_batched_tokens", ("1",)), ("max_batched_tokens.*_device", ("1",)),
         ("max_sequences", ("1",)), ("max_sequences.*_device", ("1",)),
         ("small_device.memory_below", ("B",)), ("small_device.names", (TEXT,)), ("large_device.memory_from", ("B",)),
+        ("no_kernel.*", (TEXT,)),
         ("strategy.tensor", (TEXT,)), ("strategy.pipeline", (TEXT,)), ("strategy.expert", (TEXT,)),
         ("strategy.data", (TEXT,)), ("strategy.context", (TEXT,)), ("strategy.offload", (TEXT,)),
     ),

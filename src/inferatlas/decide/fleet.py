@@ -22,7 +22,8 @@ from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.hardware.device import Device, device
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.mapping import layouts, reasons
-from inferatlas.predict.performance.platform import Platform, PlatformTable, platform_table
+from inferatlas.predict.performance.platform import Platform
+from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind, checkpoint_format, weight_choices
@@ -101,14 +102,10 @@ def fleet(
         none = make_points(np.zeros(0), concurrency=1.0, input_tokens=1.0, output_tokens=1.0)
         parts.append((none, predict(ops, table, none)))
     points, predictions = joined([p for p, _ in parts]), joined([p for _, p in parts])
-    costs = metric_arrays(
-        predictions, bound.costs, points.platform, points.accelerators,
-        (points.input_tokens + points.output_tokens) / points.output_tokens, ~np.isnan(points.request_rate),
-        table.rated_w[points.platform] if len(points) else np.zeros(0),
-    )  # fmt: skip
+    metrics = metric_arrays(predictions, points, table, bound.costs)
     rejected = [*bound.rejected, *_without(bound.platforms, points, why)]
     most = {p.device.id: m for p, m in zip(bound.platforms, bound.most, strict=True)}
-    return Designs(model, workload, ops, table, points, predictions, bound.costs, costs, rejected, most)
+    return Designs(model, workload, ops, table, points, predictions, bound.costs, metrics, rejected, most)
 
 
 def _bind(

@@ -168,7 +168,8 @@ def _assumptions(routing: Routing, counts: str | Path | None) -> list[str]:
         "causes are independent: squared coefficients of variation add; percentiles are lognormal (45)",
         "layers route independently, so that a step varies as one layer over the root of their number (17)",
         "means are predicted; how they vary is theory, not calibrated by measurements of spread: no interval",
-        "jitter of a device that a host drives is a prior (1 % of a step, 0.3 to 3 %), nil on compiled machines",
+        "jitter of a device that a host drives is a prior (1 % of a step, 0.3 to 3 %), nil on machines that keep the "
+        "model in on-chip memory",
     ]
     if counts is not None:
         out.append(

@@ -9,7 +9,7 @@ import numpy as np
 from inferatlas.evidence.questions import Questions
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.performance.coefficients import Closest
-from inferatlas.predict.performance.platform import platform_table
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.predictor import predict
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from inferatlas.predict.arrays import Floats, Ints
+from inferatlas.predict.arrays import Floats
 from inferatlas.predict.cost.carbon import operational_gco2e_per_million_tokens
 from inferatlas.predict.cost.economics import Economics
 from inferatlas.predict.cost.money import usd_per_million_tokens
-from inferatlas.predict.performance.points import Predictions
+from inferatlas.predict.performance.platform_table import PlatformTable
+from inferatlas.predict.performance.points import Points, Predictions
 from inferatlas.predict.performance.priors import Z80
 
 DEFINITIONS = {
@@ -94,23 +95,22 @@ class Metric:
 
 
 def metric_arrays(
-    predictions: Predictions, economics: list[Economics], owner: Ints, accelerators: ArrayLike,
-    tokens_per_request: ArrayLike, open_loop: ArrayLike, rated_w: ArrayLike,
-) -> dict[str, Metric]:  # fmt: skip
-    """Every metric for all points.
+    predictions: Predictions, points: Points, table: PlatformTable, economics: Sequence[Economics]
+) -> dict[str, Metric]:
+    """Every metric for all points; ``economics``: one for each platform of the table.
 
-    ``economics[owner[i]]`` applies to point i, which has ``accelerators[i]`` rated ``rated_w[i]`` each;
-    ``tokens_per_request`` is (input + output)/output. In an open loop the throughput is the offered one
-    and has no error of ours.
+    In an open loop the throughput is the offered one and has no error of ours.
     """
 
     def column(name: str) -> Floats:
         values = [np.nan if (v := getattr(e, name)) is None else v for e in economics]
-        return np.array(values, dtype=np.float64).take(owner)
+        return np.array(values, dtype=np.float64).take(points.platform)
 
     p = predictions
-    count = np.asarray(accelerators, dtype=np.float64)
-    rate_sigma = np.where(open_loop, 0.0, p.rate_sigma.astype(np.float64))
+    count = points.accelerators.astype(np.float64)
+    output = points.output_tokens.astype(np.float64)
+    tokens_per_request = (points.input_tokens + output) / output
+    rate_sigma = np.where(np.isnan(points.request_rate), p.rate_sigma.astype(np.float64), 0.0)
     tokens = p.output_tokens_per_s
     power_sigma = p.power_sigma.astype(np.float64)
     energy_sigma = np.hypot(rate_sigma, power_sigma)
@@ -126,8 +126,8 @@ def metric_arrays(
         "itl_s": Metric(p.itl_s, p.itl_sigma.astype(np.float64)),
         "latency_s": Metric(p.latency_s, p.latency_sigma.astype(np.float64)),
         "output_tokens_per_s": Metric(tokens, rate_sigma),
-        "total_tokens_per_s": Metric(tokens * np.asarray(tokens_per_request), rate_sigma),
-        "power_w": Metric(p.power_w, power_sigma, np.asarray(rated_w) * count),
+        "total_tokens_per_s": Metric(tokens * tokens_per_request, rate_sigma),
+        "power_w": Metric(p.power_w, power_sigma, table.rated_w.take(points.platform) * count),
         "tokens_per_joule": Metric(per_joule, energy_sigma),
         "usd_per_million_tokens": Metric(rent, rate_sigma),
         "usd_per_million_tokens_owned": Metric(owned, rate_sigma),

@@ -120,6 +120,14 @@ def bind(
         activations or default_activations(weights, part.peaks),
         kv_cache or default_cache(name, weights, wide),
     )
+    lacking = None if proven else load_engine(name).lacks_kernel(precision.activations, known)
+    if lacking:
+        raise NoFeasibleAnswer(
+            f"{name} on {known.id} has no {precision.activations} products: {lacking}",
+            code="precision",
+            field="weights",
+            allowed=", ".join(form for form in part.peaks if form != precision.activations),
+        )
     if part.style != "kernel" and weights not in SIXTEEN_BIT and FORMATS[weights].rate not in part.peaks:
         # kernels widen weights on the way to the multiplier; compiled machines take what they multiply
         raise NoFeasibleAnswer(

@@ -18,10 +18,10 @@ from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.mapping import memory, reasons
 from inferatlas.predict.performance.breakdown import breakdown
-from inferatlas.predict.performance.platform import Platform, PlatformTable, platform_table
+from inferatlas.predict.performance.platform import Platform
+from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import BOUNDS, Points, Predictions
-from inferatlas.predict.performance.predictor import memory_budget, predict
-from inferatlas.predict.performance.shard import shard_of
+from inferatlas.predict.performance.predictor import budget_of, predict
 from inferatlas.predict.performance.tails import percentile_of
 from inferatlas.predict.platforms import bind, checkpoint_format
 from inferatlas.predict.replicas import (
@@ -184,20 +184,14 @@ def _answer(one: Asked, predictions: Predictions, money: Economics) -> Answer:
         "economics": money.as_dict(),
         "power_scope": platform.device.power.scope,
     }
-    row = one.table.rows(one.points.platform)
-    budget = memory_budget(one.ops, row, shard_of(row, one.points), one.points, bool(one.table.resident[0]))
-    held = memory_words(budget, predictions)
+    held = memory_words(budget_of(one.ops, one.table, one.points), predictions)
     if not predictions.fits[0]:
         why = reason_of(int(predictions.reason[0]), one.ops, one.table, load, count=layout.count)
         return Answer(
             inputs, False, why, {}, None, None, held, [], label_of(platform, layout), [*platform.notes, *notes],
             evidence=evidence_of(platform),
         )  # fmt: skip
-    per_request = load.total_tokens / load.output_tokens
-    arrays = metric_arrays(
-        predictions, [money], one.points.platform, layout.count, per_request, load.request_rate is not None,
-        one.table.rated_w,
-    )  # fmt: skip
+    arrays = metric_arrays(predictions, one.points, one.table, [money])
     metrics = {name: metric.at() for name, metric in arrays.items()}
     if money.usd_per_hour is None:
         notes = [*notes, f"no price of {platform.device.id} with a source is known: give a price"]

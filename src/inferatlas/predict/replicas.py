@@ -12,7 +12,8 @@ from inferatlas.predict.hardware.device import Device
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.mapping import layouts
 from inferatlas.predict.mapping.layouts import is_resident
-from inferatlas.predict.performance.platform import Platform, PlatformTable
+from inferatlas.predict.performance.platform import Platform
+from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.workload import Workload
@@ -41,15 +42,25 @@ def label_of(platform: Platform, layout: Layout) -> str:
     return "extrapolated" if layout.cp > 1 or layout.offload > 0 else platform.label
 
 
+def assumes_hops(platform: Platform, layout: Layout) -> bool:
+    """Whether stages pass activations between nodes over a network whose bandwidth nobody publishes."""
+    part = platform.device
+    stages = layout.tp * layout.pp * layout.cp * part.engine_devices
+    known = part.scale_out_bytes_per_s or is_resident(part)
+    return layout.pp > 1 and stages > platform.network.domain and not known
+
+
+def hops_note(platform: Platform, who: str) -> str:
+    """The bandwidth assumed for such hops; ``who``: the accelerator, or a list in words."""
+    rate = platform.network.default_scale_out / 1e9
+    return f"no scale-out bandwidth of {who} is published: {rate:g} GB/s assumed for hops between nodes (3 to 50 GB/s)"
+
+
 def layout_notes(platform: Platform, layout: Layout) -> list[str]:
     """What an answer for this layout assumes beside what the platform's own notes say."""
     part, notes = platform.device, []
-    stages = layout.tp * layout.pp * layout.cp * part.engine_devices
-    if layout.pp > 1 and stages > platform.network.domain and not part.scale_out_bytes_per_s and not is_resident(part):
-        rate = platform.network.default_scale_out / 1e9
-        notes.append(
-            f"{part.id} publishes no scale-out bandwidth: {rate:g} GB/s assumed for hops between nodes (3 to 50 GB/s)"
-        )
+    if assumes_hops(platform, layout):
+        notes.append(hops_note(platform, part.id))
     if layout.cp > 1 or layout.offload > 0:
         notes.append("no measurement with shards of the context or offloaded weights is known: the interval is a prior")
     if layout.offload > 0 and part.offload is not None:

@@ -38,14 +38,18 @@ def test_designs_are_ordered_by_the_objective_and_unknown_ones_come_last(designs
     assert np.array_equal(scores(designs, objective)[ordered], values, equal_nan=True)
 
 
-def test_among_equals_fewer_accelerators_win_then_weights_that_change_no_answers(with_metrics):
+def test_among_equals_fewer_accelerators_win_then_weights_that_change_no_answers_then_calibrated_ones(with_metrics):
     found = with_metrics(usd_per_million_tokens=(1.0, 0.1))
     ordered = order(found, np.arange(len(found)), "cost")
     count = found.points.accelerators[ordered]
     bits = np.array([FORMATS[found.platform(int(i)).precision.weights].bits for i in ordered])
     assert (np.diff(count) >= 0).all()
+    guessed = np.array([found.platform(int(i)).label == "extrapolated" for i in ordered])
+    assert 0 < guessed.sum() < len(guessed)
     for n in np.unique(count):
         assert (np.diff(bits[count == n]) <= 0).all()
+        for wide in np.unique(bits):
+            assert (np.diff(guessed[(count == n) & (bits == wide)].astype(int)) >= 0).all()
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

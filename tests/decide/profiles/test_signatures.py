@@ -15,7 +15,7 @@ from inferatlas.cli.main import app, run
 from inferatlas.decide.profiles.signatures import Signature, low_use, out_of_memory, variance_of_experts
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.mapping import reasons
-from inferatlas.predict.performance.platform import PlatformTable, platform_table
+from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind

@@ -239,8 +239,18 @@ def test_what_is_assumed_is_said(found: Fitness):
     calibrated = {cell.accelerator for result in found.regimes for cell in result.cells if cell.label == "predicted"}
     assert calibrated and all(name in words for name in calibrated)
     assert "routed uniformly" in words and "link to its host" in words
+    assert "one node" in words and "elsewhere" not in words
     alone = fitness("llama-3.1-8b", regimes=["single-stream"], accelerators=["h100"])
     assert "routed" not in " ".join(alone.assumptions) and "link" not in " ".join(alone.assumptions)
+
+
+def test_the_size_of_a_deployment_is_said_as_the_regime_gives_it(tmp_path: Path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(MINE | {"within": 4}), encoding="utf-8")
+    (size,) = [line for line in fitness(MODEL, regimes=[str(file)], accelerators=SMALL).assumptions if "deploy" in line]
+    assert size == "in mine a deployment has 4 accelerators"
+    both = fitness(MODEL, regimes=[str(file), "single-stream"], accelerators=SMALL).assumptions
+    assert size in both and any(line.startswith("elsewhere a deployment is one node") for line in both)
 
 
 # relative to whom

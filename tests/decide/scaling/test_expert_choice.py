@@ -11,7 +11,8 @@ from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.parameters import count
 from inferatlas.predict.llm.placement import Routing
 from inferatlas.predict.performance import parallelism as par
-from inferatlas.predict.performance.platform import Platform, platform_table
+from inferatlas.predict.performance.platform import Platform
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.platforms import bind
 from inferatlas.predict.replicas import Layout
 

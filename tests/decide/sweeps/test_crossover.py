@@ -284,6 +284,16 @@ def test_a_result_says_what_was_assumed_and_who_is_calibrated(batch: Crossovers)
                       ("groq-lpu-v1", "extrapolated")}  # fmt: skip
 
 
+def test_hops_over_a_network_that_nobody_publishes_are_said_to_be_assumed():
+    def said(count: int) -> list[str]:
+        found = crossover("kimi-k2", ["l40s", "h200"], values=[8, 16], count=count, isl=1024, osl=256)
+        return [line for line in found.assumptions if "scale-out" in line]
+
+    (line,) = said(64)
+    assert line.startswith("no scale-out bandwidth of nvidia-l40s is published") and "assumed" in line
+    assert said(16) == []  # only the h200 holds the model, and publishes its own
+
+
 def test_leads_and_crossovers_tell_the_same_story(batch: Crossovers):
     for metric in METRICS:
         leads = [one for one in batch.leads if one.metric == metric]

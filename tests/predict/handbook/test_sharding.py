@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from inferatlas.predict.handbook import sharding
 from inferatlas.predict.performance.parallelism import ExpertLayer
-from inferatlas.predict.performance.platform import platform_table
+from inferatlas.predict.performance.platform_table import platform_table
 
 
 @given(st.sampled_from([2, 4, 8, 16, 32, 64]), st.integers(1, 32), st.integers(1, 10**5))

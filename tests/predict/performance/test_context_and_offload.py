@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,13 +13,13 @@ from inferatlas.catalogue.accelerators import accelerators, load_accelerator
 from inferatlas.predict.hardware.device import MemoryTier, device
 from inferatlas.predict.llm.parameters import count
 from inferatlas.predict.mapping import reasons
-from inferatlas.predict.performance.platform import platform_table
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import collectives_in_use, memory_budget, predict
 from inferatlas.predict.performance.priors import constant, spread
 from inferatlas.predict.performance.resident import resident_step
 from inferatlas.predict.performance.shard import shard_of
-from inferatlas.predict.performance.step import Parts, step
+from inferatlas.predict.performance.step import Parts, prepare, run
 from inferatlas.predict.platforms import bind
 from inferatlas.predict.question import ask
 
@@ -41,9 +42,9 @@ def one_pass(ops, table, *, chips=False, prefill=None, cached=0.0, decode=0.0, c
     row = table.rows(points.platform)
     load = {"decode": decode, "context": context} | ({} if prefill is None else {"prefill": prefill, "cached": cached})
     arrays = {"prefill": None, "cached": None} | {name: np.array([float(value)]) for name, value in load.items()}
-    run = resident_step if chips else step
-    costs = collectives_in_use(ops, table, points, chips)
-    return run(ops, row, shard_of(row, points), costs, prompts=prompts, sink=sink, **arrays)
+    on = ops, row, shard_of(row, points), collectives_in_use(ops, table, points, chips)
+    one_step = partial(resident_step, *on) if chips else partial(run, prepare(*on))
+    return one_step(prompts=prompts, sink=sink, **arrays)
 
 
 def rows_of(ops, table, **asked) -> dict[str, float]:

@@ -20,7 +20,8 @@ from inferatlas.predict.llm.parameters import count
 from inferatlas.predict.llm.precision import Precision
 from inferatlas.predict.mapping import memory, reasons
 from inferatlas.predict.performance.calibrated import NOTHING
-from inferatlas.predict.performance.platform import EngineSettings, make_platform, platform_table
+from inferatlas.predict.performance.platform import EngineSettings, make_platform
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import Predictions, make_points
 from inferatlas.predict.performance.power import active_power
 from inferatlas.predict.performance.predictor import predict

@@ -14,7 +14,8 @@ from inferatlas.predict.handbook import roofline
 from inferatlas.predict.handbook.roofline import Peaks, Shape
 from inferatlas.predict.hardware.device import MemoryTier, device
 from inferatlas.predict.llm.precision import Precision, sixteen_bit
-from inferatlas.predict.performance.platform import EngineSettings, make_platform, platform_table
+from inferatlas.predict.performance.platform import EngineSettings, make_platform
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.predictor import predict
 

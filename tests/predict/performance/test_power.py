@@ -10,7 +10,8 @@ from inferatlas.errors import NoFeasibleAnswer, NotModelled
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.hardware.power import Power
 from inferatlas.predict.llm.precision import Precision, sixteen_bit
-from inferatlas.predict.performance.platform import EngineSettings, Platform, make_platform, platform_table
+from inferatlas.predict.performance.platform import EngineSettings, Platform, make_platform
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.power import active_power
 from inferatlas.predict.performance.predictor import predict

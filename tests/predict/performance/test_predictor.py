@@ -12,7 +12,8 @@ from inferatlas.errors import BadInput
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.precision import Precision
 from inferatlas.predict.mapping import reasons
-from inferatlas.predict.performance.platform import EngineSettings, make_platform, platform_table
+from inferatlas.predict.performance.platform import EngineSettings, make_platform
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import Predictions, make_points
 from inferatlas.predict.performance.predictor import CHUNK_BYTES, predict
 from inferatlas.predict.question import ask

@@ -9,7 +9,8 @@ from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.precision import Precision
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.performance.calibrated import NOTHING
-from inferatlas.predict.performance.platform import EngineSettings, make_platform, platform_table
+from inferatlas.predict.performance.platform import EngineSettings, make_platform
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.predictor import predict
 

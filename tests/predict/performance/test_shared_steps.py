@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from inferatlas.catalogue.models import load_model
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.parameters import count
-from inferatlas.predict.performance.platform import PlatformTable, platform_table
+from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind

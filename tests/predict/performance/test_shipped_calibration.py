@@ -14,7 +14,8 @@ from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.precision import FORMATS, default_activations
 from inferatlas.predict.performance.calibrated import FOLDER, load
 from inferatlas.predict.performance.coefficients import LOGIT, TUNED
-from inferatlas.predict.performance.platform import Platform, platform_table
+from inferatlas.predict.performance.platform import Platform
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind, supported_engines

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from inferatlas.errors import BadInput
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.llm.precision import Precision
-from inferatlas.predict.performance.platform import EngineSettings, PlatformTable, make_platform, platform_table
+from inferatlas.predict.performance.platform import EngineSettings, make_platform
+from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind

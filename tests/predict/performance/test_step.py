@@ -11,7 +11,8 @@ from inferatlas.predict.handbook.operator_law import operator_time
 from inferatlas.predict.llm.experts import distinct_uniform
 from inferatlas.predict.llm.operators import Gemm
 from inferatlas.predict.llm.precision import Precision
-from inferatlas.predict.performance.platform import EngineSettings, make_platform, platform_table
+from inferatlas.predict.performance.platform import EngineSettings, make_platform
+from inferatlas.predict.performance.platform_table import platform_table
 
 H100 = 3350e9
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from inferatlas.predict.handbook.sharding import expert_parallel_bytes, tensor_parallel_bytes
 from inferatlas.predict.performance.parallelism import ExpertLayer
-from inferatlas.predict.performance.platform import platform_table
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.traffic import sent_bytes

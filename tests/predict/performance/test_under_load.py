@@ -12,7 +12,7 @@ from inferatlas.catalogue.models import load_model
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.mapping.layouts import enumerate_layouts
 from inferatlas.predict.performance.breakdown import breakdown
-from inferatlas.predict.performance.platform import PlatformTable, platform_table
+from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import BOUNDS, Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.under_load import UnderLoad, spending, under_load

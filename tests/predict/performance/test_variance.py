@@ -13,7 +13,7 @@ from inferatlas.predict.llm.experts import zipf_popularity
 from inferatlas.predict.llm.operators import Experts, Operators, operators
 from inferatlas.predict.llm.placement import UNIFORM, Routing
 from inferatlas.predict.performance.breakdown import breakdown
-from inferatlas.predict.performance.platform import PlatformTable, platform_table
+from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.variance import CAUSES, Variance, layer_cov, variance

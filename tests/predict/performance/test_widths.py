@@ -7,7 +7,7 @@ import pytest
 
 from inferatlas.predict.performance.calibrated import FOLDER, NOTHING, WIDTHS, load
 from inferatlas.predict.performance.coefficients import ANSWERING
-from inferatlas.predict.performance.platform import platform_table
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import OFFLINE, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.widths import (

@@ -17,7 +17,10 @@ OBJECTIVES = {
     "carbon": ("gco2e_per_million_tokens", True),
 }
 # what comes first where the objective leaves it open, the strongest reason first (`order`)
-TIES = ("fewest accelerators", "widest weights", "most tokens per joule", "simplest layout")
+TIES = (
+    "fewest accelerators", "widest weights", "calibrated before extrapolated", "most tokens per joule",
+    "simplest layout",
+)  # fmt: skip
 PARETO_METRICS = ("usd_per_million_tokens", "latency_s", "tokens_per_joule")
 
 
@@ -30,15 +33,17 @@ def scores(designs: Designs, objective: str) -> NDArray[np.float64]:
 
 def order(designs: Designs, index: NDArray[np.intp], objective: str) -> NDArray[np.intp]:
     """Sort designs: by the objective, unknown ones last; ties by fewer accelerators, wider weights (they
-    change no answers), energy, simpler layouts.
+    change no answers), calibrated ones before extrapolated ones, energy, simpler layouts.
     """
     p = designs.points
     energy = -designs.metrics["tokens_per_joule"].value
     bits = np.array([FORMATS[x.precision.weights].bits for x in designs.table.platforms])[p.platform]
+    guessed = np.array([x.label == "extrapolated" for x in designs.table.platforms], dtype=bool)[p.platform]
     keys = (
         p.ep[index],
         p.pp[index],
         _last_if_nan(energy[index]),
+        guessed[index],
         -bits[index],
         p.accelerators[index],
         _last_if_nan(np.round(scores(designs, objective)[index], 12)),

@@ -23,8 +23,7 @@ from inferatlas.predict.cost.economics import Economics
 from inferatlas.predict.llm.operators import operators
 from inferatlas.predict.llm.precision import FORMATS
 from inferatlas.predict.performance.points import BOUNDS
-from inferatlas.predict.performance.predictor import memory_budget
-from inferatlas.predict.performance.shard import shard_of
+from inferatlas.predict.performance.predictor import budget_of
 from inferatlas.predict.question import check_context, memory_words
 from inferatlas.predict.replicas import Layout, layout_notes
 from inferatlas.workload import ServiceTarget, Workload, make_workload, parse_targets
@@ -189,9 +188,7 @@ def _candidate(
 ) -> Candidate:
     platform, points = designs.platform(i), designs.points[np.array([i])]
     layout = {name: int(getattr(points, name)[0]) for name in ("tp", "pp", "ep", "dp")}
-    row = designs.table.rows(points.platform)
-    resident = bool(designs.table.resident[points.platform[0]])
-    budget = memory_budget(designs.ops, row, shard_of(row, points), points, resident)
+    budget = budget_of(designs.ops, designs.table, points)
     money = designs.economics[int(points.platform[0])]
     count = int(points.accelerators[0])
     return Candidate(

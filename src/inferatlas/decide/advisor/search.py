@@ -21,11 +21,12 @@ from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.precision import format_named
 from inferatlas.predict.mapping import layouts, reasons
-from inferatlas.predict.performance.platform import Platform, PlatformTable, platform_table
+from inferatlas.predict.performance.platform import Platform
+from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind, supported_engines, weight_choices
-from inferatlas.predict.replicas import MOST_ACCELERATORS, load_columns
+from inferatlas.predict.replicas import MOST_ACCELERATORS, Layout, load_columns
 from inferatlas.workload import Workload
 
 
@@ -62,6 +63,10 @@ class Designs:
 
     def platform(self, i: int) -> Platform:
         return self.table.platforms[int(self.points.platform[i])]
+
+    def layout(self, i: int) -> Layout:
+        points = self.points
+        return Layout(int(points.tp[i]), int(points.pp[i]), int(points.ep[i]), int(points.dp[i]))
 
     def accelerator_index(self) -> tuple[list[str], NDArray[np.int32]]:
         """Names of the accelerators in use, and which of them each point is on."""
@@ -160,15 +165,7 @@ def evaluate(model: ModelConfig, workload: Workload, limits: Limits) -> Designs:
         **load_columns(workload),
     )
     predictions = predict(ops, table, points, checked=True, dtype=np.float32)
-    metrics = metric_arrays(
-        predictions,
-        costs,
-        owner,
-        points.accelerators,
-        workload.total_tokens / workload.output_tokens,
-        workload.request_rate is not None,
-        table.rated_w[owner],
-    )
+    metrics = metric_arrays(predictions, points, table, costs)
     return Designs(model, workload, ops, table, points, predictions, costs, metrics, rejected, most)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from inferatlas.decide.advisor.judge import Budget, hourly_usd, probability, statistic, within
 from inferatlas.decide.advisor.search import Designs, Rejected
 from inferatlas.predict.mapping import reasons
-from inferatlas.predict.performance.platform import platform_table
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.replicas import least_count
 from inferatlas.quantities import show
 from inferatlas.workload import ServiceTarget

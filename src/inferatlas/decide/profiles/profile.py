@@ -11,7 +11,7 @@ import numpy as np
 
 from inferatlas.catalogue import names
 from inferatlas.catalogue.accelerators import load_accelerator
-from inferatlas.catalogue.models import load_model
+from inferatlas.catalogue.models import load_model, stands_for
 from inferatlas.decide.advisor.launch import command
 from inferatlas.decide.advisor.recommend import metrics_of
 from inferatlas.decide.advisor.search import Designs, Limits, evaluate
@@ -27,8 +27,7 @@ from inferatlas.decide.scaling.strategies import STRATEGIES
 from inferatlas.errors import BadInput
 from inferatlas.predict.answer import Interval
 from inferatlas.predict.performance.points import BOUNDS, Points, Predictions
-from inferatlas.predict.performance.predictor import memory_budget, predict
-from inferatlas.predict.performance.shard import shard_of
+from inferatlas.predict.performance.predictor import budget_of, predict
 from inferatlas.predict.performance.under_load import spending, under_load
 from inferatlas.predict.performance.variance import variance
 from inferatlas.predict.replicas import Layout, layout_notes
@@ -202,10 +201,7 @@ def _constraints(case: _Case, answer: Predictions, cov: float) -> list[dict[str,
     designs, point = case.designs, case.point
     shares = spending(under_load(designs.ops, designs.table, point, answer), point)
     binds = [BOUNDS[int(designs.predictions.bound[i])] for i in case.least.values()]
-    table_row = designs.table.rows(point.platform)
-    budget = memory_budget(
-        designs.ops, table_row, shard_of(table_row, point), point, bool(designs.table.resident[point.platform[0]])
-    )
+    budget = budget_of(designs.ops, designs.table, point)
     held = float(budget.weights[0] + budget.kv_per_sequence[0] * answer.batch[0] + budget.activations[0])
     out = [
         {"name": name, "value": float(part[0]), "of": "the time of a request", "binds_on": binds.count(name)}
@@ -235,7 +231,9 @@ def _assumptions(
     refused = (
         f"{longer:,} of {len(read) + longer:,} requests exceed the context of {model.id} ({model.context_length:,})"
     )
+    stands = stands_for(model)
     return [
+        *([stands] if stands else []),
         *([f"{refused}: engines refuse them, and nothing here counts them"] if longer else []),
         f"requests in flight are counted at {ttft_s * 1e3:,.0f} ms to the first token and {itl_s * 1e3:,.0f} ms per "
         "token after it (--slo sets both; MLPerf's interactive limits otherwise)",

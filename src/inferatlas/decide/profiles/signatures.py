@@ -16,9 +16,9 @@ from inferatlas.predict.llm.parameters import count
 from inferatlas.predict.llm.placement import Routing, layer_load
 from inferatlas.predict.llm.precision import FORMATS
 from inferatlas.predict.mapping.memory import Budget
-from inferatlas.predict.performance.platform import PlatformTable
+from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
-from inferatlas.predict.performance.predictor import memory_budget
+from inferatlas.predict.performance.predictor import budget_of
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.quantities import show
 from inferatlas.workload.traces import Trace
@@ -76,8 +76,7 @@ def _memory(tokens: float, ops: Operators, table: PlatformTable, points: Points)
     """Memory where a request has so many tokens; windows and blocks make its cache no multiple of another's."""
     one = np.ones(1, dtype=np.float32)
     point = replace(points, input_tokens=one * (tokens - 1.0), output_tokens=one)
-    row = table.rows(point.platform)
-    return memory_budget(ops, row, shard_of(row, point), point, bool(table.resident[point.platform[0]]))
+    return budget_of(ops, table, point)
 
 
 def variance_of_experts(

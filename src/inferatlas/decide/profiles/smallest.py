@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from inferatlas.decide.advisor.judge import Budget, probability
-from inferatlas.decide.advisor.search import Designs
+from inferatlas.decide.advisor.search import Designs, Rejected
 from inferatlas.decide.advisor.why_not import explain
 from inferatlas.errors import NoFeasibleAnswer
 from inferatlas.predict.answer import Metric
@@ -50,13 +50,17 @@ def smallest(designs: Designs, targets: tuple[ServiceTarget, ...]) -> dict[str, 
 
 
 def _nothing_serves(designs: Designs, targets: tuple[ServiceTarget, ...]) -> NoFeasibleAnswer:
-    """The reason of what came nearest to serving."""
+    """The reason of what came nearest to serving: by the reason, then by the odds of its best design."""
     index, owner = designs.accelerator_index()
     never = {name for k, name in enumerate(index) if not (owner == k).any()}
-    out = sorted(
-        explain(designs, targets, Budget(), never, EVEN),
-        key=lambda one: NEAREST.index(one.code) if one.code in NEAREST else len(NEAREST),
-    )
+    odds = np.where(designs.predictions.fits, probability(designs, targets), 0.0)
+    best = {name: float(odds[owner == k].max(initial=0.0)) for k, name in enumerate(index)}
+
+    def far(one: Rejected) -> tuple[float, ...]:
+        place = NEAREST.index(one.code) if one.code in NEAREST else len(NEAREST)
+        return place, -best.get(one.accelerator, 0.0), one.least_count or np.inf
+
+    out = sorted(explain(designs, targets, Budget(), never, EVEN), key=far)
     more = len(out) - 1
     others = f", and {more} other accelerator{'s do' if more > 1 else ' does'} not either" if more else ""
     return NoFeasibleAnswer(

@@ -11,9 +11,9 @@ import numpy as np
 from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.accelerators import accelerator_ids, accelerators_named
 from inferatlas.catalogue.model import ModelConfig
-from inferatlas.catalogue.models import load_model
+from inferatlas.catalogue.models import load_model, stands_for
 from inferatlas.decide.advisor.search import Designs
-from inferatlas.decide.coverage import coverage
+from inferatlas.decide.coverage import assumed_hops, coverage
 from inferatlas.decide.fleet import ROOM, fleet, formats_among
 from inferatlas.decide.regimes.cells import Cell, empty, filled, why_not
 from inferatlas.decide.regimes.measures import Measure
@@ -22,6 +22,8 @@ from inferatlas.inputs import several
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import operators
 from inferatlas.predict.llm.precision import format_named
+from inferatlas.predict.performance.platform import Platform
+from inferatlas.predict.replicas import Layout
 from inferatlas.workload import Regime, in_regime, load_regime
 from inferatlas.workload import regimes as every_regime
 
@@ -31,7 +33,7 @@ class RegimeResult:
     """One regime: its cells, best first, how the values go with what the machines have (``drivers``), and energy.
 
     ``energy``: the accelerator with most output tokens per joule at these designs, and the rank correlation of that
-    with the value (1: the same order).
+    with the value (1: the same order). ``chosen``: the designs behind the cells.
     """
 
     regime: Regime
@@ -39,6 +41,7 @@ class RegimeResult:
     cells: list[Cell]
     drivers: dict[str, float | None]
     energy: dict[str, Any] = field(default_factory=dict)
+    chosen: tuple[tuple[Platform, Layout], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         regime = asdict(self.regime)
@@ -87,7 +90,7 @@ def fitness(model: str, *, regimes: str | Iterable[str] = (), accelerators: str 
     asked = load_model(model)
     known = accelerators_named(accelerators)
     results = [_result(regime, _model_for(regime, asked), known) for regime in _chosen(regimes, known)]
-    return Fitness(asked.id, results, list(_assumptions(results)))
+    return Fitness(asked.id, results, list(_assumptions(asked, results)))
 
 
 def _chosen(names: str | Iterable[str], known: Sequence[Accelerator]) -> list[Regime]:
@@ -153,9 +156,9 @@ def _result(regime: Regime, model: ModelConfig, known: Sequence[Accelerator]) ->
         for one in known
     ]  # fmt: skip
     cells.sort(key=lambda cell: (cell.score is None, -(cell.score or 0.0), cell.accelerator))
-    return RegimeResult(
-        regime, model.id, cells, _drivers(designs, regime, measure, list(best.values())), _energy(cells)
-    )
+    drivers = _drivers(designs, regime, measure, list(best.values()))
+    chosen = tuple((designs.platform(i), designs.layout(i)) for i in best.values())
+    return RegimeResult(regime, model.id, cells, drivers, _energy(cells), chosen)
 
 
 def _drivers(designs: Designs, regime: Regime, measure: Measure, chosen: list[int]) -> dict[str, float | None]:
@@ -192,12 +195,22 @@ def _correlation(x: Floats, y: Floats) -> float | None:
     return float(np.corrcoef(x[ok], y[ok])[0, 1])
 
 
-def _assumptions(results: Sequence[RegimeResult]) -> Iterator[str]:
-    yield "a deployment is one node, or as many whole nodes as hold the model"
-    yield f"of machines with on-chip memory, per accelerator, up to {ROOM:g} times the least that serve are tried"
+def _assumptions(asked: ModelConfig, results: Sequence[RegimeResult]) -> Iterator[str]:
+    stands = stands_for(asked)
+    yield from [stands] if stands else []
+    given = {one.regime.name: one.regime.within for one in results if one.regime.within}
+    yield from (f"in {name} a deployment has {within} accelerators" for name, within in given.items())
+    if len(given) < len(results):
+        others = "elsewhere " if given else ""
+        yield f"{others}a deployment is one node, or as many whole nodes as hold the model"
+        yield (
+            f"{others}of machines with on-chip memory, per accelerator, up to {ROOM:g} times the least that serve "
+            "are tried"
+        )
     yield "weights: the checkpoint's format where the part runs it, else 16 bit, unless the regime names formats"
     yield "the best layout and level of concurrency of each accelerator counts; scores are relative to the best shown"
     yield coverage((cell.accelerator, cell.label) for one in results for cell in one.cells if cell.label)
+    yield from assumed_hops(pair for one in results for pair in one.chosen)
     if any(one.regime.kind == "moe" for one in results):
         yield "tokens are routed uniformly over the experts"
     if any(one.regime.hosted > 1 for one in results):

@@ -6,8 +6,7 @@ import numpy as np
 
 from inferatlas.decide.advisor.search import Designs
 from inferatlas.predict.arrays import Floats
-from inferatlas.predict.performance.predictor import memory_budget
-from inferatlas.predict.performance.shard import shard_of
+from inferatlas.predict.performance.predictor import budget_of
 
 
 def swap_seconds(designs: Designs, hosted: int) -> Floats:
@@ -23,11 +22,10 @@ def swap_seconds(designs: Designs, hosted: int) -> Floats:
         if not at.size:
             continue
         points = designs.points[at]
-        row = designs.table.rows(points.platform)
-        budget = memory_budget(designs.ops, row, shard_of(row, points), points, on_chip)
+        budget = budget_of(designs.ops, designs.table, points)
         batch = np.maximum(np.nan_to_num(designs.predictions.batch[at]), 1.0)
         fixed = budget.activations + budget.reserve + batch * budget.kv_per_sequence
         held = np.clip(np.floor((budget.usable - fixed) / budget.weights), 1.0, hosted)
         missed = 1.0 - held / hosted
-        out[at] = np.where(missed > 0, missed * budget.weights * row.offload_s, 0.0)
+        out[at] = np.where(missed > 0, missed * budget.weights * designs.table.offload_s[points.platform], 0.0)
     return out

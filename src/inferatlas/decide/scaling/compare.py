@@ -22,7 +22,7 @@ from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.placement import Routing, no_experts
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.mapping.layouts import is_resident
-from inferatlas.predict.performance.platform import platform_table
+from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind, checkpoint_format

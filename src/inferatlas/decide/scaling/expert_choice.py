@@ -9,7 +9,8 @@ from inferatlas.predict.llm.parameters import count
 from inferatlas.predict.llm.placement import GROUPS, SPARE, Routing, by_placement, layer_load
 from inferatlas.predict.performance.collectives import faster
 from inferatlas.predict.performance.parallelism import ExpertLayer, Machine, expert_parallel_from
-from inferatlas.predict.performance.platform import Platform, PlatformTable
+from inferatlas.predict.performance.platform import Platform
+from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.replicas import Layout
 
 LINKS = (0.25, 1.0, 4.0)  # of the part's own

@@ -15,9 +15,11 @@ from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.llm.placement import Routing
 from inferatlas.predict.performance.breakdown import breakdown
 from inferatlas.predict.performance.parallelism import pipeline_bubble, pipeline_utilisation
-from inferatlas.predict.performance.platform import Platform, PlatformTable
+from inferatlas.predict.performance.platform import Platform
+from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import BOUNDS, Points, Predictions
-from inferatlas.predict.performance.predictor import memory_budget
+from inferatlas.predict.performance.predictor import budget_of
+from inferatlas.predict.performance.serving_question import chunks_of
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.traffic import sent_bytes
 from inferatlas.predict.performance.variance import Variance, variance
@@ -67,12 +69,8 @@ class Setting:
 
 
 def metrics_of(setting: Setting, points: Points, predictions: Predictions) -> dict[str, Metric]:
-    """Every metric of points under the load and prices of a setting."""
-    load = setting.load
-    return metric_arrays(
-        predictions, [setting.money], points.platform, points.accelerators, load.total_tokens / load.output_tokens,
-        load.request_rate is not None, setting.table.rated_w,
-    )  # fmt: skip
+    """Every metric of points at the prices of a setting."""
+    return metric_arrays(predictions, points, setting.table, [setting.money])
 
 
 def placed(
@@ -97,11 +95,12 @@ def _fitting(
     setting: Setting, strategy: Strategy, layout: Layout, one: Points, answer: Predictions, held: dict[str, Any]
 ) -> Placed:
     spread = variance(setting.ops, setting.table, one, answer, setting.routing)
-    collective, share = _collective(setting, one, answer)
     metrics = {name: metric.at() for name, metric in metrics_of(setting, one, answer).items()}
     row = setting.table.rows(one.platform)
     shard = shard_of(row, one)
-    budget = memory_budget(setting.ops, row, shard, one, bool(setting.table.resident[0]), setting.routing.redundant)
+    chunks = float(chunks_of(row, shard, one.input_tokens, bool(setting.table.resident[0]))[0])
+    collective, share = _collective(setting, one, answer, chunks)
+    budget = budget_of(setting.ops, setting.table, one, setting.routing.redundant)
     batch = float(answer.batch[0]) / (1.0 if setting.table.resident[0] else layout.pp)
     # in the time between two tokens all micro-batches pass a device
     passing = np.maximum(answer.batch.astype(np.float64), 1.0)
@@ -123,7 +122,7 @@ def _fitting(
         bound_collective=collective,
         collective_share=share,
         sent_bytes_per_s=sent / float(answer.itl_s[0]) if np.isfinite(answer.itl_s[0]) else None,
-        details=_details(setting, layout, one, batch),
+        details=_details(setting, layout, chunks, batch),
         label=label_of(setting.platform, layout),
         notes=layout_notes(setting.platform, layout),
     )  # fmt: skip
@@ -136,11 +135,11 @@ def _shares(spread: Variance) -> dict[str, float]:
     return {cause: part / total if total > 0 else 0.0 for cause, part in kept.items()}
 
 
-def _collective(setting: Setting, point: Points, answer: Predictions) -> tuple[str | None, float]:
+def _collective(setting: Setting, point: Points, answer: Predictions, chunks: float) -> tuple[str | None, float]:
     """The exchange that a request spends most time on, and its share of the latency."""
     spent: dict[str, float] = {}
-    steps = {"prefill": _chunks(setting, point), "decode": max(setting.load.output_tokens - 1.0, 0.0)}
-    for row in breakdown(setting.ops, setting.table, point, answer):
+    steps = {"prefill": chunks, "decode": max(setting.load.output_tokens - 1.0, 0.0)}
+    for row in breakdown(setting.ops, setting.table, point, answer, setting.routing):
         spent[row.operator] = spent.get(row.operator, 0.0) + row.network_s * steps[row.phase]
     name = max(spent, key=lambda key: spent[key], default=None)
     if name is None or spent[name] <= 0:
@@ -148,19 +147,13 @@ def _collective(setting: Setting, point: Points, answer: Predictions) -> tuple[s
     return name, min(spent[name] / float(answer.latency_s[0]), 1.0)
 
 
-def _chunks(setting: Setting, point: Points) -> float:
-    """Steps that a request's own prompt takes; a fraction where the last is short."""
-    return max(float(point.input_tokens[0]) / float(setting.table.step_tokens[0]), 1.0)
-
-
-def _details(setting: Setting, layout: Layout, point: Points, batch: float) -> dict[str, float | None]:
-    """What is peculiar to pipelines and to experts."""
+def _details(setting: Setting, layout: Layout, chunks: float, batch: float) -> dict[str, float | None]:
+    """What is peculiar to pipelines and to experts; ``chunks``: steps that a prompt takes."""
     out: dict[str, float | None] = {}
     if layout.pp > 1 and not setting.table.resident[0]:
-        micro = max(_chunks(setting, point) / layout.cp, 1.0)
-        out["micro_batches_prefill"] = micro
-        out["bubble"] = float(pipeline_bubble(layout.pp, micro))
-        out[f"bubble_interleaved_{INTERLEAVED}"] = float(pipeline_bubble(layout.pp, INTERLEAVED * micro))
+        out["micro_batches_prefill"] = chunks
+        out["bubble"] = float(pipeline_bubble(layout.pp, chunks))
+        out[f"bubble_interleaved_{INTERLEAVED}"] = float(pipeline_bubble(layout.pp, INTERLEAVED * chunks))
         out["decode_utilisation"] = float(pipeline_utilisation(layout.pp, batch * layout.pp))
     if layout.ep > 1:
         dies = setting.platform.device.engine_devices

@@ -10,8 +10,8 @@ import numpy as np
 
 from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.accelerators import accelerator_ids, accelerators_named
-from inferatlas.catalogue.models import load_model
-from inferatlas.decide.coverage import coverage
+from inferatlas.catalogue.models import load_model, stands_for
+from inferatlas.decide.coverage import assumed_hops, coverage
 from inferatlas.decide.sweeps.crossings import changes, crossings, leaders
 from inferatlas.decide.sweeps.crossovers import Absent, BoundChange, Crossover, Crossovers, Lead
 from inferatlas.decide.sweeps.grids import STEPS, between, grid
@@ -92,7 +92,7 @@ def crossover(
         [one for name, curve in every.items() for one in _crossovers(name, curve, names, tried)],
         [one for name, curve in every.items() for one in _leads(name, curve, names, tried)],
         list(_bounds(found, curves[primary], names, xs)),
-        list(_assumptions(ask, found)),
+        list(_assumptions(ask, found, curves)),
         [*rejected, *_unknown(curves, names, xs)],
     )
 
@@ -226,8 +226,9 @@ def _inputs(ask: Sweep, xs: list[float], names: list[str], primary: str, workloa
     }  # fmt: skip
 
 
-def _assumptions(ask: Sweep, found: Swept) -> Iterator[str]:
-    load, over = ask.workload, ask.over
+def _assumptions(ask: Sweep, found: Swept, curves: dict[str, Curve]) -> Iterator[str]:
+    load, over, stands = ask.workload, ask.over, stands_for(ask.model)
+    yield from [stands] if stands else []
     lengths = {"isl": f"{load.output_tokens:,.0f} output tokens", "osl": f"{load.input_tokens:,.0f} input tokens"}
     both = f"{load.input_tokens:,.0f} input and {load.output_tokens:,.0f} output tokens"
     flying = {"batch": ", a closed loop", "rate": ", Poisson arrivals"}.get(over, f", {load.concurrency} in flight")
@@ -255,6 +256,8 @@ def _assumptions(ask: Sweep, found: Swept) -> Iterator[str]:
     )
     yield "from x_low to x_high the probability of the order is between 20 and 80 %: errors lognormal, independent"
     yield coverage((p.device.id, p.label) for p in found.platforms)
+    shown = np.unique(np.concatenate([curve.row[curve.row >= 0] for curve in curves.values()])).tolist()
+    yield from assumed_hops((found.platforms[found.platform[i]], found.layout_at(i)) for i in shown)
     if ask.model.kind == "moe":
         yield "tokens are routed uniformly over the experts"
 

@@ -21,6 +21,7 @@ from inferatlas.predict.answer import Metric
 from inferatlas.predict.arrays import Floats, Ints
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.performance.platform import Platform
+from inferatlas.predict.replicas import Layout
 from inferatlas.workload import Workload
 
 # what may be swept, and the column of a point that holds it
@@ -88,6 +89,9 @@ class Swept:
     def names(self) -> NDArray[np.str_]:
         """The accelerator of each row."""
         return np.array([p.device.id for p in self.platforms] or [""])[self.platform]
+
+    def layout_at(self, i: int) -> Layout:
+        return Layout(**{name: int(column[i]) for name, column in self.layout.items()})
 
     def curve(self, metric: str, names: Sequence[str], xs: Sequence[float]) -> Curve:
         """The best row of each accelerator at each x (increasing)."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from inferatlas.catalogue.accelerator import Cluster
-from inferatlas.catalogue.carbon import embodied, grid_intensities, pues
+from inferatlas.catalogue.carbon import GridIntensity, Pue, embodied, grid_intensities, pues
 from inferatlas.catalogue.prices import Price, prices
 from inferatlas.catalogue.rows import Row
 from inferatlas.errors import BadInput, UnknownName
@@ -17,7 +17,7 @@ RowT = TypeVar("RowT", bound=Row)
 SERVER_LIFE_YEARS = 3.0  # as EcoLogits states it beside the figure
 # The row that answers where several are at hand: rental is what most people pay, neocloud ownership
 # lies between the other two models of the same source.
-RENTAL_TERM, OWNERSHIP_TERM = "3-year rental", "neocloud"
+TERMS = {"rental": "3-year rental", "ownership": "neocloud"}
 GPU_CLASSES = ("gpu_simt",)
 MOST_PRICE = 1e6  # USD per accelerator-hour; what is sold costs below 100
 LEAST_UTILISATION = 1e-4  # an hour a year
@@ -72,13 +72,13 @@ def economics(
     if not LEAST_UTILISATION <= utilisation <= 1:
         allowed = f"{LEAST_UTILISATION:g} to 1"
         raise BadInput(f"{utilisation!r} is not a share of hours", field="utilisation", allowed=allowed)
-    rental, owned = _hourly(accelerator, "rental", RENTAL_TERM), _hourly(accelerator, "ownership", OWNERSHIP_TERM)
-    grid, intensity = _row("region", region, ((row, (row.region, row.code)) for row in grid_intensities()))
-    place, pue = _row("site", site, ((row, (row.site,)) for row in pues()))
+    rental, owned = price_row(accelerator, "rental"), price_row(accelerator, "ownership")
+    grid, place = grid_row(region), pue_row(site)
+    intensity, pue = grid.value, place.value
+    assert intensity is not None and pue is not None  # as the rows were chosen
     carbon, carbon_source = _embodied_per_hour(architectural_class, node, utilisation)
-    hourly, price_source = (rental.value, _source(rental)) if rental else (None, None)
-    grid_source = f"{grid.region} {grid.year}, {grid.method}, {grid.basis}: {grid.source}"
-    pue_source = f"{place.site}: {place.source}"
+    hourly, price_source = (rental.value, source_of(rental)) if rental else (None, None)
+    grid_source, pue_source = source_of(grid), source_of(place)
     if cluster is not None:
         theirs = f"cluster {cluster.id}: {cluster.source}"
         if cluster.usd_per_hour is not None:
@@ -93,7 +93,7 @@ def economics(
         usd_per_hour=hourly,
         price_source=price_source,
         usd_per_hour_owned=owned.value if owned else None,
-        owned_source=_source(owned),
+        owned_source=source_of(owned) if owned else None,
         gco2e_per_kwh=intensity,
         grid_source=grid_source,
         pue=pue,
@@ -104,22 +104,38 @@ def economics(
     )
 
 
-def _row(kind: str, name: str, rows: Iterable[tuple[RowT, tuple[str, ...]]]) -> tuple[RowT, float]:
-    """The first row with a value that goes by a name, and its value."""
-    held = [(row, row.value, names) for row, names in rows if row.value is not None]
-    for row, value, names in held:
-        if name.lower() in {n.lower() for n in names}:
-            return row, value
-    raise UnknownName(kind, name, [names[0] for _, _, names in held])
-
-
-def _hourly(accelerator: str, kind: str, term: str) -> Price | None:
+def price_row(accelerator: str, kind: str) -> Price | None:
+    """The price of an accelerator-hour that answers, by ``rental`` or ``ownership``; None where none is known."""
     rows = [row for row in prices() if row.accelerator == accelerator and row.kind == kind and row.per == "accelerator"]
-    return next((row for row in rows if row.term == term and row.value is not None), None)
+    return next((row for row in rows if row.term == TERMS[kind] and row.value is not None), None)
 
 
-def _source(row: Price | None) -> str | None:
-    return f"{row.term}, {row.date}, {row.region}: {row.source}" if row else None
+def grid_row(region: str) -> GridIntensity:
+    """The grid that goes by a name or code (UnknownName)."""
+    return _named("region", region, ((row, (row.region, row.code)) for row in grid_intensities()))
+
+
+def pue_row(site: str) -> Pue:
+    """The overhead of a site by its name (UnknownName)."""
+    return _named("site", site, ((row, (row.site,)) for row in pues()))
+
+
+def source_of(row: Price | GridIntensity | Pue) -> str:
+    """What `Economics` says where a value comes from, in one line."""
+    if isinstance(row, Price):
+        return f"{row.term}, {row.date}, {row.region}: {row.source}"
+    if isinstance(row, GridIntensity):
+        return f"{row.region} {row.year}, {row.method}, {row.basis}: {row.source}"
+    return f"{row.site}: {row.source}"
+
+
+def _named(kind: str, name: str, rows: Iterable[tuple[RowT, tuple[str, ...]]]) -> RowT:
+    """The first row with a value that goes by a name."""
+    held = [(row, names) for row, names in rows if row.value is not None]
+    for row, names in held:
+        if name.lower() in {n.lower() for n in names}:
+            return row
+    raise UnknownName(kind, name, [names[0] for _, names in held])
 
 
 def _embodied_per_hour(architectural_class: str, node: int, utilisation: float) -> tuple[float | None, str | None]:

@@ -1,7 +1,7 @@
 """The validated closed form of dense tensor-parallel decode, equation (10) and section 14 A.
 
 Two constants of an engine (seconds per layer, seconds per sequence) and a measured all-reduce explain 21
-measured runs at another load to 1.2 %. It is evidence for the form of `step.step`, which charges kernels instead.
+measured runs at another load to 1.2 %. It is evidence for the form of `step.run`, which charges kernels instead.
 """
 
 from __future__ import annotations

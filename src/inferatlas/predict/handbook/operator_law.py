@@ -1,6 +1,6 @@
 """The time of one operator, equations (7) and (8) of the performance model, for any exponent.
 
-`step.step` evaluates the same law with q = 2 over whole models; here it stands alone, to be fitted and tested.
+`step.run` evaluates the same law with q = 2 over whole models; here it stands alone, to be fitted and tested.
 """
 
 from __future__ import annotations

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators
-from inferatlas.predict.performance.platform import PlatformTable
+from inferatlas.predict.llm.placement import UNIFORM, Routing
+from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
 from inferatlas.predict.performance.predictor import collectives_in_use
 from inferatlas.predict.performance.resident import resident_step
 from inferatlas.predict.performance.serving import image
+from inferatlas.predict.performance.serving_question import chunks_of
 from inferatlas.predict.performance.shard import shard_of
-from inferatlas.predict.performance.step import step
+from inferatlas.predict.performance.step import prepare, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +39,23 @@ class Spent:
         return self.compute_s + self.memory_s + self.network_s + self.overhead_s
 
 
-def breakdown(ops: Operators, table: PlatformTable, points: Points, predictions: Predictions) -> list[Spent]:
+def breakdown(
+    ops: Operators, table: PlatformTable, points: Points, predictions: Predictions, routing: Routing = UNIFORM
+) -> list[Spent]:
     """Operators of a decode step at the predicted batch and of a prompt's step alone, for a single point."""
     row = table.rows(points.platform)
     shard = shard_of(row, points)
     resident = bool(table.resident[points.platform[0]])
     collectives = collectives_in_use(ops, table, points, resident)
-    run = resident_step if resident else step
+    one_step = (
+        partial(resident_step, ops, row, shard, collectives) if resident
+        else partial(run, prepare(ops, row, shard, collectives, routing))
+    )  # fmt: skip
     tokens = points.input_tokens.astype(np.float64)
     stages = 1.0 if resident else points.pp.astype(np.float64)
     batch = image(row.compiled > 0, np.maximum(predictions.batch.astype(np.float64) / stages, 1.0))
     zero = np.zeros(1)
-    chunk = tokens if resident else tokens / np.maximum(tokens / row.step_tokens, 1.0)
+    chunk = tokens / chunks_of(row, shard, tokens, resident)
     loads = {
         "prefill": {"prefill": chunk, "cached": zero, "decode": zero, "context": zero},
         "decode": {"prefill": None, "cached": None, "decode": batch, "context": tokens + 0.5 * points.output_tokens},
@@ -55,8 +63,8 @@ def breakdown(ops: Operators, table: PlatformTable, points: Points, predictions:
     spent: list[Spent] = []
     for phase, load in loads.items():
         rows: list[Spent] = []
-        total = run(ops, row, shard, collectives, **load, sink=_collector(phase, rows)).total
-        spent += [_with_share(r, float(total[0])) for r in rows if r.seconds > 0]
+        total = one_step(**load, sink=_collector(phase, rows)).total
+        spent += [replace(r, share=r.seconds / float(total[0])) for r in rows if r.seconds > 0]
     return spent
 
 
@@ -67,9 +75,3 @@ def _collector(phase: str, rows: list[Spent]) -> Callable[..., None]:
         rows.append(Spent(phase, name, count, **full, share=0.0))
 
     return sink
-
-
-def _with_share(spent: Spent, total: float) -> Spent:
-    from dataclasses import replace
-
-    return replace(spent, share=spent.seconds / total)

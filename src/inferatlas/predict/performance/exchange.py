@@ -10,7 +10,8 @@ import numpy as np
 from inferatlas.catalogue.model import Attention
 from inferatlas.predict.arrays import Floats, Ints
 from inferatlas.predict.llm.operators import Operators
-from inferatlas.predict.performance.platform import GroupCosts, PlatformTable
+from inferatlas.predict.performance.group_costs import GroupCosts
+from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.shard import Shard
 
 INSIDE, ACROSS = 1, 2  # columns of `Collectives.send`

@@ -20,12 +20,14 @@ from inferatlas.predict.llm.placement import UNIFORM, Routing
 from inferatlas.predict.mapping import layouts, memory, reasons
 from inferatlas.predict.performance.collectives import group_cost
 from inferatlas.predict.performance.exchange import WIDEST, Collectives, context_code
-from inferatlas.predict.performance.platform import PlatformTable, group_costs, group_table, hop_costs
+from inferatlas.predict.performance.group_costs import group_costs, group_table, hop_costs
+from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import OFFLINE, Points, Predictions, empty_predictions
 from inferatlas.predict.performance.power import draw
 from inferatlas.predict.performance.priors import spread
 from inferatlas.predict.performance.resident import resident_step
-from inferatlas.predict.performance.serving import Question, Served, closed_loop, open_loop, static_batch
+from inferatlas.predict.performance.serving import Served, closed_loop, open_loop, static_batch
+from inferatlas.predict.performance.serving_question import Question
 from inferatlas.predict.performance.shard import Shard, shard_of
 from inferatlas.predict.performance.step import prepare, run
 from inferatlas.predict.performance.widths import beyond
@@ -133,6 +135,12 @@ def _reachable(table: PlatformTable, marks: NDArray[np.bool_]) -> NDArray[np.boo
         if not platform.network.scale_out:
             marks[i, platform.network.domain + 1 :] = False
     return marks
+
+
+def budget_of(ops: Operators, table: PlatformTable, points: Points, redundant: int = 0) -> memory.Budget:
+    """Memory of points that are all on machines with the model in on-chip memory, or none; ``redundant`` experts."""
+    row = table.rows(points.platform)
+    return memory_budget(ops, row, shard_of(row, points), points, bool(table.resident[points.platform[0]]), redundant)
 
 
 def memory_budget(

@@ -13,7 +13,7 @@ from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.attention import flops_per_pair, kept, kv_values, pairs
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.performance.exchange import INSIDE, Collectives
-from inferatlas.predict.performance.platform import PlatformTable
+from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.shard import Shard
 from inferatlas.predict.performance.step import TINY, Parts, Sink, exposed_stream, streaming
 
@@ -23,7 +23,7 @@ def resident_step(
     prefill: Floats | None, cached: Floats | None, decode: Floats, context: Floats, prompts: Floats | float = 1.0,
     sink: Sink | None = None,
 ) -> Parts:  # fmt: skip
-    """The same step as `step.step`, on a row of ``pp`` chips that holds the model.
+    """The same step as `step.run`, on a row of ``pp`` chips that holds the model.
 
     Each layer works on the share of the chips that holds it, so the roofline part of one token is
     L times that of a machine that could put all its bandwidth on one layer. Prompt tokens stream through

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inferatlas.predict.arrays import Floats, Ints
-from inferatlas.predict.performance.platform import PlatformTable
+from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points
 
 

@@ -20,7 +20,7 @@ from inferatlas.predict.llm.operators import AttentionCore, Experts, Gemm, Opera
 from inferatlas.predict.llm.placement import UNIFORM, Routing, bias_of, distinct_table
 from inferatlas.predict.mapping.memory import weight_bytes
 from inferatlas.predict.performance.exchange import Collectives, Exchange, prepare_exchange
-from inferatlas.predict.performance.platform import PlatformTable
+from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.shard import Shard
 
 TINY = 1e-30  # below any operator's time squared, above the smallest single-precision number
@@ -160,16 +160,6 @@ def _routed(op: Experts, row: PlatformTable, shard: Shard, routing: Routing) -> 
         bias=bias,
         touched=touched,
     )
-
-
-def step(
-    ops: Operators, row: PlatformTable, shard: Shard, collectives: Collectives, *,
-    prefill: Floats | None, cached: Floats | None, decode: Floats, context: Floats, prompts: Floats | float = 1.0,
-    sink: Sink | None = None,
-) -> Parts:  # fmt: skip
-    """One pass through all layers and the head: `prepare` and `run` in one call."""
-    prepared = prepare(ops, row, shard, collectives)
-    return run(prepared, prefill=prefill, cached=cached, decode=decode, context=context, prompts=prompts, sink=sink)
 
 
 def run(

@@ -14,11 +14,12 @@ import numpy as np
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.llm.placement import UNIFORM, Routing
-from inferatlas.predict.performance.platform import PlatformTable
+from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
 from inferatlas.predict.performance.predictor import collectives_in_use, memory_budget
 from inferatlas.predict.performance.resident import resident_step
-from inferatlas.predict.performance.serving import Question, image, load_of
+from inferatlas.predict.performance.serving import image, load_of
+from inferatlas.predict.performance.serving_question import Question
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.step import Parts, prepare, run
 

@@ -16,7 +16,7 @@ from inferatlas.predict.llm.experts import inclusion
 from inferatlas.predict.llm.operators import Experts, Operators
 from inferatlas.predict.llm.placement import UNIFORM, Routing, layer_load, maximum_deviation
 from inferatlas.predict.performance.arrivals import MOST, arrival_noise, boundary_noise
-from inferatlas.predict.performance.platform import PlatformTable
+from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
 from inferatlas.predict.performance.priors import constant
 from inferatlas.predict.performance.shard import Shard, shard_of

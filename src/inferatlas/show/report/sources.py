@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inferatlas.catalogue.carbon import grid_intensities, pues
-from inferatlas.catalogue.prices import prices
 from inferatlas.decide.advisor.recommend import Recommendation
-from inferatlas.predict.cost.economics import OWNERSHIP_TERM, RENTAL_TERM
+from inferatlas.predict.cost.economics import TERMS, grid_row, price_row, pue_row, source_of
 from inferatlas.quantities import show
-
-_TERMS = {"rental": RENTAL_TERM, "ownership": OWNERSHIP_TERM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +23,18 @@ class Cited:
 
 def price_rows(found: Recommendation) -> list[Cited]:
     """The price of every accelerator among the candidates; one without a price says so."""
-    given = found.inputs["limits"]["price"]
     out: list[Cited] = []
-    for slug in dict.fromkeys(c.accelerator for c in found.candidates):
+    for slug, money in {c.accelerator: c.economics for c in found.candidates}.items():
+        used = (money.price_source, money.owned_source)
+        chosen = [row for kind in TERMS if (row := price_row(slug, kind)) and source_of(row) in used]
         rows = [
             Cited(f"{slug}: {row.kind}, {row.term}", f"{show(row.value, '1')} USD/h", row.date,
                   f"{row.source} (region: {row.region})", row.address, row.status)
-            for row in prices()
-            if row.accelerator == slug and row.per == "accelerator" and row.value is not None
-            and row.term == _TERMS.get(row.kind) and not (given is not None and row.kind == "rental")
+            for row in chosen
         ]  # fmt: skip
-        used = next(c.economics for c in found.candidates if c.accelerator == slug)
-        if used.usd_per_hour is not None and not any(
-            row.value == f"{show(used.usd_per_hour, '1')} USD/h" for row in rows
-        ):
-            own = f"{show(used.usd_per_hour, '1')} USD/h"
-            rows.insert(0, Cited(f"{slug}: price", own, "—", used.price_source or "", None, "given"))
+        if money.usd_per_hour is not None and all(source_of(row) != money.price_source for row in chosen):
+            own = f"{show(money.usd_per_hour, '1')} USD/h"  # the user's, or the cluster's
+            rows.insert(0, Cited(f"{slug}: price", own, "—", money.price_source or "", None, "given"))
         out += rows or [Cited(f"{slug}: price", "—", "—", "no price with a source is known", None, "unknown")]
     return out
 
@@ -52,10 +44,10 @@ def site_rows(found: Recommendation) -> list[Cited]:
     if not found.candidates:
         return []
     slug, money = found.candidates[0].accelerator, found.candidates[0].economics
-    grid = next(
-        (r for r in grid_intensities() if money.grid_source.startswith(f"{r.region} {r.year}, {r.method}")), None
-    )
-    place = next((r for r in pues() if money.pue_source.startswith(f"{r.site}:")), None)
+    limits = found.inputs["limits"]
+    grid, place = grid_row(limits["region"]), pue_row(limits["site"])
+    grid = grid if source_of(grid) == money.grid_source else None  # a cluster has its own
+    place = place if source_of(place) == money.pue_source else None
     rows = [
         Cited("grid carbon intensity", f"{show(money.gco2e_per_kwh, '1')} gCO2e/kWh", grid.year if grid else "—",
               money.grid_source, grid.address if grid else None, grid.status if grid else "documented"),
