@@ -32,7 +32,7 @@ def test_json_holds_both_clocks_and_every_cause(cli, words):
 def test_the_page_says_how_much_and_mostly_why(cli):
     out = cli(*MIXTURE).out
     assert out.startswith("Latency of mixtral-8x7b on 4 x amd-mi300x (")
-    assert "; mostly " in out and ROUTED in out and "uniform popularity" in out
+    assert ", mostly " in out and ROUTED in out and "uniform popularity" in out
     assert "Coefficients of variation by cause" in out and "Latency of a request" in out
     assert out.endswith(f"inferatlas {' '.join(MIXTURE)}\n")
     assert "Routing of" not in cli(*DENSE).out
@@ -40,7 +40,7 @@ def test_the_page_says_how_much_and_mostly_why(cli):
 
 def test_a_machine_in_which_nothing_varies_says_so(cli):
     words = ("variance", "-m", "llama-3.1-8b", "-a", "groq", "--pp", "576", *LOAD)
-    assert "Inside the machine nothing varies: it is compiled" in cli(*words).out
+    assert "Inside the machine nothing varies: it is compiled" in " ".join(cli(*words).out.split())
     assert "nothing varies" not in cli(*DENSE).out
     alone = cli(*words[:-1], "1")
     assert alone.code == 0

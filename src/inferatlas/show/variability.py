@@ -32,20 +32,27 @@ def variability_page(found: Variability, typed: str) -> Page:
 
 
 def answer(found: Variability) -> str:
-    """Both coefficients of variation and the largest cause."""
+    """Both coefficients of variation, each with its largest cause."""
     asked = found.inputs
     where = f"{asked['model']} on {asked['count']} x {asked['accelerator']} ({layout_words(asked['layout'])}, "
     where += f"{asked['weights']} weights, {asked['engine']})"
-    top = max(found.causes, key=lambda one: one["latency_share"] if one["cause"] != "lengths" else -1.0)
     text = f"Latency of {where} varies by {percent(found.cov['latency'])} at fixed lengths"
     if found.cov["latency_with_lengths"] > found.cov["latency"] * 1.005:
         text += f" ({percent(found.cov['latency_with_lengths'])} with the lengths of this workload)"
-    text += f", the gap between tokens by {percent(found.cov['gap'])}"
-    if found.cov["latency"] > 0:
-        text += f"; mostly {top['cause']}: {top['meaning']}"
+    text += _mostly(found, "latency") + f"; the gap between tokens by {percent(found.cov['gap'])}"
+    text += _mostly(found, "gap")
     if found.deterministic:
         text += ". Inside the machine nothing varies: it is compiled"
     return f"{text} [{found.label}]."
+
+
+def _mostly(found: Variability, clock: str) -> str:
+    """The cause with the largest share in what varies; none where nothing does."""
+    if not found.cov[clock] > 0:
+        return ""
+    own = (one for one in found.causes if one["cause"] != "lengths")
+    top = max(own, key=lambda one: one[f"{clock}_share"] or 0.0)
+    return f", mostly {top['cause']}"
 
 
 def causes(found: Variability) -> Table:
