@@ -66,7 +66,7 @@ def level_names(asked: Questions) -> list[tuple[str, ...]]:
             levels(
                 architectural_class=p.device.architectural_class, vendor=p.device.vendor, accelerator=p.device.id,
                 engine=p.engine.name, era=p.era, version=p.version, weights=p.precision.weights, compute=p.compute,
-                model=model, source=harness(entry["source"]), drafted=p.drafted,
+                model=model, source=harness(entry["source"]), drafted=p.drafted, style=p.device.style,
             )
         )  # fmt: skip
     return out

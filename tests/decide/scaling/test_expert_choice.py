@@ -148,7 +148,9 @@ def test_a_crossover_is_where_the_costs_of_26_cross(case):
     ops, platform, rows = chosen(*case)
     op = max(ops.experts, key=lambda one: one.count)
     table = platform_table([platform], is_moe=True)
-    compute, memory = 1 / float(table.flop_s[0]), 1 / float(table.expert_byte_s[0])
+    compute = float(table.grouped_efficiency[0]) / float(table.flop_s[0])
+    memory = 1 / float(table.expert_byte_s[0])
+    assert compute < 1 / float(table.flop_s[0])
     for row in (row for row in rows if row["link"] == 1.0):
         net, weights = platform.network, op.weights * op.experts // row["experts"]  # as many parameters in all
         layer = par.ExpertLayer(row["experts"], row["top_k"], weights, op.hidden, float(table.bytes_w[0]))

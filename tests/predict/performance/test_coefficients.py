@@ -204,6 +204,20 @@ def test_a_public_engine_away_from_where_it_is_written_is_a_port():
     assert named("Groq", "native") == ["stack:Groq@2025"]
 
 
+def test_the_stack_of_a_vendor_is_no_other_vendors_and_styles_of_execution_share_no_generation_or_format():
+    def named(vendor: str, engine: str, style: str) -> set[str]:
+        return set(levels(
+            architectural_class=f"class of {vendor}", vendor=vendor, accelerator=f"part of {vendor}", engine=engine,
+            era="2025", weights="fp16", compute="fp16", style=style,
+        ))  # fmt: skip
+
+    groq, cerebras = named("Groq", "native", "static_pipeline"), named("Cerebras", "native", "wafer")
+    assert not groq & cerebras
+    google, amazon = named("Google", "native", "kernel"), named("AWS", "native", "kernel")
+    assert google & amazon == {"era:2025", "bits:16", "format:fp16/fp16"}
+    assert "engine:vllm" in named("NVIDIA", "vllm", "kernel") & named("Google", "vllm", "kernel")
+
+
 def test_every_tuned_name_is_a_coefficient_and_a_question_has_one_level_of_a_kind():
     assert {f.name for f in fields(Coefficients)} >= {*TUNED}
     kinds = {level.partition(":")[0] for level in NAMES}

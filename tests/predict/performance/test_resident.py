@@ -13,6 +13,7 @@ from inferatlas.predict.performance.platform import EngineSettings, make_platfor
 from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.predictor import predict
+from inferatlas.predict.platforms import bind
 
 
 def table(accelerator: str, weights: str):
@@ -75,3 +76,24 @@ def test_throughput_grows_with_sequences_until_the_layers_are_full(ops_of):
     # beyond one sequence a stage, users wait for each other instead
     assert rate[5] / rate[3] < 1.2
     assert found.itl_s[5] > 2 * found.itl_s[3]
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "chips"), [("groq-lpu-v1", 400), ("graphcore-bow", 400), ("cerebras-wse-3", 2)]
+)
+@pytest.mark.parametrize(("isl", "osl"), [(1024, 256), (8192, 64), (128, 1)])
+def test_more_requests_never_serve_less_however_many_wait_for_a_layer(ops_of, accelerator, chips, isl, osl):
+    flying = np.unique(np.geomspace(1, 4096, 80).round())
+    points = make_points(0, pp=chips, concurrency=flying, input_tokens=isl, output_tokens=osl)
+    found = predict(ops_of("llama-3.1-8b"), table(accelerator, "fp16"), points)
+    assert found.fits.all() and found.batch.max() >= (8 if table(accelerator, "fp16").compiled[0] else 33)
+    assert (np.diff(found.output_tokens_per_s) >= -1e-4 * found.output_tokens_per_s[1:]).all()
+    assert (np.diff(found.latency_s) >= -1e-4 * found.latency_s[1:]).all()
+
+
+def test_what_was_learned_of_other_machines_leaves_the_published_rates_of_groq_alone(ops_of):
+    learned, prior = (bind("groq-lpu-v1", calibration=c).coefficients for c in (None, NOTHING))
+    assert (learned.layer_s, learned.request_s, learned.memory_efficiency) == (
+        prior.layer_s, prior.request_s, prior.memory_efficiency,
+    )  # fmt: skip
+    assert learned.closest.points == 0

@@ -97,7 +97,7 @@ def test_steps_with_the_chunks_they_carry_are_the_inter_token_latency(model, par
     if load == "concurrency":
         assert found == pytest.approx(whole, rel=1e-6)
     else:  # the search for the batch of an open loop stops a little short of its answer
-        assert found == pytest.approx(whole, rel=0.035)
+        assert found == pytest.approx(whole, rel=0.005)
 
 
 def test_tokens_accepted_per_step_count():
@@ -122,7 +122,8 @@ def test_the_slope_is_what_a_further_sequence_adds(model, part, layout):
     points, answers = fitting(points, predict(ops, table, points))
     stages = 1 if table.resident[0] else layout.get("pp", 1)  # a sequence more of every micro-batch
     here = under_load(ops, table, points, answers)
-    more = under_load(ops, table, points, replace(answers, batch=(here.batch + 1.0) * stages))
+    decoding = 199 / 200  # of the steps of a request
+    more = under_load(ops, table, points, replace(answers, batch=(here.batch + 1.0) * stages / decoding))
     assert more.batch == pytest.approx(here.batch + 1.0)
     assert here.slope == pytest.approx(more.decode.total - here.decode.total, rel=1e-6, abs=1e-12)
 
@@ -133,7 +134,7 @@ def test_a_compiled_image_runs_as_large_as_it_is():
     answers = predict(ops, table, points)
     assert answers.fits.all() and table.compiled[0]
     steps = under_load(ops, table, points, answers)
-    assert steps.batch.tolist() == [5.0, 6.0, 8.0]
+    assert steps.batch == pytest.approx(np.array([5.0, 6.0, 8.0]) * 199 / 200)
     assert steps.decode.total == pytest.approx(steps.decode.total[2])
 
 
@@ -198,9 +199,9 @@ def test_shards_of_the_context_and_weights_elsewhere_are_in_the_account(cp, offl
         assert max(spent, key=lambda name: spent[name]) == BOUNDS[answers.bound[0]]
     if osl > 1:
         assert steps.decode.total + steps.carried * steps.added == pytest.approx(answers.itl_s, rel=1e-6)
-        # while one request decodes, every other brings its prompt once, as far as the steps' budget of tokens goes
+        # in the steps of one request, every other brings its prompt once, as far as the steps' budget of tokens goes
         in_a_step = float(table.step_tokens[0]) * cp
         chunks = max(isl / in_a_step, 1.0)
         assert steps.chunks == pytest.approx(chunks)
-        carried = min((float(answers.batch[0]) - 1.0) * chunks / (osl - 1), chunks * in_a_step / isl)
+        carried = min((float(answers.batch[0]) - 1.0) * chunks / (osl - 1 + chunks), chunks * in_a_step / isl)
         assert steps.carried == pytest.approx(carried, rel=1e-5, abs=1e-6)

@@ -16,6 +16,7 @@ from inferatlas.predict.performance.breakdown import breakdown
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
+from inferatlas.predict.performance.under_load import under_load
 from inferatlas.predict.performance.variance import CAUSES, Variance, layer_cov, variance
 from inferatlas.predict.platforms import bind
 
@@ -147,7 +148,8 @@ def test_17_a_step_varies_as_a_layer_over_the_root_of_the_layers(layout):
     rows = [row for row in breakdown(ops, table, points, answer) if row.phase == "decode"]
     share = sum(row.share for row in rows if row.operator == "experts")
     (op,) = ops.experts
-    tokens = float(answer.batch[0]) * max(layout.get("ep", 1) // layout.get("tp", 1), 1)
+    decoding = float(under_load(ops, table, points, answer).batch[0])
+    tokens = decoding * max(layout.get("ep", 1) // layout.get("tp", 1), 1)
     layer = layer_cov(op, tokens, layout.get("ep", 1))
     assert np.sqrt(found.gap["routing"]) == pytest.approx(share * layer / np.sqrt(op.count), rel=1e-6)
     assert 0 < share < 1 and layer > 0

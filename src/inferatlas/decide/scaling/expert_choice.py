@@ -40,8 +40,9 @@ def imbalance(
 def params_per_flop(ops: Operators, layout: Layout, batch: float, routing: Routing, *, dies: int = 1) -> float:
     """Parameters that the model holds per FLOP that a token costs, at the pace of the busiest device.
 
-    0.5 for a dense model, whose every parameter takes part in a multiplication and an addition; for experts over
-    several devices the FLOPs of a token count as often as the busiest device has more than the mean.
+    0.5 where every parameter takes part in a multiplication and an addition, a little more with a table of embeddings
+    of its own, which is only looked up; for experts over several devices the FLOPs of a token count as often as the
+    busiest device has more than the mean.
 
     Examples
     --------
@@ -89,5 +90,6 @@ def _machine(platform: Platform, platforms: PlatformTable, n: int, link: float) 
     network = platform.network
     if n > network.domain and not network.scale_out:
         return None
-    compute, memory = 1.0 / float(platforms.flop_s[0]), 1.0 / float(platforms.expert_byte_s[0])
+    compute = float(platforms.grouped_efficiency[0]) / float(platforms.flop_s[0])  # products of few rows each
+    memory = 1.0 / float(platforms.expert_byte_s[0])
     return Machine(n, compute, memory, network.bytes_per_s * link, network.base_s, faster(network, link))

@@ -21,7 +21,7 @@ class ArrivalNoise:
     prompts: Floats
 
 
-def arrival_noise(decode_load: Floats, prompt_load: Floats, batch: Floats) -> ArrivalNoise:
+def arrival_noise(decode_load: Floats, prompt_load: Floats, batch: Floats, met: Floats | None = None) -> ArrivalNoise:
     """What Poisson arrivals make of continuous batching: equation (45) with prompts.
 
     A step takes ``s = t0 + a b + c A`` with b sequences and A arrivals, each with its prompt. Linearised about (44),
@@ -35,7 +35,9 @@ def arrival_noise(decode_load: Floats, prompt_load: Floats, batch: Floats) -> Ar
 
     Parameters
     ----------
-    decode_load, prompt_load : ρ_a = λ G a and ρ_c = λ c, shares of a step. batch : mean sequences, b.
+    decode_load, prompt_load : ρ_a = λ G a and ρ_c = λ c, shares of a step. batch : mean sequences that decode, b.
+    met : prompts of others in the steps of a request; b as they come at random, but those that come during its own
+        prompt join its first step.
 
     Examples
     --------
@@ -48,10 +50,11 @@ def arrival_noise(decode_load: Floats, prompt_load: Floats, batch: Floats) -> Ar
     settle, wander = 1.0 / (1.0 - own), occupancy_noise(own)  # (1/2π) ∫ |h|²/|1 - r h|² dω is the first
     beside = ahead / (1.0 - ahead)
     each = np.maximum(batch, 1e-30)
+    joined = 1.0 if met is None else np.maximum(met / each, 1.0)
     return ArrivalNoise(
         gap=own**2 * settle / (each * (1.0 - ahead) ** 2),
         request=(own**2 * wander + own * beside * (settle + own * wander)) / each,
-        prompts=beside**2 * settle / each,
+        prompts=beside**2 * settle * joined / each,
     )
 
 

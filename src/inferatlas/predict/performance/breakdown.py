@@ -19,6 +19,7 @@ from inferatlas.predict.performance.serving import image
 from inferatlas.predict.performance.serving_question import chunks_of
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.step import prepare, run
+from inferatlas.predict.performance.under_load import under_load
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,7 @@ def breakdown(
         else partial(run, prepare(ops, row, shard, collectives, routing))
     )  # fmt: skip
     tokens = points.input_tokens.astype(np.float64)
-    stages = 1.0 if resident else points.pp.astype(np.float64)
-    batch = image(row.compiled > 0, np.maximum(predictions.batch.astype(np.float64) / stages, 1.0))
+    batch = image(row.compiled > 0, under_load(ops, table, points, predictions, routing).batch)
     zero = np.zeros(1)
     chunk = tokens / chunks_of(row, shard, tokens, resident)
     loads = {

@@ -61,10 +61,13 @@ def from_link(name: str, value: ArrayLike) -> Floats:
 
 def levels(
     *, architectural_class: str, vendor: str, accelerator: str, engine: str, era: str, weights: str, compute: str,
-    version: str | None = None, model: str | None = None, source: str | None = None,
+    style: str = "kernel", version: str | None = None, model: str | None = None, source: str | None = None,
     drafted: bool = False,
 ) -> tuple[str, ...]:  # fmt: skip
     """The levels that a question belongs to, from the widest to the closest.
+
+    A vendor's own stack is another engine than any other vendor's. What machines of one ``style`` of execution say of
+    generations and formats says nothing of those of another.
 
     Examples
     --------
@@ -72,20 +75,23 @@ def levels(
     ...        era="2025", weights="fp8", compute="fp8")[-1]
     'pair:nvidia-h100-sxm/vllm@2025'
     """
+    public = engine != "native"
+    engine = engine if public else f"native-{vendor}"
+    kind = "" if style == "kernel" else f"{style}/"
     names = [
         f"class:{architectural_class}",
         f"vendor:{vendor}",
-        f"era:{era}",
+        f"era:{kind}{era}",
         f"engine:{engine}",
         f"release:{engine}@{era}",
-        f"bits:{FORMATS[weights].bits:g}",
-        f"format:{weights}/{compute}",
+        f"bits:{kind}{FORMATS[weights].bits:g}",
+        f"format:{kind}{weights}/{compute}",
         f"accelerator:{accelerator}",
         f"pair:{accelerator}/{engine}@{era}",
     ]
     if vendor != HOME:
         names.append(f"stack:{vendor}@{era}")
-        if engine != "native":
+        if public:
             names.append(f"port:{engine}")
     if version:
         names.append(f"version:{engine}@{version}")
@@ -203,7 +209,7 @@ def coefficients(
     names = levels(
         architectural_class=device.architectural_class, vendor=device.vendor, accelerator=device.id, engine=engine,
         era=era, version=version, weights=precision.weights, compute=compute, model=model, source=source,
-        drafted=drafted,
+        drafted=drafted, style=device.style,
     )  # fmt: skip
     for name, effects in learned.effects.items():
         shift = sum(effects.get(level, 0.0) for level in names)

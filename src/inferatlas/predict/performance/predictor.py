@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -68,17 +69,17 @@ def predict(
         _check_layouts(ops, table, points, out)
     resident = table.resident[points.platform]
     load = np.where(np.isnan(points.concurrency), 1, np.where(points.together, 2, 0)).astype(np.int8)
-    for on_chip in (False, True):
-        for kind, serve in enumerate(SERVED):
-            chosen = np.flatnonzero((resident == on_chip) & (load == kind))
-            if not chosen.size:
-                continue
-            whole = chosen.size == len(points)
-            group = points if whole else points[chosen]
-            collectives = collectives_in_use(ops, table, group, on_chip).astype(dtype)
-            for start in range(0, chosen.size, chunk):
-                index = slice(start, start + chunk) if whole else chosen[start : start + chunk]
-                _chunk(ops, table, points[index], out, index, collectives, on_chip, serve, proven, routing)
+    compiled = table.compiled.take(points.platform) > 0  # which take more rounds
+    for on_chip, fixed, (kind, serve) in product((False, True), (False, True), enumerate(SERVED)):
+        chosen = np.flatnonzero((resident == on_chip) & (compiled == fixed) & (load == kind))
+        if not chosen.size:
+            continue
+        whole = chosen.size == len(points)
+        group = points if whole else points[chosen]
+        collectives = collectives_in_use(ops, table, group, on_chip).astype(dtype)
+        for start in range(0, chosen.size, chunk):
+            index = slice(start, start + chunk) if whole else chosen[start : start + chunk]
+            _chunk(ops, table, points[index], out, index, collectives, on_chip, serve, proven, routing)
     return out
 
 

@@ -27,7 +27,7 @@ def resident_step(
 
     Each layer works on the share of the chips that holds it, so the roofline part of one token is
     L times that of a machine that could put all its bandwidth on one layer. Prompt tokens stream through
-    all stages at once. More sequences than layers wait for a free stage.
+    all stages at once. More sequences than layers wait for a free stage, prompts beside them do not.
     """
     chips = shard.stages_f
     layers = float(ops.layers)
@@ -53,27 +53,26 @@ def resident_step(
     tc = active * layers * (2.0 * macs + flops_decode) * row.flop_s / chips
     stream = prompts * (prefill * 2.0 * macs + flops_prefill / row.attention_efficiency) * row.flop_s / chips
     tm_prefill = np.minimum(prefill, 1.0) * weights * row.byte_s / chips
+    crowd = np.maximum(decode / layers, 1.0)  # more sequences than stages wait their turn
     compute, memory = zero.copy(), zero.copy()
-    for c, m in ((tc, tm), (stream, tm_prefill)):
-        scale = np.maximum(np.sqrt(c * c + m * m), TINY)
+    for c, m, turns in ((tc, tm, crowd), (stream, tm_prefill, 1.0)):
+        scale = np.maximum(np.sqrt(c * c + m * m), TINY) / turns
         compute += c * c / scale
         memory += m * m / scale
-    crowd = np.maximum(decode / layers, 1.0)  # more sequences than stages wait their turn
-    overhead = layers * row.layer_s + row.step_s
+    overhead = (layers * row.layer_s + row.step_s) * crowd
     hop = zero
     if collectives.send is not None:
         # hops between chips are part of τ, between wafers they are not
         systems = np.where(row.wafer, shard.stages_f - 1.0, 0.0).astype(decode.dtype)
         at = (shard.index, np.where(systems > 0, INSIDE, 0))
-        size = (prompts * prefill + active) * 2.0 * ops.model.hidden
-        one = collectives.send.latency[at] + size * collectives.send.per_byte[at]
-        hop = one * systems
+        token = 2.0 * ops.model.hidden * collectives.send.per_byte[at]
+        hop = ((collectives.send.latency[at] + active * token) * crowd + prompts * prefill * token) * systems
     if sink is not None:
-        sink("layers in on-chip memory", int(layers), compute=compute * crowd, memory=memory * crowd)
-        sink("layer latency", int(layers), overhead=overhead * crowd)
-        sink("hops between systems", 1, network=hop * crowd)
-    compute, memory, network, overhead = (x * crowd for x in (compute, memory, hop, overhead))
+        sink("layers in on-chip memory", int(layers), compute=compute, memory=memory)
+        sink("layer latency", int(layers), overhead=overhead)
+        sink("hops between systems", 1, network=hop)
     waiting = streaming(ops, row, shard)
     if waiting is not None:
-        network = network + exposed_stream(waiting, compute + memory + network + overhead, ops.layers, sink)
-    return Parts.of(compute, memory, network, overhead, tc + stream, tm + tm_prefill)
+        hop = hop + exposed_stream(waiting, compute + memory + hop + overhead, ops.layers, sink)
+    busy = np.maximum(decode, 1.0) / layers  # of the stages, each with a sequence of its own
+    return Parts.of(compute, memory, hop, overhead, tc * busy + stream, tm * busy + tm_prefill)

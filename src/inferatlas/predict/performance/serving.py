@@ -7,7 +7,8 @@ of a prompt. Batch size follows from Little's law and from the KV limit (equatio
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from inferatlas.predict.performance.step import TINY, Parts
 OneStep = Callable[..., Parts]
 LN2 = 0.6931471805599453
 SATURATED = 0.98  # a rate above this share of the capacity has no steady state worth stating
+STAIRS, HAIR = 12, 1e-5  # compiled batches are at most so many powers of two; to either side of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Served:
 class Load:
     """Times with ``running`` sequences in flight per replica."""
 
+    batch: Floats  # sequences that a decode step computes
     prefill_s: Floats  # all chunks of a prompt, once started
     prompt_s: Floats  # what a prompt adds to the steps that carry it
     fastest: Floats  # prompts per second if steps carried nothing else
@@ -75,20 +78,22 @@ def image(compiled: NDArray[np.bool_], batch: Floats) -> Floats:
     return np.where(compiled, np.exp2(np.ceil(np.log2(batch))), batch) if compiled.any() else batch
 
 
-def load_of(one_step: OneStep, q: Question, running: Floats) -> Load:
-    """Evaluate the steps with a given number of running sequences.
+def load_of(one_step: OneStep, q: Question, running: Floats, rate: Floats | None = None) -> Load:
+    """Evaluate the steps with a given number of running sequences, a request's own among them.
+
+    Of the others, those under way in their prompts do not decode. In a closed loop their prompts come as their
+    answers end; ``rate``: in an open loop, requests per second bring them, whoever is running.
 
     With pipeline stages p, a token passes all stages in one step time of a micro-batch of B/p sequences,
     and p micro-batches are under way (equation (27) with m = p); they follow one another as the fullest stage lets
     them. Prompts that come faster than steps share a step, as many as its token budget holds: a step of many is not
     the sum of steps of one.
     """
-    batch = np.maximum(running / q.stages, 1.0)  # a step that runs has a sequence in it
-    batch = image(q.compiled, batch)
+    cycle = q.decode_steps + q.prompt_steps
     answers = q.gaps > 0  # one output token: prompts only
+    batch = image(q.compiled, q.decoding(running))
     decode = one_step(prefill=None, cached=None, decode=batch, context=q.context)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        carried = np.maximum(running - 1.0, 0.0) * q.chunks * q.accepted / (q.gaps * q.stages)
+    carried = np.maximum(running - 1.0, 0.0) * q.chunks / (cycle * q.stages)
     carried = np.where(answers, np.minimum(carried, q.prompts), 0.0)  # within the token budget
     together = np.maximum(np.where(answers, carried, np.minimum(batch, q.prompts)), 1.0)
     # beside a prompt run the others: none of one, all of many (a fraction is an average of both)
@@ -103,14 +108,19 @@ def load_of(one_step: OneStep, q: Question, running: Floats) -> Load:
         decode, mixed = decode.times(longer), mixed.times(longer)
     t_decode = np.where(answers, decode.total, 0.0)
     added = np.maximum(mixed.total - t_decode, 0.0) * q.interference / together
+    if rate is not None:  # those that come in a step join the next one, the first after one's own prompt included
+        each, later = rate * q.chunks / q.stages, np.maximum(q.decode_steps - 1.0, 0.0)
+        brought = each * (mixed.total + later * t_decode) / (later + 1.0 - np.minimum(each * added, SATURATED) * later)
+        brought = np.where(answers, brought, 0.0)
+        carried = np.where(np.isnan(rate), carried, np.minimum(brought, q.prompts))
     prompt_s = q.chunks * added
     with np.errstate(divide="ignore"):  # prompts that cost nothing extra
         fastest = q.stages / (prompt_s + q.fill * t_decode)
     itl = (t_decode + carried * added) / q.accepted
     # the median of a Poisson count is 0 up to a mean of ln 2 and about that much below its mean from there on
     median = (t_decode + np.maximum(carried - LN2, 0.0) * added) / q.accepted
-    share = np.where(answers, carried / together, 1.0)
-    return Load(own, prompt_s / q.stages, fastest, itl, median, decode, mixed, carried, added, share, together)
+    share = np.where(answers, np.minimum(carried / together, 1.0), 1.0)
+    return Load(batch, own, prompt_s / q.stages, fastest, itl, median, decode, mixed, carried, added, share, together)
 
 
 def closed_loop(one_step: OneStep, q: Question) -> Served:
@@ -118,19 +128,31 @@ def closed_loop(one_step: OneStep, q: Question) -> Served:
 
     Prompts are admitted as fast as steps can carry them: with more sequences decoding than prompts can
     replace, the system is bound by prefill and the surplus waits, so by Little's law TTFT = n/X - (G-1)*ITL.
+    With compiled batches either all are admitted and the batch is padded, or as many as fill a smaller one: what
+    serves more.
     """
     admitted = np.minimum(q.concurrency, q.slots)
+    padded = _in_flight(one_step, q, admitted)
+    if not q.compiled.any():
+        return padded
+    whole = q.stages * np.exp2(np.floor(np.log2(np.maximum(admitted / q.stages, 1.0))))
+    full = _in_flight(one_step, q, np.minimum(admitted, whole))
+    return _where(padded.requests_per_s > full.requests_per_s * (1.0 + 1e-4), padded, full)
+
+
+def _in_flight(one_step: OneStep, q: Question, admitted: Floats) -> Served:
+    """A closed loop of which so many requests have a place at a time."""
     running = np.minimum(admitted, _fed(q))
     load = load_of(one_step, q, running)
     others = np.maximum(running - 1.0, 0.0)
     boundary = 0.5 * load.decode.total * np.minimum(others, 1.0) * (q.gaps > 0)
     cycle = load.prefill_s + boundary + q.request_s + q.gaps * load.itl_s
-    busy = np.minimum(admitted / cycle / load.fastest, 0.95)
-    # prompts ahead of the step with one's own: independent arrivals (M/D/1), or the group that ended together with
-    # one's own; lengths as variable as an exponential dissolve the groups
+    # prompts ahead of the step with one's own: those of clients who are independent of one another, or the group
+    # that ended together with one's own; lengths as variable as an exponential dissolve the groups
     grouped = q.grouping * np.maximum(1.0 - q.output_cv, 0.0)
     ahead = 0.5 * np.maximum(running - load.together, 0.0)
-    wait = np.maximum(np.minimum(0.5 * busy / (1.0 - busy), ahead), ahead * grouped) * load.prompt_s
+    wait = np.minimum(_behind_others(others, cycle, 1.0 / load.fastest, load.prompt_s), ahead * load.prompt_s)
+    wait = np.maximum(wait, ahead * grouped * load.prompt_s)
     # of each round of n requests, some find their predecessor's slot still taken and wait for the next to end
     wait += q.straggling * np.minimum(others, 1.0) / np.maximum(q.concurrency, 1.0) * q.gaps * load.itl_s
     light = load.prefill_s + boundary + wait + q.request_s
@@ -141,6 +163,33 @@ def closed_loop(one_step: OneStep, q: Question) -> Served:
     return _served(
         q, load, ttft + door, latency, rate, running, np.minimum(running / q.stages, 1.0), wait + door, admitted
     )
+
+
+def _behind_others(others: Floats, cycle: Floats, service: Floats, prompt: Floats) -> Floats:
+    """Mean wait for the prompts of ``others`` who each come back after ``cycle`` seconds and their own wait.
+
+    Mean-value analysis of a closed queue: who arrives sees what the others see. With a wait W, each other one is
+    waiting for a share W/(cycle + W) of the time, which costs ``service`` seconds, and under way for
+    service/(cycle + W), of which half a ``prompt`` is left: ``W (cycle + W) = others service (W + prompt/2)``.
+    Shorter cycles and longer prompts never serve more: ``cycle + W`` grows with both.
+
+    >>> float(_behind_others(np.array(0.0), np.array(1.0), np.array(0.1), np.array(0.1)))
+    0.0
+    """
+    most = others * service
+    idle = cycle - most
+    return 0.5 * (np.sqrt(idle * idle + 2.0 * most * prompt) - idle)
+
+
+def _where(first: NDArray[np.bool_], one: Served, other: Served) -> Served:
+    """Point by point the one or the other."""
+
+    def chosen(a: Any, b: Any) -> Any:
+        if isinstance(a, Parts):
+            return Parts(*(np.where(first, getattr(a, f.name), getattr(b, f.name)) for f in fields(Parts)))
+        return np.where(first, a, b)
+
+    return Served(*(chosen(getattr(one, f.name), getattr(other, f.name)) for f in fields(Served)))
 
 
 def static_batch(one_step: OneStep, q: Question) -> Served:
@@ -168,7 +217,18 @@ def static_batch(one_step: OneStep, q: Question) -> Served:
     carried = steps / np.maximum(q.gaps, 1.0)
     added = np.maximum(mixed.total - decode.total, 0.0) * q.interference
     load = Load(
-        prefill, mixed.total, np.full_like(first, np.inf), itl, itl, decode, mixed, carried, added, carried, prompts
+        batch,
+        prefill,
+        mixed.total,
+        np.full_like(first, np.inf),
+        itl,
+        itl,
+        decode,
+        mixed,
+        carried,
+        added,
+        carried,
+        prompts,
     )
     return _served(
         q, load, first, latency, q.concurrency / latency, running, np.ones_like(first), np.zeros_like(first), running
@@ -177,13 +237,14 @@ def static_batch(one_step: OneStep, q: Question) -> Served:
 
 def _fed(q: Question) -> Floats:
     """Sequences that prompts, within the token budget of the steps, can keep decoding; of prompts alone, those."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(q.gaps > 0, np.maximum(q.stages * q.gaps / (q.fill * q.accepted), 1.0), q.stages * q.prompts)
+    with np.errstate(divide="ignore"):
+        return np.maximum(q.stages * (q.decode_steps + q.prompt_steps) / q.fill, 1.0)
 
 
-def open_loop(one_step: OneStep, q: Question, rounds: int = 5) -> Served:
-    """Poisson arrivals: the number in flight solves ``n = λ R(n)``, found between 0 and the slots.
+def open_loop(one_step: OneStep, q: Question, rounds: int = 8) -> Served:
+    """Poisson arrivals: the mean number in flight is the least that solves ``n = λ R(n + 1)``, up to the slots.
 
+    A request runs beside those that it finds, as many as on average (equation (44)), and is one more itself.
     ``saturated`` where λ exceeds 98 % of the throughput with all slots running (equation (46)).
     """
     most = np.minimum(q.slots, _fed(q))
@@ -191,15 +252,14 @@ def open_loop(one_step: OneStep, q: Question, rounds: int = 5) -> Served:
     capacity = np.minimum(most / full[0], full[1].fastest)
     saturated = q.rate >= SATURATED * capacity
     fastest = full[1].fastest  # prompts that wait go into one step together, as many as it holds
-    few = _residence(one_step, q, np.ones_like(most), fastest)
-    low = np.minimum(q.rate * few[0], most)
-    n = low
-    for _ in range(rounds):  # R grows with n and is nearly linear, so the secant from below converges
-        here = _residence(one_step, q, np.clip(n, 1.0, most), fastest)
-        slope = np.where(most > n + 1e-6, (full[0] - here[0]) / np.maximum(most - n, 1e-6), 0.0)
-        step_to = q.rate * (here[0] - slope * n) / np.maximum(1.0 - q.rate * slope, 1e-6)
-        n = np.clip(step_to, low, most)
-    residence, load, wait = _residence(one_step, q, np.clip(n, 1.0, most), fastest)
+
+    def more(n: Floats) -> Floats:
+        """How many more would be in flight with n of them; R grows with n, so n is too small as long as it is > 0."""
+        return q.rate * _residence(one_step, q, np.clip(n + 1.0, 1.0, most), fastest)[0] - n
+
+    low, top = _stair(q, more, most) if q.compiled.any() else (np.zeros_like(most), most - 1.0)
+    n = _root(more, low, top, rounds)
+    residence, load, wait = _residence(one_step, q, np.clip(n + 1.0, 1.0, most), fastest)
     running = np.minimum(q.rate * residence, most)
     door = np.where(q.slots <= most, _admission(q, full[0], full[1]), 0.0)
     ttft = residence - q.gaps * load.itl_s + door
@@ -207,6 +267,47 @@ def open_loop(one_step: OneStep, q: Question, rounds: int = 5) -> Served:
     varies = _arriving(one_step, q, load, running)
     served = _served(q, load, ttft, residence + door, q.rate, running, duty, wait + door, running, varies)
     return replace(served, saturated=saturated)
+
+
+def _root(f: Callable[[Floats], Floats], low: Floats, high: Floats, rounds: int) -> Floats:
+    """Where f, above 0 at ``low`` and below it at ``high``, is 0; the end where it does not change its sign.
+
+    The Illinois form of false position: the end that stays twice counts half.
+
+    >>> float(_root(lambda x: 2.0 - x * x, np.array(0.0), np.array(2.0), 6).round(5))
+    1.41421
+    """
+    high = np.maximum(low, high)
+    at_low, at_high = f(low), f(high)
+    n, above = np.where(at_high > 0, high, low), np.zeros(low.shape, dtype=np.int8)
+    for _ in range(rounds):
+        inside = (at_low > 0) & (at_high < 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            n = np.where(inside, (low * at_high - high * at_low) / (at_high - at_low), n)
+        here = f(n)
+        up = inside & (here > 0)  # the root lies above
+        down = inside & ~up
+        at_high = np.where(down, here, np.where(up & (above > 0), 0.5 * at_high, at_high))
+        at_low = np.where(up, here, np.where(down & (above < 0), 0.5 * at_low, at_low))
+        low, high = np.where(up, n, low), np.where(down, n, high)
+        above = np.where(up, 1, np.where(down, -1, above)).astype(np.int8)
+    return n
+
+
+def _stair(q: Question, more: Callable[[Floats], Floats], most: Floats) -> tuple[Floats, Floats]:
+    """Between which numbers in flight the least that settles lies: those of one compiled decode batch."""
+    share = np.where(q.gaps > 0, q.decode_steps / (q.decode_steps + q.prompt_steps), 1.0)
+    low, high, seeking = np.zeros_like(most), most - 1.0, q.compiled
+    for size in 2.0 ** np.arange(STAIRS):
+        running = size * q.stages / share  # the most whose decode batch is no larger
+        end = np.minimum(running * (1.0 - HAIR), most) - 1.0
+        onward = seeking & (more(end) > 0) & (end < most - 1.0)
+        high = np.where(seeking & ~onward, end, high)
+        low = np.where(onward, np.minimum(running * (1.0 + HAIR), most) - 1.0, low)
+        seeking = onward
+        if not seeking.any():
+            break
+    return low, np.maximum(high, low)
 
 
 def _admission(q: Question, residence: Floats, load: Load) -> Floats:
@@ -223,12 +324,15 @@ def _admission(q: Question, residence: Floats, load: Load) -> Floats:
 
 def _arriving(one_step: OneStep, q: Question, load: Load, running: Floats) -> Floats:
     """Squared variation of the steps of a request where the batch comes and goes at random, prompts with it (45)."""
-    batch = image(q.compiled, np.maximum(running / q.stages, 1.0))
-    more = one_step(prefill=None, cached=None, decode=batch + 1.0, context=q.context)
+    one, more = (
+        one_step(prefill=None, cached=None, decode=batch, context=q.context).total
+        for batch in (load.batch, load.batch + 1.0)
+    )
     whole = _whole(q, load)
-    slope = np.maximum(more.total - load.decode.total, 0.0) / q.stages
-    ahead = load.carried * load.added / whole
-    noise = arrival_noise(slope * running / whole, ahead, running)
+    slope = np.maximum(more - one, 0.0) / q.stages
+    batch = q.rate * q.gaps * load.itl_s  # that decodes
+    met = load.carried * q.decode_steps * q.stages / q.chunks
+    noise = arrival_noise(slope * batch / whole, q.rate * load.prompt_s, batch, met)
     return noise.request + noise.prompts + boundary_noise(running, np.maximum(q.gaps, 1.0))
 
 
@@ -244,7 +348,7 @@ def _residence(
 
     ``fastest``: prompts per second that steps can carry at most, where more than this load lets them.
     """
-    load = load_of(one_step, q, running)
+    load = load_of(one_step, q, running, q.rate)
     busy = np.minimum(q.rate / np.maximum(load.fastest, fastest), 0.98)
     # M/G/1 (42): service varies with the prompt length
     wait = busy * (1.0 + q.input_cv**2) / (2.0 * (1.0 - busy)) * load.prompt_s

@@ -49,6 +49,24 @@ class Question:
     sigma_request: Floats
     experts: bool
 
+    @property
+    def prompt_steps(self) -> Floats:
+        """Steps of a whole micro-batch that a prompt takes: its chunks follow one another through the stages."""
+        return 1.0 + (self.chunks - 1.0) / self.stages
+
+    @property
+    def decode_steps(self) -> Floats:
+        return self.gaps / self.accepted
+
+    def decoding(self, running: Floats) -> Floats:
+        """Sequences of a micro-batch that decode in a step, of ``running`` in flight: others are in their prompts.
+
+        A step that runs has one in it. Of requests with one output token none decodes, and all count.
+        """
+        held = np.maximum(running / self.stages, 1.0)
+        share = self.decode_steps / (self.decode_steps + self.prompt_steps)
+        return np.where(self.gaps > 0, np.maximum(held * share, 1.0), held)
+
     @staticmethod
     def of(
         points: Points, row: PlatformTable, shard: Shard, budget: Budget, ops: Operators, resident: bool

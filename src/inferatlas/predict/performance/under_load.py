@@ -18,7 +18,7 @@ from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
 from inferatlas.predict.performance.predictor import collectives_in_use, memory_budget
 from inferatlas.predict.performance.resident import resident_step
-from inferatlas.predict.performance.serving import image, load_of
+from inferatlas.predict.performance.serving import load_of
 from inferatlas.predict.performance.serving_question import Question
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.step import Parts, prepare, run
@@ -28,9 +28,9 @@ from inferatlas.predict.performance.step import Parts, prepare, run
 class UnderLoad:
     """Steps at the predicted batch, arrays of one entry a point; seconds.
 
-    ``batch`` sequences of a micro-batch; ``slope`` seconds per further sequence; ``added`` by a chunk of a prompt;
-    ``carried`` such chunks per step, in a ``share`` of the steps; ``chunks`` of a request's own prompt; ``experts``
-    share of the decode step.
+    ``batch`` sequences that decode in a micro-batch; ``slope`` seconds per further sequence; ``added`` by a chunk of
+    a prompt; ``carried`` such chunks per step, in a ``share`` of the steps; ``chunks`` of a request's own prompt;
+    ``experts`` share of the decode step.
     """
 
     batch: Floats
@@ -59,9 +59,8 @@ def under_load(
     budget = memory_budget(ops, row, shard, points, resident, routing.redundant)
     question = Question.of(points, row, shard, budget, ops, resident)
     running = np.nan_to_num(predictions.batch.astype(np.float64), nan=1.0)
-    load = load_of(one_step, question, running)
-    batch = np.maximum(running / question.stages, 1.0)
-    size = image(row.compiled > 0, batch)
+    seen = np.where(np.isnan(points.request_rate), running, np.minimum(running + 1.0, question.slots))
+    load = load_of(one_step, question, seen, question.rate)
     zero = np.zeros(len(points))
     spent: dict[str, Floats] = {}
 
@@ -69,12 +68,12 @@ def under_load(
         for part in seconds.values():
             spent[name] = spent.get(name, zero) + part
 
-    alone = one_step(prefill=None, cached=None, decode=size, context=question.context, sink=sink)
-    more = one_step(prefill=None, cached=None, decode=size + 1.0, context=question.context)
+    alone = one_step(prefill=None, cached=None, decode=load.batch, context=question.context, sink=sink)
+    more = one_step(prefill=None, cached=None, decode=load.batch + 1.0, context=question.context)
     alive = ~points.together  # none joins a static batch
     return UnderLoad(
-        batch, load.decode, load.mixed, np.maximum(more.total - alone.total, 0.0), load.added, load.carried * alive,
-        load.share * alive, question.chunks, spent.get("experts", zero) / alone.total,
+        question.decoding(seen), load.decode, load.mixed, np.maximum(more.total - alone.total, 0.0), load.added,
+        load.carried * alive, load.share * alive, question.chunks, spent.get("experts", zero) / alone.total,
     )  # fmt: skip
 
 

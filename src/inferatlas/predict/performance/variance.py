@@ -74,8 +74,11 @@ def variance(
     # one sequence more lengthens the steps of one of the micro-batches that are under way
     stages = np.where(row.resident, 1.0, shard.stages_f)
     running = np.nan_to_num(predictions.batch.astype(np.float64), nan=1.0)
-    ahead = steps.carried * steps.added / whole
-    noise = arrival_noise(steps.slope / stages * running / whole, ahead, running)
+    per_replica = np.nan_to_num(points.request_rate / points.dp)
+    ahead = per_replica * steps.chunks * steps.added / stages  # of the time goes to prompts
+    met = steps.carried * gaps / row.accepted * stages / steps.chunks
+    batch = per_replica * gaps * itl  # that decodes
+    noise = arrival_noise(steps.slope / stages * batch / whole, ahead, batch, met)
     open_loop = ~np.isnan(points.request_rate)
     routed = _routing(ops, shard, steps, routing) ** 2
     jitter = np.where(row.resident, 0.0, constant("jitter", "device"))
