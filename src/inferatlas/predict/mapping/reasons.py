@@ -21,7 +21,7 @@ CODES = {
     OFFLOAD: "no_slower_memory",
 }
 DETAILS = {
-    WEIGHTS: "weights, activations and runtime reserve exceed the memory of a device in this layout",
+    WEIGHTS: "weights, activations and runtime reserve exceed the memory of a device",
     KV_CACHE: "weights fit, but the KV cache of a single sequence of this length does not",
     HEADS: "tensor parallelism must divide the query heads and the feed-forward width, and divide or be divided by "
     "the KV heads",
@@ -29,11 +29,16 @@ DETAILS = {
     EXPERTS: "expert parallelism must divide the experts and the ranks of the layout",
     INTERCONNECT: "the group leaves the scale-up domain and no scale-out bandwidth is known",
     CONTEXT: "input and output tokens exceed the model's context length",
-    RATE: "the request rate exceeds what this layout can serve",
+    RATE: "the request rate exceeds what can be served",
     RESIDENT: "models resident in on-chip memory run as a pipeline over chips: tp, ep and cp must be 1",
     OFFLOAD: "weights cannot wait in slower memory: no rate of a second memory or of a link to the host is known",
 }  # fmt: skip
+IN_LAYOUT = {  # the same of a layout that was named
+    WEIGHTS: f"{DETAILS[WEIGHTS]} in this layout",
+    RATE: "the request rate exceeds what this layout can serve",
+}
 
+MEMORY = (WEIGHTS, KV_CACHE)  # what more accelerators, or other stages, may hold
 NEAREST = (RATE, KV_CACHE, WEIGHTS)  # to success: memory was enough, nearly enough, not enough
 
 
