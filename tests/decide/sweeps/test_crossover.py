@@ -402,7 +402,13 @@ def test_accelerators_are_named_once_and_the_model_has_to_be_modelled():
 def test_reasons_name_every_accelerator_where_nothing_can_be_compared():
     with pytest.raises(NoFeasibleAnswer, match=r"nvidia-h100-sxm: .* need 2; groq-lpu-v1: .* need 767$") as caught:
         crossover(MODEL, ["h100", "groq-lpu-v1"], count=1)
-    assert caught.value.code == "memory"
+    assert (caught.value.code, caught.value.field) == ("memory", "count")
+    with pytest.raises(NoFeasibleAnswer) as caught:
+        crossover(MODEL, ["a100-80gb-sxm"], weights=["fp8"])
+    assert (caught.value.code, caught.value.field) == ("precision", "weights")
+    with pytest.raises(NoFeasibleAnswer) as caught:  # one for memory, the other for its format: no one input
+        crossover(MODEL, ["a100-80gb-sxm", "l4"], weights=["fp8"], count=1)
+    assert caught.value.field == "accelerator"
 
 
 def test_what_whole_nodes_do_not_hold_is_said_with_the_count_that_does():
