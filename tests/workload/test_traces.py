@@ -304,10 +304,13 @@ def test_a_wrong_value_is_refused_with_its_line_and_column(tmp_path, text, line,
         (GENERIC[:46], 2, "a trace of one request has no rate"),
         (MOONCAKE.splitlines()[0], 1, "a trace of one request has no rate"),
         ("arrival_s,isl,osl\n0,5,0\n1,5,0\n", 3, "holds no request with input and output"),
-        ("arrival_s,isl,osl\n0,5,0\n1,5,1\n", 3, "a trace of one request"),
+        ("arrival_s,isl,osl\n0,5,0\n1,5,1\n", 3, "a trace of one request has no rate; left out: 1 of 2 rows with 0 "
+         "output tokens, the first in line 2"),
+        ("arrival_s,isl,osl\n0,5,0\n1,5,1\n1,5,1\n", 4, "2 requests arrive at one instant, which has no rate; left "
+         "out: 1 of 3 rows"),
         ("arrival_s,isl,osl\n4,5,1\n4,5,1\n4,5,1\n", 4, "all 3 requests arrive at one instant"),
     ],
-)
+)  # fmt: skip
 def test_a_trace_without_a_rate_is_refused(tmp_path, text, line, says):
     wrong = refusal(tmp_path, text)
     assert (wrong.line, wrong.field) == (line, "trace")

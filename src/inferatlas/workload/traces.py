@@ -189,17 +189,17 @@ def _collect(
         outputs.append(output_length)
         if has_model:
             owners.append(models.setdefault(model, len(models)))
-    _check_enough(times, path, line)
     rows = len(times) + sum(map(len, left_out.values()))
     notes = [
         f"left out: {len(lines):,} of {rows:,} rows with 0 {side} tokens, the first in line {lines[0]:,}"
         for side, lines in left_out.items()
         if lines
     ]
+    _check_enough(times, path, line, notes)
     return np.array(times), np.array(inputs), np.array(outputs), np.array(owners), tuple(models), notes
 
 
-def _check_enough(times: array[Any], path: Path, line: int) -> None:
+def _check_enough(times: array[Any], path: Path, line: int, left_out: list[str]) -> None:
     if len(times) > 1 and min(times) < max(times):
         return
     if not times:
@@ -208,6 +208,7 @@ def _check_enough(times: array[Any], path: Path, line: int) -> None:
         message = "a trace of one request has no rate"
     else:
         message = f"all {len(times):,} requests arrive at one instant, which has no rate"
+    message = "; ".join((message, *left_out))
     raise BadInput(message, field="trace", allowed=ENOUGH, file=path, line=line)
 
 
