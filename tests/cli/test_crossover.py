@@ -172,5 +172,5 @@ def test_without_an_accelerator_the_message_says_what_is_allowed(cli):
 def test_nothing_feasible_says_why(cli):
     ran = cli(*ASKED, "--count", "1", "--format", "json")
     assert ran.code == 3
-    assert "memory of a device" in ran.err and "groq-lpu-v1" in ran.err
+    assert "groq-lpu-v1: does not fit on so many accelerators" in ran.err
     assert ran.json()["reason"]["code"] == "memory"

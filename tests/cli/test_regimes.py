@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -122,6 +123,11 @@ def test_several_regimes_are_a_matrix_and_one_its_numbers(cli):
     theirs = [cell for one in found["regimes"] for cell in one["cells"] if cell["paper_grade"]]
     assert said and int(said[1]) == len(theirs)
     assert int(said[2]) == sum(cell["paper_grade"] == cell["grade"] for cell in theirs)
+    assert "After the slash: the study's grade" in ran.out
+    text = cli(*ASKED, "--format", "md").out
+    matrix = text[text.index("Grade and value") : text.index("What is measured")]
+    shown = Counter(re.findall(rf"({'|'.join(GRADES)}|—) / ({'|'.join(GRADES)})", matrix))
+    assert shown == Counter((cell["grade"] or "—", cell["paper_grade"]) for cell in theirs)
     alone = cli(*ASKED, "-r", "quantized").out
     assert "Grade and value" not in alone and "Highly quantised models" in alone
     for cell in next(one for one in found["regimes"] if one["name"] == "quantized")["cells"]:

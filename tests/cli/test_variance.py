@@ -104,6 +104,10 @@ CASES = [
     (("--concurrency", "0"), 2, "concurrency"),
     (("--request-rate", "1"), 2, "contradict each other"),
     (("-m", "llama-3.3-70b", "--tp", "1", "--pp", "1", "--dp", "1"), 3, "count: "),
+    (("--pp", "99"), 3, "pp: more pipeline stages than layers"),
+    (("--tp", "3"), 3, "tp: tensor parallelism must divide"),
+    (("-m", "mixtral-8x7b", "--ep", "3"), 3, "ep: expert parallelism must divide"),
+    (("-a", "groq", "--tp", "1", "--ep", "2"), 3, "ep: models resident in on-chip memory"),
     (("-a", "groq", "--engine", "vllm"), 3, "engine: vllm is not supported on groq"),
     (("--format", "xml"), 2, "parquet"),
 ]
@@ -122,3 +126,8 @@ def test_without_traffic_there_is_nothing_to_vary(cli):
     ran = cli("variance", "-m", "llama-3.1-8b", "-a", "h100")
     assert ran.code == 2
     assert ran.err.startswith("error: ")
+
+
+def test_a_rate_that_is_too_high_is_the_rate_s_fault(cli):
+    words = ("variance", "-m", "llama-3.1-8b", "-a", "h100", "--tp", "1", "--pp", "1", "--dp", "1", *LOAD[:4])
+    cli(*words, "--request-rate", "10000").refused("request_rate: the request rate exceeds", 3)

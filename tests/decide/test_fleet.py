@@ -109,6 +109,34 @@ def test_who_is_out_for_memory_fits_at_no_number_of_nodes(either: Designs):
                 assert not any(any_layout_fits(either, i, n) for n in sizes[sizes <= MOST_ACCELERATORS].tolist())
 
 
+@pytest.mark.parametrize(
+    ("model", "name", "least"),
+    [("llama-3.3-70b", "tenstorrent-grayskull-e150", 80), ("qwen3-235b-a22b", "tenstorrent-wormhole-n150", 94)],
+)
+def test_the_count_that_holds_what_whole_nodes_do_not_is_where_predict_places_it(model: str, name: str, least: int):
+    (out,) = fleet(load_model(model), some(name), LOAD, LEVELS).rejected
+    assert (out.code, out.least_count) == ("memory", least)
+    assert out.detail == (
+        f"does not fit on up to 1,024 accelerators in whole nodes, except on {least} with fp16 weights in {least} "
+        "pipeline stages"
+    )
+    asked = {"isl": 1024, "osl": 256, "concurrency": 1, "weights": "fp16"}
+    answer = ask(model, name, **asked)
+    assert answer.fits and answer.inputs["count"] == least
+    assert not ask(model, name, **asked, count=least - 1).fits
+
+
+def test_what_no_count_holds_and_what_another_count_holds_are_told_apart(cluster):
+    (out,) = fleet(LLAMA, some(cluster("t4", nodes=1)), LOAD, LEVELS).rejected
+    assert out.least_count is not None and out.detail.endswith(f"weights need {out.least_count}")
+    assert out.detail.startswith("does not fit on up to 8 accelerators in whole nodes; ")
+    long = Workload("long", 120_000, 256, concurrency=1)
+    (out,) = fleet(LLAMA, some("tenstorrent-grayskull-e150"), long, LEVELS).rejected
+    assert (out.detail, out.least_count) == ("does not fit on up to 1,024 accelerators in whole nodes", None)
+    (out,) = fleet(LLAMA, some("h100"), LOAD, LEVELS, within=101).rejected  # a prime above the layers
+    assert out.detail == "does not fit on so many accelerators, but on 2 with bf16 weights in 2 pipeline stages"
+
+
 def test_chips_that_hold_the_model_are_whole_nodes_from_the_least_up_to_the_room(found: Designs):
     resident = {i: sizes for i, sizes in counts(found).items() if is_resident(found.table.platforms[i].device)}
     assert len(resident) >= 3

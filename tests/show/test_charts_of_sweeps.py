@@ -62,7 +62,7 @@ def test_a_map_names_rows_and_columns_in_their_order_and_says_what_each_cell_say
 
 def test_the_largest_map_is_whole():
     rows, columns = accelerator_ids()[:60], [f"regime number {i} with words" for i in range(8)]
-    chart = fitness([Mark(r, c, 0.3, "very good 0.30", differs=True) for r in rows for c in columns])
+    chart = fitness([Mark(r, c, 0.3, "very good 0.30", "excellent", True) for r in rows for c in columns])
     texts = drawn(chart)[1]
     assert set(rows) <= set(texts) and texts.count("very good 0.30") == len(rows) * 8
     assert sum("regime" in text for text in texts) == 16  # at the head and at the foot
@@ -87,6 +87,16 @@ def test_only_cells_that_differ_carry_the_mark_and_then_it_is_explained():
     assert [row["row"] for row in layer_rows(fitness(cells), "point")] == ["b"]
     assert "▲ a published grade differs" in drawn(fitness(cells))[1]
     assert "▲ a published grade differs" not in drawn(fitness(cells[:1]))[1]
+
+
+def test_a_published_grade_stands_in_every_cell_that_has_one_inside_its_frame():
+    cells = [Mark("a", "x", 0.5, "good", "excellent", True), Mark("b", "x", 0.5, "good", "good"),
+             Mark("c", "x", None, "", "fair", True), Mark("d", "x", 0.5, "good")]  # fmt: skip
+    texts = drawn(fitness(cells))[1]
+    assert [text for text in texts if text.startswith("study: ")] == ["study: excellent", "study: good", "study: fair"]
+    assert "second lines: the study's grade; ▲ a published grade differs" in texts
+    assert not any("study" in text for text in drawn(fitness(cells[3:]))[1])
+    assert fitness(cells).to_dict()["height"] / 4 > fitness(cells[3:]).to_dict()["height"]  # room for two lines
 
 
 # lines

@@ -277,8 +277,10 @@ def test_one_value_stands_for_a_list_of_one(tmp_path):
         (("[fp8, int4]", "[[fp8]]"), 11, "weights"),
         (("kind: moe", "kind: sparse"), 12, "kind"),
         (("kind: moe", "kind: any"), 13, "model"),
-        (("model: qwen3-235b-a22b\n", ""), None, "model"),
-        (("kind: moe\nmodel: qwen3-235b-a22b", "always: true"), None, "model"),
+        (("model: qwen3-235b-a22b\n", ""), 12, "model"),  # where kind asks for one
+        (("kind: moe\nmodel: qwen3-235b-a22b", "always: true"), 12, "model"),
+        (("kind: moe\nmodel: qwen3-235b-a22b", "kind: moe\nalways: true"), 13, "model"),
+        (("kind: moe\nmodel: qwen3-235b-a22b", "kind: moe\nalways: false"), 12, "model"),
         (("kind: moe", "always: yes"), 12, "always"),
         (("kind: moe", "always: [true]"), 12, "always"),
         (("kind: moe", "always: maybe"), 12, "always"),

@@ -7,33 +7,38 @@ from collections.abc import Iterable, Iterator
 from inferatlas.predict.performance.platform import Platform
 from inferatlas.predict.replicas import Layout, assumes_hops, hops_note
 
-SHOWN = 12  # extrapolated names in full; a longer list is counted
+SHOWN = 12  # extrapolated names in full; of more, all are the others
 
 
 def coverage(labelled: Iterable[tuple[str, str]]) -> str:
-    """What is calibrated (``predicted``) and what is ``extrapolated``; a name with both labels is said to be both.
+    """What is calibrated (``predicted``), what in part, and what is ``extrapolated``: each name once.
+
+    More than `SHOWN` extrapolated names are the others: what is calibrated, in part or whole, is named in full.
 
     Examples
     --------
-    >>> coverage([("a100", "predicted"), ("h100", "predicted"), ("h100", "extrapolated")])
-    'calibrated (predicted): a100, h100; extrapolated: h100 in part'
+    >>> coverage([("a100", "predicted"), ("h100", "predicted"), ("h100", "extrapolated"), ("l4", "extrapolated")])
+    'calibrated (predicted): a100; in part: h100; extrapolated: l4'
     """
-    by: dict[str, set[str]] = {}
+    by: dict[str, set[str]] = {"predicted": set(), "extrapolated": set()}
     for name, label in labelled:
-        by.setdefault(label, set()).add(name)
-    calibrated, beyond = by.get("predicted", set()), by.get("extrapolated", set())
-    both = [f"{name} in part" if name in calibrated else name for name in sorted(beyond)]
-    return f"calibrated (predicted): {', '.join(sorted(calibrated)) or 'none'}; extrapolated: {_listed(both)}"
+        by[label].add(name)
+    whole, partly, beyond = (
+        by["predicted"] - by["extrapolated"],
+        by["predicted"] & by["extrapolated"],
+        by["extrapolated"] - by["predicted"],
+    )
+    others = f"{'the other' if whole or partly else 'all'} {len(beyond)}" if len(beyond) > SHOWN else _listed(beyond)
+    middle = f"; in part: {_listed(partly)}" if partly else ""
+    return f"calibrated (predicted): {_listed(whole)}{middle}; extrapolated: {others}"
 
 
 def assumed_hops(chosen: Iterable[tuple[Platform, Layout]]) -> Iterator[str]:
     """A line for the accelerators whose chosen layouts hop between nodes at a bandwidth that is assumed."""
     assume = {platform.device.id: platform for platform, layout in chosen if assumes_hops(platform, layout)}
     if assume:
-        yield hops_note(next(iter(assume.values())), _listed(sorted(assume)))
+        yield hops_note(next(iter(assume.values())), _listed(assume))
 
 
-def _listed(names: list[str]) -> str:
-    more = len(names) - SHOWN
-    words = ", ".join(names[:SHOWN]) or "none"
-    return f"{words} and {more} more" if more > 0 else words
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

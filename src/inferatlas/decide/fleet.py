@@ -8,7 +8,7 @@ chips, from what serves it up to a multiple of that. A number of accelerators ma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.decide.advisor.search import Designs, Rejected
+from inferatlas.decide.advisor.why_not import memory_words
 from inferatlas.errors import NoFeasibleAnswer
 from inferatlas.predict.answer import metric_arrays
 from inferatlas.predict.cost.economics import Economics, economics
@@ -85,11 +86,13 @@ def fleet(
     sizes = {i: _sizes(ops, p.device, bound.most[i], within) for i, p in enumerate(bound.platforms)}
     parts: list[tuple[Points, Predictions]] = []
     why: dict[int, int] = {}
+    tried: dict[int, int] = {}  # the largest size
     while sizes:
         shapes = {i: shape for i, more in sizes.items() if (shape := next(more, None)) is not None}
         sizes = {i: sizes[i] for i in shapes}
         if not shapes:
             break
+        tried |= {i: int(shape.count.max()) for i, shape in shapes.items() if len(shape)}
         points = _points(shapes, workload, levels)
         predictions = predict(ops, table, points, checked=True, dtype=np.float32)
         done = np.bincount(points.platform, predictions.fits, len(bound.platforms)) > 0
@@ -103,7 +106,8 @@ def fleet(
         parts.append((none, predict(ops, table, none)))
     points, predictions = joined([p for p, _ in parts]), joined([p for _, p in parts])
     metrics = metric_arrays(predictions, points, table, bound.costs)
-    rejected = [*bound.rejected, *_without(bound.platforms, points, why)]
+    out = [_never(ops, bound, of, why, tried, workload, levels, within) for of in _without(bound.platforms, points)]
+    rejected = [*bound.rejected, *out]
     most = {p.device.id: m for p, m in zip(bound.platforms, bound.most, strict=True)}
     return Designs(model, workload, ops, table, points, predictions, bound.costs, metrics, rejected, most)
 
@@ -190,14 +194,35 @@ def joined(parts: Sequence[T]) -> T:
     return kind(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(kind)})
 
 
-def _without(platforms: Sequence[Platform], points: Points, why: dict[int, int]) -> list[Rejected]:
-    """Accelerators of which no platform has a point, with the reason."""
-    here = {
-        platforms[i].device.id for i in np.flatnonzero(np.bincount(points.platform, minlength=len(platforms))).tolist()
-    }
-    out: dict[str, Rejected] = {}
-    for i, code in why.items():
-        name = platforms[i].device.id
-        if name not in here:
-            out[name] = Rejected(name, reasons.CODES[code], reasons.DETAILS[code])
+def _without(platforms: Sequence[Platform], points: Points) -> list[list[int]]:
+    """The platforms of each accelerator of which none has a point."""
+    here = {platforms[i].device.id for i in np.unique(points.platform).tolist()}
+    out: dict[str, list[int]] = {}
+    for i, platform in enumerate(platforms):
+        if platform.device.id not in here:
+            out.setdefault(platform.device.id, []).append(i)
     return list(out.values())
+
+
+def _never(
+    ops: Operators, bound: _Bound, of: Sequence[int], why: Mapping[int, int], tried: Mapping[int, int],
+    workload: Workload, levels: Levels, within: int | None,
+) -> Rejected:  # fmt: skip
+    """Why none of the platforms ``of`` one accelerator serves at any size; ``tried``: the largest size of each.
+
+    The count that would do is that of the shortest request of the levels.
+    """
+    name, most = bound.platforms[of[0]].device.id, bound.most[of[0]]
+    code = reasons.nearest(np.array([why[i] for i in of]))
+    if code not in reasons.MEMORY:
+        return Rejected(name, reasons.CODES[code], reasons.DETAILS[code])
+    if within:
+        numbers, most, other = "so many accelerators", within, "but"
+    else:
+        numbers, other = f"up to {max(tried[i] for i in of if i in tried):,} accelerators in whole nodes", "except"
+    lengths = {name: levels[name] for name in ("input_tokens", "output_tokens") if name in levels}
+    shortest = replace(workload, **{name: min(column) for name, column in lengths.items()})
+    detail, least = memory_words(ops, [bound.platforms[i] for i in of], shortest, numbers, most, other=other)
+    if least and any(min(column) < max(column) for column in lengths.values()):
+        detail += " (for the shortest of these requests)"
+    return Rejected(name, reasons.CODES[code], detail, least)

@@ -12,6 +12,7 @@ from inferatlas.decide.visits import measured_popularity
 from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.llm.operators import Experts, Operators
 from inferatlas.predict.llm.placement import GROUPS, Routing, by_placement, layer_load, no_experts
+from inferatlas.predict.mapping.reasons import field_of
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.tails import percentile_of
 from inferatlas.predict.performance.variance import MEANING, Variance, variance
@@ -85,7 +86,8 @@ def variability(
     predictions = predict(ops, table, points, routing=routing)
     if not predictions.fits[0]:
         why = reason_of(int(predictions.reason[0]), ops, table, load, count=chosen.count)
-        raise NoFeasibleAnswer(why["detail"], code=why["code"], least_count=why["least_count"], field="count")
+        field = field_of(why["code"], {"tp": tp, "pp": pp, "ep": ep, "cp": cp})
+        raise NoFeasibleAnswer(why["detail"], code=why["code"], least_count=why["least_count"], field=field)
     spread = variance(ops, table, points, predictions, routing)
     cov = {
         "gap": float(spread.cov("gap")[0]),

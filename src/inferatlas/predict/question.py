@@ -149,8 +149,8 @@ def reason_of(
     code: int, ops: Operators, table: PlatformTable, load: Workload, *, count: int | None = None
 ) -> dict[str, Any]:
     """Reason code, words and the least count that would do."""
-    least = least_count(ops, table, load) if code in (reasons.WEIGHTS, reasons.KV_CACHE) else None
-    detail = reasons.DETAILS[code]
+    least = least_count(ops, table, load) if code in reasons.MEMORY else None
+    detail = reasons.IN_LAYOUT.get(code, reasons.DETAILS[code])
     if code == reasons.RATE:
         serves = fewest_that_serve(ops, table, load, {})
         least = serves.count if serves else None
@@ -163,7 +163,7 @@ def reason_of(
         detail += f"; another layout of {least} accelerator{'' if least == 1 else 's'} fits"
     elif least:
         detail += f"; it fits from {least} accelerators on" + (f" (asked: {count})" if count else "")
-    elif code in (reasons.WEIGHTS, reasons.KV_CACHE):
+    elif code in reasons.MEMORY:
         detail += f"; it does not fit on up to {MOST_ACCELERATORS} either"
     return {"code": reasons.CODES[code], "detail": detail, "least_count": least}
 

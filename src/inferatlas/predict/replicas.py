@@ -243,9 +243,15 @@ def _single_replicas(ops: Operators, part: Device, most: int, *, uneven: bool) -
 
 def least_count(ops: Operators, table: PlatformTable, load: Workload) -> int | None:
     """The smallest number of accelerators on which one request of this workload fits in any legal layout."""
+    least = least_replica(ops, table, load)
+    return least.count if least else None
+
+
+def least_replica(ops: Operators, table: PlatformTable, load: Workload) -> Layout | None:
+    """The legal layout of fewest accelerators that holds one request of this workload; None: there is none."""
     light = replace(load, concurrency=1, request_rate=None)
     rows = _single_replicas(ops, table.platforms[0].device, MOST_ACCELERATORS, uneven=True)
     if not rows:
         return None
     fits = predict(ops, table, points_of(light, rows), checked=True).fits
-    return min((row.count for row, ok in zip(rows, fits, strict=True) if ok), default=None)
+    return min((row for row, ok in zip(rows, fits, strict=True) if ok), key=lambda row: row.count, default=None)

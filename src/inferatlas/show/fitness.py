@@ -12,7 +12,7 @@ from inferatlas.show.html import Section, html_page
 from inferatlas.show.numbers import NONE, counted, figure, heading, listed, quantity, with_interval
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 
-STAR = "* the published grade is another one, see below"
+PUBLISHED = "After the slash: the study's grade."
 NAMED = 6  # accelerators of one reason that are named where all regimes stand together
 GRADING = (
     "A score is the value over the best shown (best over value where lower is better). Grades by score: {}. A grade's "
@@ -25,9 +25,9 @@ def fitness_page(found: Fitness, typed: str) -> Page:
     blocks: list[Block] = [Heading(answer(found))]
     figures = energy(found)
     if len(found.regimes) > 1:
-        starred = any(cell.differs and cell.grade for one in found.regimes for cell in one.cells)
-        star = [Paragraph(STAR, quiet=True)] if starred else []
-        blocks += [matrix(found), *star, measures(found), *absences(found)]
+        published = any(cell.paper_grade for one in found.regimes for cell in one.cells)
+        foot = [Paragraph(PUBLISHED, quiet=True)] if published else []
+        blocks += [matrix(found), *foot, measures(found), *absences(found)]
     else:
         one = found.regimes[0]
         figures = [*numbers(one), *figures]
@@ -71,7 +71,7 @@ def _lowered(title: str) -> str:
 
 
 def matrix(found: Fitness) -> Table:
-    """Accelerators by regimes: the grade, and the value under it."""
+    """Accelerators by regimes: the grade, after a slash the study's, and the value under it."""
     columns = [
         Column("accelerator\nclass"),
         Column("software"),
@@ -99,10 +99,10 @@ def _by_accelerator(found: Fitness) -> list[list[Cell]]:
 
 
 def _graded(cell: Cell, one: RegimeResult) -> str:
+    study = f" / {cell.paper_grade}" if cell.paper_grade else ""
     if cell.grade is None or cell.value is None:
-        return f"{NONE}\n{_code_words(cell)}"
-    star = " *" if cell.differs else ""
-    return f"{cell.grade}\n{figure(cell.value.value, quantity(one.regime.metric)[1])}{star}"
+        return f"{NONE}{study}\n{_code_words(cell)}"
+    return f"{cell.grade}{study}\n{figure(cell.value.value, quantity(one.regime.metric)[1])}"
 
 
 def _broken(title: str) -> str:
@@ -344,11 +344,14 @@ def _heat_map(found: Fitness):
 
     return chart(
         [
-            Mark(cell.accelerator, one.regime.title, cell.score, cell.grade or "", bool(cell.differs))
+            Mark(
+                cell.accelerator, one.regime.title, cell.score, cell.grade or "", cell.paper_grade or "",
+                bool(cell.differs),
+            )
             for cells in _by_accelerator(found)
             for cell, one in zip(cells, found.regimes, strict=True)
         ]
-    )
+    )  # fmt: skip
 
 
 __all__: Sequence[str] = ("fitness_html", "fitness_page", "fitness_rows")

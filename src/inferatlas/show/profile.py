@@ -53,10 +53,11 @@ def trace_words(found: Profile) -> str:
     held = found.trace
     isl, osl = held["input_tokens"], held["output_tokens"]
     beyond = held["beyond_context"]
+    least = "" if held["arrival_step_s"] is None else "at least "
     tail = f" {percent(beyond)} of them exceed the model's context." if beyond else ""
     return (
         f"{found.inputs['trace']} ({held['format']}): {held['requests']:,} requests in {figure(held['span_s'], 's')}, "
-        f"{held['request_rate']:.3g} a second, intervals vary by {held['interarrival_cv']:.2f}; "
+        f"{held['request_rate']:.3g} a second, intervals vary by {least}{held['interarrival_cv']:.2f}; "
         f"input {isl['mean']:,.0f} tokens (p99 {isl['p99']:,.0f}, most {isl['max']:,.0f}), output {osl['mean']:,.0f} "
         f"(p99 {osl['p99']:,.0f}, most {osl['max']:,.0f}).{tail}"
     )

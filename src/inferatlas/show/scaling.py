@@ -16,7 +16,8 @@ from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, P
 
 SHOWN = ("ttft_s", "itl_s", "output_tokens_per_s", "power_w", "tokens_per_joule", "usd_per_million_tokens")
 EXPLAINED = (
-    "Parameters per FLOP: what the model holds over what a token costs at the pace of the busiest device (0.5: dense). "
+    "Parameters per FLOP: what the model holds over what a token costs at the pace of the busiest device (0.5: dense, "
+    "and all of it multiplied; more with an input embedding of its own, which is only looked up). "
     "Variation: coefficient of variation of a request's latency and of the gap between two tokens, at fixed lengths. "
     "Exchange: the collective that takes most of a request, its share of the latency, and what a device sends."
 )

@@ -12,7 +12,7 @@ metric that counts, targets, and the words that grade a score. `regime.py` holds
 thresholds of the grades come from, `regimes.py` reads them strictly from YAML, `data/regimes/` holds the eight
 conditions of Sharma 2025 (arXiv:2506.00008) with the grades published there. `yaml_fields.py` reads the values of
 lengths and regimes strictly from a `Document` (floor 0). `traces.py` reads request traces in the formats of
-`trace_formats.py` into arrays.
+`trace_formats.py` into arrays, `rounded.py` finds arrivals that were recorded in coarse steps.
 """
 
 from inferatlas.workload.loading import load_workload, workload_names

@@ -106,7 +106,10 @@ def read_regime(path: Path) -> Regime:
     try:
         return Regime(name=path.stem, **values)  # pyright: ignore[reportArgumentType] - each key has its reader
     except BadInput as wrong:
-        raise located(wrong, path, line_of(fields, wrong.field)) from None
+        line = line_of(fields, wrong.field)
+        if line is None and wrong.field == "model":  # what asks for it stands there
+            line = line_of(fields, "always" if values.get("always") else "kind")
+        raise located(wrong, path, line) from None
 
 
 def _levels(field: str, node: yaml.Node, path: Path) -> tuple[int, ...]:

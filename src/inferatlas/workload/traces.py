@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferatlas.errors import BadInput
+from inferatlas.workload.rounded import spread, step_of
 from inferatlas.workload.trace_formats import (
     ENOUGH,
     GENERIC,
@@ -44,6 +45,7 @@ class Trace:
     model_index : shape (n,), which of `models` each request asked for; None where the file does not say.
     notes : what was left out or assumed on reading.
     format : of the file.
+    step_s : seconds of the steps in which arrivals were recorded, None where they are times.
 
     Raises
     ------
@@ -64,6 +66,7 @@ class Trace:
     model_index: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = ()
     format: FormatName = "generic"
+    step_s: float | None = None
 
     def __post_init__(self) -> None:
         arrays = [self.arrival_s, self.input_tokens, self.output_tokens]
@@ -80,6 +83,11 @@ class Trace:
 
     def __len__(self) -> int:
         return len(self.arrival_s)
+
+    @property
+    def apart_s(self) -> NDArray[np.float64]:
+        """Arrivals for what needs the intervals between them: those recorded in one step are spread evenly over it."""
+        return self.arrival_s if self.step_s is None else spread(self.arrival_s, self.step_s)
 
     @property
     def span_s(self) -> float:
@@ -126,22 +134,30 @@ def read_trace(path: str | Path) -> Trace:
         notes.append("rows were not in order of arrival: sorted")
     order = np.argsort(ticks, kind="stable")
     ticks = ticks[order]
+    # the first arrival is subtracted while stamps are whole: seconds since 1970 as floats are 0.2 µs apart
+    arrival_s = (ticks - ticks[0]) / columns.clock.ticks_per_s
     at_once = int(np.count_nonzero(ticks[1:] == ticks[:-1]))
-    if 2 * at_once > len(ticks):
+    step_s = step_of(arrival_s)
+    if step_s is not None:
+        notes.append(
+            f"arrivals are recorded in steps of {step_s:.3g} s: those of one step are spread evenly over it, for the "
+            "variation of intervals and for requests under way; what varies inside a step does not show"
+        )
+    elif 2 * at_once > len(ticks):
         notes.append(
             f"{at_once:,} of {len(ticks):,} requests arrive at the time of the one before: times look rounded, "
             "and their variation is that of the rounding"
         )
     return Trace(
         name=path.name,
-        # the first arrival is subtracted while stamps are whole: seconds since 1970 as floats are 0.2 µs apart
-        arrival_s=(ticks - ticks[0]) / columns.clock.ticks_per_s,
+        arrival_s=arrival_s,
         input_tokens=inputs[order],
         output_tokens=outputs[order],
         models=models,
         model_index=owners[order] if models else None,
         notes=tuple(notes),
         format="azure-2024" if is_2024 else columns.format.name,
+        step_s=step_s,
     )
 
 
@@ -173,17 +189,17 @@ def _collect(
         outputs.append(output_length)
         if has_model:
             owners.append(models.setdefault(model, len(models)))
-    _check_enough(times, path, line)
     rows = len(times) + sum(map(len, left_out.values()))
     notes = [
         f"left out: {len(lines):,} of {rows:,} rows with 0 {side} tokens, the first in line {lines[0]:,}"
         for side, lines in left_out.items()
         if lines
     ]
+    _check_enough(times, path, line, notes)
     return np.array(times), np.array(inputs), np.array(outputs), np.array(owners), tuple(models), notes
 
 
-def _check_enough(times: array[Any], path: Path, line: int) -> None:
+def _check_enough(times: array[Any], path: Path, line: int, left_out: list[str]) -> None:
     if len(times) > 1 and min(times) < max(times):
         return
     if not times:
@@ -192,11 +208,14 @@ def _check_enough(times: array[Any], path: Path, line: int) -> None:
         message = "a trace of one request has no rate"
     else:
         message = f"all {len(times):,} requests arrive at one instant, which has no rate"
+    message = "; ".join((message, *left_out))
     raise BadInput(message, field="trace", allowed=ENOUGH, file=path, line=line)
 
 
 def interarrival_cv(trace: Trace) -> float:
     """Coefficient of variation of the intervals between arrivals: about 1 for a Poisson process, more for bursts.
+
+    Arrivals recorded in steps are spread over them (`Trace.apart_s`), which is the least that they can vary.
 
     Examples
     --------
@@ -206,7 +225,7 @@ def interarrival_cv(trace: Trace) -> float:
     >>> round(interarrival_cv(Trace("pairs", np.array([0.0, 0.0, 10.0, 10.0]), ones, ones)), 3)
     1.414
     """
-    return _cv(np.diff(trace.arrival_s))
+    return _cv(np.diff(trace.apart_s))
 
 
 def in_flight(trace: Trace, ttft_s: float, itl_s: float) -> NDArray[np.float64]:
@@ -214,8 +233,9 @@ def in_flight(trace: Trace, ttft_s: float, itl_s: float) -> NDArray[np.float64]:
 
     The latency is that of the definition of ITL, the same for every load: what a deployment that holds its targets
     would have in flight. A request is under way from its arrival until just before its end; it counts itself, and
-    those that arrive at the same time count each other. For Poisson arrivals the mean of what a request finds, itself
-    not included, is rate·latency (Little's law, and that Poisson arrivals see time averages).
+    those that arrive at the same time count each other (not those recorded in one step, `Trace.apart_s`). For Poisson
+    arrivals the mean of what a request finds, itself not included, is rate·latency (Little's law, and that Poisson
+    arrivals see time averages).
 
     Parameters
     ----------
@@ -239,7 +259,7 @@ def in_flight(trace: Trace, ttft_s: float, itl_s: float) -> NDArray[np.float64]:
     for field, value, allowed in (("ttft_s", ttft_s, "above 0"), ("itl_s", itl_s, "0 or more")):
         if not (0 < value < np.inf or (value == 0 and field == "itl_s")):
             raise BadInput(f"{value!r} seconds", field=field, allowed=f"a number {allowed}")
-    arrival = trace.arrival_s
+    arrival = trace.apart_s
     end = arrival + ttft_s + (trace.output_tokens - 1) * itl_s
     # a latency too short for the resolution of a float would end before the request counts itself
     end = np.sort(np.maximum(end, np.nextafter(arrival, np.inf)))
@@ -260,7 +280,7 @@ def trace_workload(trace: Trace) -> Workload:
     >>> workload.source
     'trace mine.csv: 3 requests in 4 s'
     """
-    cv = interarrival_cv(trace)
+    cv = f"{'' if trace.step_s is None else 'at least '}{interarrival_cv(trace):.3g}"
     return Workload(
         name=trace.name,
         input_tokens=float(trace.input_tokens.mean()),
@@ -269,7 +289,7 @@ def trace_workload(trace: Trace) -> Workload:
         output_cv=_cv(trace.output_tokens),
         request_rate=trace.rate,
         source=f"trace {trace.name}: {len(trace):,} requests in {trace.span_s:,.6g} s",
-        note="; ".join((*trace.notes, f"intervals vary by a CV of {cv:.3g}, where Poisson arrivals have 1")),
+        note="; ".join((*trace.notes, f"intervals vary by a CV of {cv}, where Poisson arrivals have 1")),
     )
 
 

@@ -499,3 +499,7 @@ def test_the_long_requests_of_a_trace_are_counted():
     found = profile(MODEL, file, accelerator=GPU)
     assert found.regimes["long-context"] == pytest.approx(long / len(kept), abs=1e-12)
     assert 0.05 < found.regimes["long-context"] < 0.15
+    assert found.trace["arrival_step_s"] == pytest.approx(3.0, rel=1e-5)  # as its README says
+    assert any("in steps of 3 s" in words for words in found.assumptions)
+    assert any(f"vary by at least {found.trace['interarrival_cv']:.2f}" in words for words in found.assumptions)
+    assert "in steps" not in " ".join(profile(MODEL, shared("az23_conv.csv"), accelerator=GPU).assumptions)

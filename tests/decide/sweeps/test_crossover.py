@@ -400,6 +400,31 @@ def test_accelerators_are_named_once_and_the_model_has_to_be_modelled():
 
 
 def test_reasons_name_every_accelerator_where_nothing_can_be_compared():
-    with pytest.raises(NoFeasibleAnswer, match=r"nvidia-h100-sxm, groq-lpu-v1: .*memory") as caught:
+    with pytest.raises(NoFeasibleAnswer, match=r"nvidia-h100-sxm: .* need 2; groq-lpu-v1: .* need 767$") as caught:
         crossover(MODEL, ["h100", "groq-lpu-v1"], count=1)
-    assert caught.value.code == "memory"
+    assert (caught.value.code, caught.value.field) == ("memory", "count")
+    with pytest.raises(NoFeasibleAnswer) as caught:
+        crossover(MODEL, ["a100-80gb-sxm"], weights=["fp8"])
+    assert (caught.value.code, caught.value.field) == ("precision", "weights")
+    with pytest.raises(NoFeasibleAnswer) as caught:  # one for memory, the other for its format: no one input
+        crossover(MODEL, ["a100-80gb-sxm", "l4"], weights=["fp8"], count=1)
+    assert caught.value.field == "accelerator"
+
+
+def test_what_whole_nodes_do_not_hold_is_said_with_the_count_that_does():
+    found = crossover("llama-3.3-70b", ["h100", "tenstorrent-grayskull-e150"], over="isl", values=[1000, 20000])
+    (out,) = [one for one in found.rejected if one.metric is None]
+    assert (out.accelerator, out.x_from, out.x_to, out.code) == ("tenstorrent-grayskull-e150", 1000, 20000, "memory")
+    assert "in whole nodes, except on 80 with fp16 weights in 80 pipeline stages (for the shortest" in out.detail
+
+
+def test_a_count_that_is_given_is_the_limit_in_the_reason():
+    found = crossover("llama-3.3-70b", ["h100"], over="isl", values=[1000, 60_000, 100_000], count=2)
+    (out,) = [one for one in found.rejected if one.metric is None]
+    assert (out.x_from, out.x_to, out.code) == (60_000, 100_000, "kv_cache")
+    assert out.detail.startswith("does not fit on so many accelerators; bf16 weights need 3")
+    found = crossover("llama-3.3-70b", ["h100"], over="rate", values=[1.0, 1000.0], count=4)
+    (out,) = [one for one in found.rejected if one.metric is None]
+    assert (out.code, out.detail) == (
+        "rate_beyond_capacity", "the request rate exceeds what so many accelerators can serve",
+    )  # fmt: skip

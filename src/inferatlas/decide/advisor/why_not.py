@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from inferatlas.decide.advisor.judge import Budget, hourly_usd, probability, statistic, within
 from inferatlas.decide.advisor.search import Designs, Rejected
+from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.llm.precision import FORMATS
 from inferatlas.predict.mapping import reasons
+from inferatlas.predict.performance.platform import Platform
 from inferatlas.predict.performance.platform_table import platform_table
-from inferatlas.predict.replicas import least_count
+from inferatlas.predict.replicas import least_replica
 from inferatlas.quantities import show
-from inferatlas.workload import ServiceTarget
+from inferatlas.workload import ServiceTarget, Workload
 
 _UNITS = {"ttft": "s", "itl": "s", "latency": "s", "output_tokens_per_s": "1/s", "total_tokens_per_s": "1/s"}
 
@@ -38,22 +43,49 @@ def explain(
 
 def _infeasible(designs: Designs, mine: np.ndarray, name: str) -> Rejected:
     code = reasons.nearest(designs.predictions.reason[mine])
-    least = None
+    most, least = designs.most[name], None
     detail = reasons.DETAILS[code]
-    if code in (reasons.WEIGHTS, reasons.KV_CACHE):
-        narrow = min(
-            (designs.table.platforms[int(p)] for p in np.unique(designs.points.platform[mine])),
-            key=lambda p: designs.table.bytes_w[designs.table.platforms.index(p)],
-        )
-        least = least_count(designs.ops, platform_table([narrow], is_moe=bool(designs.ops.experts)), designs.workload)
-        detail = f"does not fit on up to {designs.most[name]} accelerators"
-        if least and least <= designs.most[name]:
-            detail += f", except on {least} with {narrow.precision.weights} weights in uneven pipeline stages"
-        elif least:
-            detail += f"; {narrow.precision.weights} weights need {least}"
+    if code in reasons.MEMORY:
+        platforms = [designs.table.platforms[int(p)] for p in np.unique(designs.points.platform[mine])]
+        detail, least = memory_words(designs.ops, platforms, designs.workload, f"up to {most} accelerators", most)
     elif code == reasons.RATE:
-        detail = f"the rate exceeds what {designs.most[name]} accelerators can serve"
+        detail = f"the rate exceeds what {most} accelerators can serve"
     return Rejected(name, reasons.CODES[code], detail, least)
+
+
+def memory_words(
+    ops: Operators, platforms: Sequence[Platform], load: Workload, tried: str, most: int, *, other: str = "except"
+) -> tuple[str, int | None]:
+    """That nothing tried holds the model, and the least count that holds one request of ``load``, None without one.
+
+    Searches try some numbers of accelerators and of pipeline stages; an engine can run any.
+
+    Parameters
+    ----------
+    platforms : one accelerator in the formats tried; the narrowest needs fewest.
+    tried : numbers of accelerators, in words. most : how many there are.
+    other : joins a count that is among the accelerators there are to those tried.
+
+    Examples
+    --------
+    >>> from inferatlas.catalogue.models import load_model
+    >>> from inferatlas.predict.llm.operators import operators
+    >>> from inferatlas.predict.platforms import bind
+    >>> from inferatlas.workload import make_workload
+    >>> ops, load = operators(load_model("llama-3.1-405b")), make_workload(isl=1024, osl=256, concurrency=1)
+    >>> memory_words(ops, [bind("mi300x")], load, "up to 5 accelerators", 5)
+    ('does not fit on up to 5 accelerators, except on 5 with bf16 weights in uneven pipeline stages', 5)
+    """
+    narrow = min(platforms, key=lambda p: FORMATS[p.precision.weights].bytes)
+    least = least_replica(ops, platform_table([narrow], is_moe=bool(ops.experts)), load)
+    words, weights = f"does not fit on {tried}", narrow.precision.weights
+    if least is None:
+        return words, None
+    if least.count > most:
+        return f"{words}; {weights} weights need {least.count:,}", least.count
+    stages = "uneven pipeline stages" if ops.layers % least.pp else f"{least.pp} pipeline stages"
+    how = f"in {stages}" if least.pp > 1 else f"at tp {least.tp}"
+    return f"{words}, {other} on {least.count:,} with {weights} weights {how}", least.count
 
 
 def _over_budget(designs: Designs, fits: np.ndarray, budget: Budget) -> str:

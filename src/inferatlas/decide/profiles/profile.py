@@ -188,6 +188,7 @@ def _stats(read: Trace, longer: int) -> dict[str, Any]:
         "span_s": read.span_s,
         "request_rate": read.rate,
         "interarrival_cv": interarrival_cv(read),
+        "arrival_step_s": read.step_s,
         "input_tokens": quantiles(read.input_tokens),
         "output_tokens": quantiles(read.output_tokens),
         "beyond_context": longer / (len(read) + longer),
@@ -238,7 +239,7 @@ def _assumptions(
         f"requests in flight are counted at {ttft_s * 1e3:,.0f} ms to the first token and {itl_s * 1e3:,.0f} ms per "
         "token after it (--slo sets both; MLPerf's interactive limits otherwise)",
         "the deployment serves mean lengths with their spread, arriving at random at the mean rate of the trace; "
-        f"its intervals vary by {interarrival_cv(read):.2f} (1 is random)",
+        f"its intervals vary by {'' if read.step_s is None else 'at least '}{interarrival_cv(read):.2f} (1 is random)",
         "an architecture class is as good as its best accelerator over the mix of regimes (`inferatlas regimes`)",
         f"the deployment is {deployment.label}; grades of others may be extrapolated",
         *platform.notes,

@@ -11,11 +11,12 @@ from inferatlas.decide.advisor.search import Designs, Rejected
 from inferatlas.decide.advisor.why_not import explain
 from inferatlas.errors import NoFeasibleAnswer
 from inferatlas.predict.answer import Metric
+from inferatlas.predict.mapping.reasons import field_of
 from inferatlas.predict.platforms import checkpoint_format
 from inferatlas.workload import ServiceTarget
 
 EVEN = 0.5  # a design counts where it is as likely as not to meet the targets
-DECIDES = {"target": "slo", "engine": "engine", "precision": "weights"}  # inputs behind a reason, beside the count
+DECIDES = ("slo", "engine", "weights")  # inputs of a profile that a reason may be about, beside the count
 NEAREST = ("target", "rate_beyond_capacity", "kv_cache", "memory")  # why nothing serves, nearest to success first
 
 
@@ -63,9 +64,10 @@ def _nothing_serves(designs: Designs, targets: tuple[ServiceTarget, ...]) -> NoF
     out = sorted(explain(designs, targets, Budget(), never, EVEN), key=far)
     more = len(out) - 1
     others = f", and {more} other accelerator{'s do' if more > 1 else ' does'} not either" if more else ""
+    field = field_of(out[0].code)
     return NoFeasibleAnswer(
         f"nothing within the limits serves the trace ({out[0].accelerator}: {out[0].detail}){others}",
         code=out[0].code,
         least_count=out[0].least_count,
-        field=DECIDES.get(out[0].code, "max_count"),
+        field=field if field in DECIDES else "max_count",
     )

@@ -40,9 +40,9 @@ def imbalance(
 def params_per_flop(ops: Operators, layout: Layout, batch: float, routing: Routing, *, dies: int = 1) -> float:
     """Parameters that the model holds per FLOP that a token costs, at the pace of the busiest device.
 
-    0.5 where every parameter takes part in a multiplication and an addition, a little more with a table of embeddings
-    of its own, which is only looked up; for experts over several devices the FLOPs of a token count as often as the
-    busiest device has more than the mean.
+    0.5 for a dense model, whose every parameter takes part in a multiplication and an addition, except an input
+    embedding that the output does not share: it is only looked up. For experts over several devices the FLOPs of a
+    token count as often as the busiest device has more than the mean.
 
     Examples
     --------

@@ -180,7 +180,10 @@ def _nothing(rejected: Sequence[Absent]) -> NoFeasibleAnswer:
     for one in rejected:
         who.setdefault(one.detail, []).append(one.accelerator)
     why = "; ".join(f"{', '.join(dict.fromkeys(names))}: {detail}" for detail, names in who.items())
-    return NoFeasibleAnswer(f"nothing can be compared: {why}", code=rejected[0].code, field="accelerator")
+    code = rejected[0].code
+    field = reasons.field_of(code) if all(one.code == code for one in rejected) else None
+    field = field if field in ("count", "isl", "weights") else "accelerator"  # what a sweep can ask otherwise
+    return NoFeasibleAnswer(f"nothing can be compared: {why}", code=code, field=field)
 
 
 Why = tuple[str, str] | None  # code and words

@@ -152,9 +152,7 @@ def swept(ask: Sweep, xs: Sequence[float]) -> Swept:
     """
     if ask.over == "count":
         return joined([_once(ask, ask.known, [x], within=int(x)) for x in xs])
-    if ask.within:
-        return _once(ask, ask.known, xs, within=ask.within)
-    return _of_known_size(ask, xs) if ask.over == "batch" else _growing(ask, xs)
+    return _of_known_size(ask, xs) if ask.over == "batch" and not ask.within else _growing(ask, xs)
 
 
 def _of_known_size(ask: Sweep, xs: Sequence[float]) -> Swept:
@@ -174,15 +172,20 @@ def _of_known_size(ask: Sweep, xs: Sequence[float]) -> Swept:
 
 
 def _growing(ask: Sweep, xs: Sequence[float]) -> Swept:
-    """Longer requests or more of them a second need larger deployments: who cannot serve an x yet is asked again."""
-    first = _once(ask, ask.known, xs, room=math.inf)
+    """Longer requests or more of them a second need larger deployments: who cannot serve an x yet is asked again.
+
+    So is who may not grow: alone with what it cannot serve, it says why.
+    """
+    first = _once(ask, ask.known, xs, within=ask.within, room=math.inf)
     parts = [first]
     for i, platform in enumerate(first.platforms):
         known = [one for one in ask.known if one.id == platform.device.id]
         formats = [platform.precision.weights]
         left = sorted(set(xs) - set(first.x[first.platform == i].tolist()))
         while left and len(left) < len(xs):  # none served at all: `fleet` has tried every size
-            more = _once(ask, known, left, room=math.inf, formats=lambda *_, formats=formats: formats)
+            more = _once(
+                ask, known, left, within=ask.within, room=math.inf, formats=lambda *_, formats=formats: formats
+            )
             parts.append(more)
             if not len(more):
                 break
@@ -194,8 +197,10 @@ def _growing(ask: Sweep, xs: Sequence[float]) -> Swept:
 def _of_rates(ask: Sweep, found: Swept) -> dict[tuple[str, float], tuple[str, str]]:
     """Who serves some rate, however low, holds the model: it is the rate that others are too much for."""
     names = {name for name, _ in found.missing}
-    holds = set(_once(ask, [one for one in ask.known if one.id in names], [HARDLY_ANY]).names().tolist())
-    why = reasons.CODES[reasons.RATE], "the request rate exceeds what the largest deployment can serve"
+    known = [one for one in ask.known if one.id in names]
+    holds = set(_once(ask, known, [HARDLY_ANY], within=ask.within).names().tolist())
+    who = "so many accelerators" if ask.within else "the largest deployment"
+    why = reasons.CODES[reasons.RATE], f"the request rate exceeds what {who} can serve"
     return {(name, x): why if name in holds else other for (name, x), other in found.missing.items()}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +23,7 @@ CODES = {
     OFFLOAD: "no_slower_memory",
 }
 DETAILS = {
-    WEIGHTS: "weights, activations and runtime reserve exceed the memory of a device in this layout",
+    WEIGHTS: "weights, activations and runtime reserve exceed the memory of a device",
     KV_CACHE: "weights fit, but the KV cache of a single sequence of this length does not",
     HEADS: "tensor parallelism must divide the query heads and the feed-forward width, and divide or be divided by "
     "the KV heads",
@@ -29,11 +31,33 @@ DETAILS = {
     EXPERTS: "expert parallelism must divide the experts and the ranks of the layout",
     INTERCONNECT: "the group leaves the scale-up domain and no scale-out bandwidth is known",
     CONTEXT: "input and output tokens exceed the model's context length",
-    RATE: "the request rate exceeds what this layout can serve",
+    RATE: "the request rate exceeds what can be served",
     RESIDENT: "models resident in on-chip memory run as a pipeline over chips: tp, ep and cp must be 1",
     OFFLOAD: "weights cannot wait in slower memory: no rate of a second memory or of a link to the host is known",
 }  # fmt: skip
+# The inputs behind a reason, by its word; of several the largest number is at fault. The last three are not reasons of
+# a layout: no format, no engine, a target that is missed.
+FIELDS = {
+    "memory": ("count",),
+    "kv_cache": ("count",),
+    "tp_does_not_divide": ("tp",),
+    "too_many_stages": ("pp",),
+    "ep_does_not_divide": ("ep",),
+    "interconnect_unknown": ("tp", "ep", "cp"),
+    "context_length": ("isl",),
+    "rate_beyond_capacity": ("request_rate",),
+    "resident_layout": ("tp", "ep", "cp"),
+    "no_slower_memory": ("offload",),
+    "precision": ("weights",),
+    "engine": ("engine",),
+    "target": ("slo",),
+}
+IN_LAYOUT = {  # the same of a layout that was named
+    WEIGHTS: f"{DETAILS[WEIGHTS]} in this layout",
+    RATE: "the request rate exceeds what this layout can serve",
+}
 
+MEMORY = (WEIGHTS, KV_CACHE)  # what more accelerators, or other stages, may hold
 NEAREST = (RATE, KV_CACHE, WEIGHTS)  # to success: memory was enough, nearly enough, not enough
 
 
@@ -46,3 +70,20 @@ def nearest(codes: NDArray[np.integer]) -> int:
     counts = np.bincount(codes, minlength=len(CODES))
     counts[OK] = 0
     return next((code for code in NEAREST if counts[code]), int(counts.argmax()))
+
+
+def field_of(code: str, given: Mapping[str, float | None] | None = None) -> str | None:
+    """The input at fault for a reason; ``given``: numbers of the layout, None where left open: then it is the count.
+
+    Without the numbers it is the first of several; None for a word that is no reason.
+
+    >>> field_of("too_many_stages", {"tp": 1, "pp": 99}), field_of("interconnect_unknown", {"tp": 2, "ep": 64})
+    ('pp', 'ep')
+    >>> field_of("too_many_stages", {"tp": 1, "pp": None}), field_of("rate_beyond_capacity")
+    ('count', 'request_rate')
+    """
+    if code not in FIELDS:
+        return None
+    numbers = given or {}
+    field = max(FIELDS[code], key=lambda name: numbers.get(name) or 0)
+    return "count" if numbers.get(field, 1) is None else field

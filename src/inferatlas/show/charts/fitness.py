@@ -17,8 +17,10 @@ LOWEST, HIGHEST = 0.01, 1.0
 # The fill is one colour over the page, thin for low scores: on a light and on a dark page more colour means better,
 # and the ink of the page is readable on every cell (4.5:1; tests/show/test_style.py computes it).
 HUE, THINNEST, THICKEST = PALETTE[0], 0.05, 0.74
-ROW, NARROWEST, WIDEST = 22, 66, 118
+ROW, TWO_LINES, NARROWEST, WIDEST = 22, 34, 66, 118
 LETTER = 6.2  # pixels at 11 px, for words in cells and above columns
+STUDY = "study: "  # before a published grade
+PUBLISHED = "second lines: the study's grade"
 DIFFERS = "▲ a published grade differs"
 TALL = 25  # a map of more rows names its columns at the foot too
 
@@ -27,13 +29,15 @@ TALL = 25  # a map of more rows names its columns at the foot too
 class Mark:
     """One accelerator in one regime: a score from 0 to 1 (None: none), the words in the cell.
 
-    ``differs`` marks a cell whose published grade is another one.
+    ``published``: the grade that a study gave, a second and smaller line; ``differs`` marks a cell where it is
+    another one.
     """
 
     row: str
     column: str
     score: float | None
     text: str
+    published: str = ""
     differs: bool = False
 
 
@@ -53,6 +57,8 @@ def fitness(cells: Sequence[Mark]) -> AnyChart:
     held = {(c.row, c.column): c for c in cells}
     every = [held.get((row, column), Mark(row, column, None, "")) for row in rows for column in names]
     width = _width(every, names)
+    published = [c for c in every if c.published]
+    row = TWO_LINES if published else ROW
     headings = _headings(names, int(width / LETTER))
     lines = max((one.count("\n") for one in headings.values()), default=0) + 1
     y = alt.Y("row:N", sort=rows, scale=alt.Scale(domain=rows, padding=0.06), axis=_names_axis("left"))
@@ -64,10 +70,15 @@ def fitness(cells: Sequence[Mark]) -> AnyChart:
 
     def layer(chosen: Sequence[Mark]) -> alt.Chart:
         table = [
-            {"row": c.row, "column": headings[c.column], "score": _score(c), "text": _first_line(c.text) or NONE}
+            {"row": c.row, "column": headings[c.column], "score": _score(c), "text": _first_line(c.text) or NONE,
+             "published": f"{STUDY}{c.published}"}
             for c in chosen
-        ]
-        return alt.Chart(data(table)).properties(width=width * len(names), height=ROW * len(rows))
+        ]  # fmt: skip
+        return alt.Chart(data(table)).properties(width=width * len(names), height=row * len(rows))
+
+    def words(chosen: Sequence[Mark], field: str, size: float, dy: float) -> alt.Chart:
+        text = layer(chosen).mark_text(fontSize=size, dy=dy, limit=width - 6)
+        return text.encode(x=x(None), y=y, text=f"{field}:N")
 
     layers = [
         layer([c for c in every if _score(c) is not None])
@@ -76,19 +87,22 @@ def fitness(cells: Sequence[Mark]) -> AnyChart:
         layer([c for c in every if _score(c) is None])
         .mark_rect(fillOpacity=0, stroke=INK, strokeOpacity=0.3, strokeDash=[2, 3])
         .encode(x=x(None), y=y),
-        layer(every).mark_text(fontSize=11, limit=width - 10).encode(x=x(None), y=y, text="text:N"),
+        words([c for c in every if not c.published], "text", 11, 0),
+        words(published, "text", 11, -5),
+        words(published, "published", 10, 8),
     ]
     differing = [c for c in every if c.differs]
     if differing:
         marks = layer(differing).mark_point(
             shape="triangle-up", filled=True, size=34, opacity=1, color=INK,
-            xOffset=width * 0.485 - 5, yOffset=6 - ROW / 2,
+            xOffset=width * 0.485 - 5, yOffset=6 - row / 2,
         )  # fmt: skip
         layers.append(marks.encode(x=x(None), y=y))
     if len(rows) > TALL:
         layers.append(layer(every[:1]).mark_point(opacity=0).encode(x=x("bottom"), y=y))
     chart = alt.layer(*layers).resolve_axis(x="independent")
-    return dress(chart.properties(title=_note(DIFFERS)) if differing else chart)
+    notes = [*([PUBLISHED] if published else []), *([DIFFERS] if differing else [])]
+    return dress(chart.properties(title=_note("; ".join(notes))) if notes else chart)
 
 
 def _score(cell: Mark) -> float | None:
@@ -104,7 +118,8 @@ def _first_line(text: str) -> str:
 
 def _width(cells: Sequence[Mark], names: Sequence[str]) -> int:
     """Pixels of a column: what its words need, within bounds that keep eight columns on a page."""
-    words = [_first_line(c.text) for c in cells] + [word for name in names for word in name.split()]
+    words = [_first_line(c.text) for c in cells] + [f"{STUDY}{c.published}" for c in cells if c.published]
+    words += [word for name in names for word in name.split()]
     return round(min(max(NARROWEST, LETTER * max(map(len, words), default=0) + 14), WIDEST))
 
 
