@@ -133,17 +133,21 @@ def test_no_other_accelerator_is_graded():
     assert all(list(regime.published.grades) == list(MATRIX) for regime in regimes())
 
 
+MANY = (16, 64, 256, 1024, 4096, 16384, 65536)
+MODERATE = (1, 2, 4, 8, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
+
+
 @pytest.mark.parametrize(
     ("name", "metric", "per", "lengths", "levels"),
     [
         ("single-stream", "ttft_s", "deployment", (1024, 256), (1,)),
-        ("moderate-batch", "requests_per_s", "accelerator", (1024, 256), (1, 2, 4, 8, 16, 32, 64, 128, 256)),
-        ("high-throughput", "output_tokens_per_s", "accelerator", (1024, 1024), (16, 64, 256, 1024, 4096)),
-        ("long-context", "total_tokens_per_s", "accelerator", (32768, 512), (1, 4, 16, 64)),
+        ("moderate-batch", "requests_per_s", "accelerator", (1024, 256), MODERATE),
+        ("high-throughput", "output_tokens_per_s", "accelerator", (1024, 1024), (16, 64, 256, 1024, 4096, 16384)),
+        ("long-context", "total_tokens_per_s", "accelerator", (32768, 512), (1, 4, 16, 64, 256, 1024)),
         ("multi-model", "ttft_s", "deployment", (1024, 256), (1,)),
-        ("mixture-of-experts", "output_tokens_per_s", "accelerator", (1024, 1024), (16, 64, 256, 1024)),
-        ("embedding", "requests_per_s", "accelerator", (512, 1), (8, 64, 256)),
-        ("quantized", "output_tokens_per_s", "accelerator", (1024, 256), (1, 4, 16, 64)),
+        ("mixture-of-experts", "output_tokens_per_s", "accelerator", (1024, 1024), MANY),
+        ("embedding", "requests_per_s", "accelerator", (512, 1), (8, 64, 256, 1024, 4096)),
+        ("quantized", "output_tokens_per_s", "accelerator", (1024, 256), (1, 4, 16, 64, 256, 1024, 4096, 16384)),
     ],
 )
 def test_what_each_asks(name, metric, per, lengths, levels):

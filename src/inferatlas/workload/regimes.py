@@ -76,7 +76,7 @@ def load_regime(name_or_path: str | Path) -> Regime:
     --------
     >>> regime = load_regime("moderate-batch")
     >>> [target.text() for target in regime.slo], max(regime.concurrency)
-    (['ttft:p99<2s', 'itl:p99<200ms'], 256)
+    (['ttft:p99<2s', 'itl:p99<200ms'], 4096)
     """
     return read_regime(_file_of(name_or_path))
 

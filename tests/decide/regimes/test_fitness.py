@@ -12,6 +12,7 @@ import pytest
 import yaml
 from scipy.stats import spearmanr
 
+from inferatlas import workload
 from inferatlas.catalogue.accelerators import accelerator_ids, load_accelerator
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.fleet import ROOM
@@ -30,6 +31,7 @@ from inferatlas.workload import GRADES, METRICS, Regime, load_regime, parse_targ
 
 MODEL = "llama-3.3-70b"
 REGIMES = [regime.name for regime in regimes()]
+SHIPPED = Path(workload.__file__).parent / "data" / "regimes"
 SMALL = ("h100", "mi300x", "l4", "groq")
 MINE: dict[str, Any] = {
     "title": "Mine", "description": "Of one's own.", "metric": "output_tokens_per_s", "per": "accelerator",
@@ -251,6 +253,27 @@ def test_the_size_of_a_deployment_is_said_as_the_regime_gives_it(tmp_path: Path)
     assert size == "in mine a deployment has 4 accelerators"
     both = fitness(MODEL, regimes=[str(file), "single-stream"], accelerators=SMALL).assumptions
     assert size in both and any(line.startswith("elsewhere a deployment is one node") for line in both)
+
+
+@pytest.mark.parametrize("name", [one.name for one in regimes() if one.per == "accelerator"])
+def test_levels_reach_beyond_what_the_largest_node_gains_from(found: Fitness, tmp_path: Path, name: str):
+    """Levels are of the deployment: where more would still help, a small node would look better than it is."""
+    (declared,) = (one for one in found.regimes if one.regime.name == name)
+    levels = list(declared.regime.concurrency)
+    at_top = [cell for cell in graded(declared) if cell.concurrency == levels[-1]]
+    assert len(at_top) <= 5
+    if not at_top:
+        return
+    mine = yaml.safe_load((SHIPPED / f"{name}.yaml").read_text(encoding="utf-8")) | {"concurrency": levels[:-1]}
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(mine), encoding="utf-8")
+    fewer = by_name(
+        fitness(declared.model, regimes=[str(file)], accelerators=[c.accelerator for c in at_top]).regimes[0]
+    )
+    for cell in at_top:
+        before = fewer[cell.accelerator].value
+        assert cell.value is not None and before is not None
+        assert cell.value.value <= 1.1 * before.value
 
 
 # relative to whom

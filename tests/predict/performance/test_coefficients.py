@@ -204,7 +204,7 @@ def test_a_public_engine_away_from_where_it_is_written_is_a_port():
     assert named("Groq", "native") == ["stack:Groq@2025"]
 
 
-def test_the_stack_of_a_vendor_is_no_other_vendors_and_styles_of_execution_share_no_generation_or_format():
+def test_what_is_compiled_shares_no_level_with_other_styles_of_execution():
     def named(vendor: str, engine: str, style: str) -> set[str]:
         return set(levels(
             architectural_class=f"class of {vendor}", vendor=vendor, accelerator=f"part of {vendor}", engine=engine,
@@ -214,8 +214,8 @@ def test_the_stack_of_a_vendor_is_no_other_vendors_and_styles_of_execution_share
     groq, cerebras = named("Groq", "native", "static_pipeline"), named("Cerebras", "native", "wafer")
     assert not groq & cerebras
     google, amazon = named("Google", "native", "kernel"), named("AWS", "native", "kernel")
-    assert google & amazon == {"era:2025", "bits:16", "format:fp16/fp16"}
-    assert "engine:vllm" in named("NVIDIA", "vllm", "kernel") & named("Google", "vllm", "kernel")
+    assert google & amazon == {"era:2025", "engine:native", "release:native@2025", "bits:16", "format:fp16/fp16"}
+    assert not google & cerebras
 
 
 def test_every_tuned_name_is_a_coefficient_and_a_question_has_one_level_of_a_kind():

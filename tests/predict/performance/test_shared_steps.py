@@ -94,12 +94,12 @@ def test_a_second_token_does_not_make_a_service_faster(model, part):
 
 @pytest.mark.parametrize("slower", ["byte_s", "flop_s"])
 @settings(max_examples=60)
-@given(parts, prompts, st.integers(2, 512), crowds)
-def test_slower_units_never_serve_more(slower, part, isl, osl, flying):
-    ops, table = machine(DENSE, part)
+@given(models, parts, prompts, st.integers(1, 512), crowds)
+def test_slower_units_never_serve_more(slower, model, part, isl, osl, flying):
+    ops, table = machine(model, part)
     tp = RANKS.get(part, 1)
     points = make_points(0, tp=tp, input_tokens=isl, output_tokens=osl, concurrency=flying)
     columns = ("byte_s", "cache_byte_s", "expert_byte_s") if slower == "byte_s" else ("flop_s", "flop_s_wide")
     worse = replace(table, **{name: getattr(table, name) * 1.5 for name in columns})
     before, after = predict(ops, table, points), predict(ops, worse, points)
-    assert (after.output_tokens_per_s <= before.output_tokens_per_s * (1 + 1e-3))[before.fits].all()
+    assert (after.output_tokens_per_s <= before.output_tokens_per_s * (1 + 3e-3))[before.fits].all()

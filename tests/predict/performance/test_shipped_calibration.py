@@ -21,7 +21,7 @@ from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind, supported_engines
 
 SHIPPED = load(FOLDER)
-ERAS = tuple(level.removeprefix("era:") for level in SHIPPED.points if level.startswith("era:") and "/" not in level)
+ERAS = tuple(level.removeprefix("era:") for level in SHIPPED.points if level.startswith("era:"))
 # models of both kinds and several sizes, on parts of several vendors, in several formats
 PAIRS = [
     ("llama-3.1-8b", "nvidia-h100-sxm", "bf16"), ("llama-3.1-8b", "nvidia-a100-80gb-sxm", "fp16"),

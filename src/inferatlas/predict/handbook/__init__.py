@@ -19,7 +19,7 @@ file: equations; what predictions use (files of `predict`)
 - `dataflow.py`: (29), (37); the rate of one tier, one launch per layer (`performance/priors.json`)
 - `on_chip.py`: (33), (34), (36); `performance/resident.py`, `mapping/memory.py`
 - `power.py`: (38) to (40); (39) in its linear form (`performance/power.py`)
-- `queueing.py`: (35), (42), (43); M/G/1 in an open loop, M/D/1 in a closed one (`performance/serving.py`)
+- `queueing.py`: (35), (42), (43); M/G/1 in an open loop, mean-value analysis in a closed one (`performance/serving.py`)
 - `continuous_batching.py`: (44) to (46); `performance/serving.py`, `performance/variance.py`
 - `stragglers.py`: (47); `performance/variance.py`, with `llm/placement.py`
 """

@@ -66,8 +66,8 @@ def levels(
 ) -> tuple[str, ...]:  # fmt: skip
     """The levels that a question belongs to, from the widest to the closest.
 
-    A vendor's own stack is another engine than any other vendor's. What machines of one ``style`` of execution say of
-    generations and formats says nothing of those of another.
+    Generations of engines, engines and formats are levels of machines that run kernels; what is compiled for other
+    ``style``s of execution shares nothing with them, nor with one another, beyond its vendor's stack.
 
     Examples
     --------
@@ -75,23 +75,19 @@ def levels(
     ...        era="2025", weights="fp8", compute="fp8")[-1]
     'pair:nvidia-h100-sxm/vllm@2025'
     """
-    public = engine != "native"
-    engine = engine if public else f"native-{vendor}"
-    kind = "" if style == "kernel" else f"{style}/"
-    names = [
-        f"class:{architectural_class}",
-        f"vendor:{vendor}",
-        f"era:{kind}{era}",
-        f"engine:{engine}",
-        f"release:{engine}@{era}",
-        f"bits:{kind}{FORMATS[weights].bits:g}",
-        f"format:{kind}{weights}/{compute}",
-        f"accelerator:{accelerator}",
-        f"pair:{accelerator}/{engine}@{era}",
-    ]
+    names = [f"class:{architectural_class}", f"vendor:{vendor}"]
+    if style == "kernel":
+        names += [
+            f"era:{era}",
+            f"engine:{engine}",
+            f"release:{engine}@{era}",
+            f"bits:{FORMATS[weights].bits:g}",
+            f"format:{weights}/{compute}",
+        ]
+    names += [f"accelerator:{accelerator}", f"pair:{accelerator}/{engine}@{era}"]
     if vendor != HOME:
         names.append(f"stack:{vendor}@{era}")
-        if public:
+        if engine != "native":
             names.append(f"port:{engine}")
     if version:
         names.append(f"version:{engine}@{version}")
@@ -182,11 +178,12 @@ def answering(calibration: Calibration, names: Sequence[str]) -> Closest:
         "model+accelerator+engine": rows.get("case", 0),
         "accelerator+engine": rows["pair"],
         "accelerator": rows["accelerator"],
-        "class+engine": rows["class"] if rows["engine"] else 0,
+        "class+engine": rows["class"] if rows.get("engine", rows.get("stack")) else 0,
         "class": rows["class"],
     }
     level = next((name for name in ANSWERING if found.get(name)), "prior")
-    covered = bool(rows["accelerator"] and rows["engine"] and rows["format"])
+    engine, form = rows.get("engine", rows["pair"]), rows.get("format", rows["pair"])
+    covered = bool(rows["accelerator"] and engine and form)
     return Closest(level, found.get(level, 0), covered, bool(rows.get("model")), bool(rows.get("source")))
 
 

@@ -7,8 +7,7 @@ of a prompt. Batch size follows from Little's law and from the KV limit (equatio
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from inferatlas.predict.arrays import Floats
 from inferatlas.predict.performance.arrivals import arrival_noise, boundary_noise
 from inferatlas.predict.performance.points import BOUNDS
 from inferatlas.predict.performance.priors import spread
+from inferatlas.predict.performance.roots import root
 from inferatlas.predict.performance.serving_question import Question
 from inferatlas.predict.performance.step import TINY, Parts
 
@@ -91,11 +91,12 @@ def load_of(one_step: OneStep, q: Question, running: Floats, rate: Floats | None
     """
     cycle = q.decode_steps + q.prompt_steps
     answers = q.gaps > 0  # one output token: prompts only
-    batch = image(q.compiled, q.decoding(running))
+    held = q.decoding(running)
+    batch = image(q.compiled, held)
     decode = one_step(prefill=None, cached=None, decode=batch, context=q.context)
     carried = np.maximum(running - 1.0, 0.0) * q.chunks / (cycle * q.stages)
     carried = np.where(answers, np.minimum(carried, q.prompts), 0.0)  # within the token budget
-    together = np.maximum(np.where(answers, carried, np.minimum(batch, q.prompts)), 1.0)
+    together = np.maximum(np.where(answers, carried, np.minimum(held, q.prompts)), 1.0)
     # beside a prompt run the others: none of one, all of many (a fraction is an average of both)
     others = np.where(answers, batch * np.clip(batch - 1.0, 0.0, 1.0), 0.0)
     mixed = one_step(
@@ -128,20 +129,8 @@ def closed_loop(one_step: OneStep, q: Question) -> Served:
 
     Prompts are admitted as fast as steps can carry them: with more sequences decoding than prompts can
     replace, the system is bound by prefill and the surplus waits, so by Little's law TTFT = n/X - (G-1)*ITL.
-    With compiled batches either all are admitted and the batch is padded, or as many as fill a smaller one: what
-    serves more.
     """
     admitted = np.minimum(q.concurrency, q.slots)
-    padded = _in_flight(one_step, q, admitted)
-    if not q.compiled.any():
-        return padded
-    whole = q.stages * np.exp2(np.floor(np.log2(np.maximum(admitted / q.stages, 1.0))))
-    full = _in_flight(one_step, q, np.minimum(admitted, whole))
-    return _where(padded.requests_per_s > full.requests_per_s * (1.0 + 1e-4), padded, full)
-
-
-def _in_flight(one_step: OneStep, q: Question, admitted: Floats) -> Served:
-    """A closed loop of which so many requests have a place at a time."""
     running = np.minimum(admitted, _fed(q))
     load = load_of(one_step, q, running)
     others = np.maximum(running - 1.0, 0.0)
@@ -181,17 +170,6 @@ def _behind_others(others: Floats, cycle: Floats, service: Floats, prompt: Float
     return 0.5 * (np.sqrt(idle * idle + 2.0 * most * prompt) - idle)
 
 
-def _where(first: NDArray[np.bool_], one: Served, other: Served) -> Served:
-    """Point by point the one or the other."""
-
-    def chosen(a: Any, b: Any) -> Any:
-        if isinstance(a, Parts):
-            return Parts(*(np.where(first, getattr(a, f.name), getattr(b, f.name)) for f in fields(Parts)))
-        return np.where(first, a, b)
-
-    return Served(*(chosen(getattr(one, f.name), getattr(other, f.name)) for f in fields(Served)))
-
-
 def static_batch(one_step: OneStep, q: Question) -> Served:
     """All requests start together and none joins: all prompts, then decode steps of the whole batch.
 
@@ -217,19 +195,9 @@ def static_batch(one_step: OneStep, q: Question) -> Served:
     carried = steps / np.maximum(q.gaps, 1.0)
     added = np.maximum(mixed.total - decode.total, 0.0) * q.interference
     load = Load(
-        batch,
-        prefill,
-        mixed.total,
-        np.full_like(first, np.inf),
-        itl,
-        itl,
-        decode,
-        mixed,
-        carried,
-        added,
-        carried,
+        batch, prefill, mixed.total, np.full_like(first, np.inf), itl, itl, decode, mixed, carried, added, carried,
         prompts,
-    )
+    )  # fmt: skip
     return _served(
         q, load, first, latency, q.concurrency / latency, running, np.ones_like(first), np.zeros_like(first), running
     )
@@ -258,7 +226,7 @@ def open_loop(one_step: OneStep, q: Question, rounds: int = 8) -> Served:
         return q.rate * _residence(one_step, q, np.clip(n + 1.0, 1.0, most), fastest)[0] - n
 
     low, top = _stair(q, more, most) if q.compiled.any() else (np.zeros_like(most), most - 1.0)
-    n = _root(more, low, top, rounds)
+    n = root(more, low, top, rounds)
     residence, load, wait = _residence(one_step, q, np.clip(n + 1.0, 1.0, most), fastest)
     running = np.minimum(q.rate * residence, most)
     door = np.where(q.slots <= most, _admission(q, full[0], full[1]), 0.0)
@@ -269,37 +237,11 @@ def open_loop(one_step: OneStep, q: Question, rounds: int = 8) -> Served:
     return replace(served, saturated=saturated)
 
 
-def _root(f: Callable[[Floats], Floats], low: Floats, high: Floats, rounds: int) -> Floats:
-    """Where f, above 0 at ``low`` and below it at ``high``, is 0; the end where it does not change its sign.
-
-    The Illinois form of false position: the end that stays twice counts half.
-
-    >>> float(_root(lambda x: 2.0 - x * x, np.array(0.0), np.array(2.0), 6).round(5))
-    1.41421
-    """
-    high = np.maximum(low, high)
-    at_low, at_high = f(low), f(high)
-    n, above = np.where(at_high > 0, high, low), np.zeros(low.shape, dtype=np.int8)
-    for _ in range(rounds):
-        inside = (at_low > 0) & (at_high < 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            n = np.where(inside, (low * at_high - high * at_low) / (at_high - at_low), n)
-        here = f(n)
-        up = inside & (here > 0)  # the root lies above
-        down = inside & ~up
-        at_high = np.where(down, here, np.where(up & (above > 0), 0.5 * at_high, at_high))
-        at_low = np.where(up, here, np.where(down & (above < 0), 0.5 * at_low, at_low))
-        low, high = np.where(up, n, low), np.where(down, n, high)
-        above = np.where(up, 1, np.where(down, -1, above)).astype(np.int8)
-    return n
-
-
 def _stair(q: Question, more: Callable[[Floats], Floats], most: Floats) -> tuple[Floats, Floats]:
     """Between which numbers in flight the least that settles lies: those of one compiled decode batch."""
-    share = np.where(q.gaps > 0, q.decode_steps / (q.decode_steps + q.prompt_steps), 1.0)
     low, high, seeking = np.zeros_like(most), most - 1.0, q.compiled
     for size in 2.0 ** np.arange(STAIRS):
-        running = size * q.stages / share  # the most whose decode batch is no larger
+        running = size * q.stages / q.decoding_share  # the most whose decode batch is no larger
         end = np.minimum(running * (1.0 - HAIR), most) - 1.0
         onward = seeking & (more(end) > 0) & (end < most - 1.0)
         high = np.where(seeking & ~onward, end, high)

@@ -58,14 +58,17 @@ class Question:
     def decode_steps(self) -> Floats:
         return self.gaps / self.accepted
 
+    @property
+    def decoding_share(self) -> Floats:
+        """Of the steps of a request; 1 where it has one output token."""
+        return np.where(self.gaps > 0, self.decode_steps / (self.decode_steps + self.prompt_steps), 1.0)
+
     def decoding(self, running: Floats) -> Floats:
         """Sequences of a micro-batch that decode in a step, of ``running`` in flight: others are in their prompts.
 
         A step that runs has one in it. Of requests with one output token none decodes, and all count.
         """
-        held = np.maximum(running / self.stages, 1.0)
-        share = self.decode_steps / (self.decode_steps + self.prompt_steps)
-        return np.where(self.gaps > 0, np.maximum(held * share, 1.0), held)
+        return np.maximum(np.maximum(running / self.stages, 1.0) * self.decoding_share, 1.0)
 
     @staticmethod
     def of(
