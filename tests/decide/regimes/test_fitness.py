@@ -276,6 +276,19 @@ def test_levels_reach_beyond_what_the_largest_node_gains_from(found: Fitness, tm
         assert cell.value.value <= 1.1 * before.value
 
 
+def test_values_that_more_requests_would_raise_are_named(tmp_path: Path):
+    def said(levels: list[int]) -> list[str]:
+        file = tmp_path / "mine.yaml"
+        file.write_text(yaml.safe_dump(MINE | {"concurrency": levels}), encoding="utf-8")
+        found = fitness("llama-3.1-8b", regimes=[str(file)], accelerators=("h100", "gh200"))
+        return [line for line in found.assumptions if "still gaining" in line]
+
+    (line,) = said([1, 8, 64])
+    assert "at 64 requests" in line and line.endswith("nvidia-gh200, nvidia-h100-sxm")
+    assert said([1, 8, 64, 512, 4096, 8192]) == []
+    assert said([64]) == []  # one level is the question
+
+
 # relative to whom
 
 

@@ -14,7 +14,7 @@ from inferatlas.decide.regimes import disagreement
 from inferatlas.decide.regimes.measures import LOADED, Measure
 from inferatlas.predict.answer import Interval
 from inferatlas.predict.performance.platform import Platform
-from inferatlas.predict.performance.points import BOUNDS
+from inferatlas.predict.performance.points import BOUNDS, Points
 from inferatlas.predict.platforms import supported_engines
 from inferatlas.quantities import show
 from inferatlas.workload import Regime
@@ -53,14 +53,16 @@ class Cell:
     differs: str | None = None
 
 
+def siblings(points: Points, i: int) -> np.ndarray:
+    """The designs of the same platform and layout as design i, at every level of the load."""
+    names = ("platform", "tp", "pp", "ep", "dp", "cp")
+    return np.flatnonzero(np.logical_and.reduce([getattr(points, n) == getattr(points, n)[i] for n in names]))
+
+
 def filled(known: Accelerator, regime: Regime, designs: Designs, measure: Measure, i: int, top: int | None) -> Cell:
     """The cell of design i, scored against design ``top``."""
     platform, points = designs.platform(i), designs.points
-    same = np.flatnonzero(
-        (points.platform == points.platform[i])
-        & np.logical_and.reduce([getattr(points, n) == getattr(points, n)[i] for n in ("tp", "pp", "ep", "dp", "cp")])
-    )
-    value = measure.interval(i, same)
+    value = measure.interval(i, siblings(points, i))
     best = float(measure.metric.value[top]) if top is not None else value.value
 
     def score(x: float) -> float:

@@ -15,7 +15,7 @@ from inferatlas.catalogue.models import load_model, stands_for
 from inferatlas.decide.advisor.search import Designs
 from inferatlas.decide.coverage import assumed_hops, coverage
 from inferatlas.decide.fleet import ROOM, fleet, formats_among
-from inferatlas.decide.regimes.cells import Cell, empty, filled, why_not
+from inferatlas.decide.regimes.cells import Cell, empty, filled, siblings, why_not
 from inferatlas.decide.regimes.measures import Measure
 from inferatlas.errors import BadInput, UnknownName
 from inferatlas.inputs import several
@@ -27,13 +27,16 @@ from inferatlas.predict.replicas import Layout
 from inferatlas.workload import Regime, in_regime, load_regime
 from inferatlas.workload import regimes as every_regime
 
+GAIN = 1.05  # by the last level of concurrency, above which a value is said to be still rising
+
 
 @dataclass(frozen=True)
 class RegimeResult:
     """One regime: its cells, best first, how the values go with what the machines have (``drivers``), and energy.
 
     ``energy``: the accelerator with most output tokens per joule at these designs, and the rank correlation of that
-    with the value (1: the same order). ``chosen``: the designs behind the cells.
+    with the value (1: the same order). ``chosen``: the designs behind the cells; ``rising``: accelerators whose value
+    would grow with still more requests in flight than the regime declares.
     """
 
     regime: Regime
@@ -42,6 +45,7 @@ class RegimeResult:
     drivers: dict[str, float | None]
     energy: dict[str, Any] = field(default_factory=dict)
     chosen: tuple[tuple[Platform, Layout], ...] = ()
+    rising: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         regime = asdict(self.regime)
@@ -158,7 +162,17 @@ def _result(regime: Regime, model: ModelConfig, known: Sequence[Accelerator]) ->
     cells.sort(key=lambda cell: (cell.score is None, -(cell.score or 0.0), cell.accelerator))
     drivers = _drivers(designs, regime, measure, list(best.values()))
     chosen = tuple((designs.platform(i), designs.layout(i)) for i in best.values())
-    return RegimeResult(regime, model.id, cells, drivers, _energy(cells), chosen)
+    rising = tuple(name for name, i in best.items() if _rises(designs, measure, i))
+    return RegimeResult(regime, model.id, cells, drivers, _energy(cells), chosen, rising)
+
+
+def _rises(designs: Designs, measure: Measure, i: int) -> bool:
+    """Whether a design gains at the last level of concurrency: a value that more is better of, still growing there."""
+    flying, same = designs.points.concurrency, siblings(designs.points, i)
+    fewer = same[(flying[same] < flying[i]) & measure.allowed[same]]
+    if not measure.higher or flying[i] < flying.max() or not fewer.size:
+        return False
+    return bool(measure.metric.value[i] > GAIN * measure.metric.value[fewer].max())
 
 
 def _drivers(designs: Designs, regime: Regime, measure: Measure, chosen: list[int]) -> dict[str, float | None]:
@@ -211,6 +225,12 @@ def _assumptions(asked: ModelConfig, results: Sequence[RegimeResult]) -> Iterato
     yield "the best layout and level of concurrency of each accelerator counts; scores are relative to the best shown"
     yield coverage((cell.accelerator, cell.label) for one in results for cell in one.cells if cell.label)
     yield from assumed_hops(pair for one in results for pair in one.chosen)
+    for one in (one for one in results if one.rising):
+        most = max(one.regime.concurrency)
+        yield (
+            f"in {one.regime.name}, still gaining at {most:,} requests in flight (more might change their grade): "
+            f"{', '.join(sorted(one.rising))}"
+        )
     if any(one.regime.kind == "moe" for one in results):
         yield "tokens are routed uniformly over the experts"
     if any(one.regime.hosted > 1 for one in results):
