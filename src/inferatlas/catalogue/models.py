@@ -92,18 +92,18 @@ def _asked(model: ModelConfig, wanted: str) -> ModelConfig:
     return model if wanted == model.id or found in (None, model.hf_id) else replace(model, hf_id=found)
 
 
-def stands_for(model: ModelConfig) -> str | None:
-    """What to say where a model of the catalogue answers for another checkpoint of its configuration.
+def stands_for(model: ModelConfig) -> list[str]:
+    """A line where a model of the catalogue answers for another checkpoint of its configuration, else none.
 
     Examples
     --------
     >>> stands_for(load_model("deepseek-v3"))
-    'deepseek-r1 stands for deepseek-ai/DeepSeek-V3, which has the same configuration'
-    >>> stands_for(load_model("deepseek-r1")) is None
-    True
+    ['deepseek-r1 stands for deepseek-ai/DeepSeek-V3, which has the same configuration']
+    >>> stands_for(load_model("deepseek-r1"))
+    []
     """
     own = _shipped(model.id).hf_id if model.id in model_ids() else model.hf_id
-    return None if model.hf_id == own else f"{model.id} stands for {model.hf_id}, which has the same configuration"
+    return [] if model.hf_id == own else [f"{model.id} stands for {model.hf_id}, which has the same configuration"]
 
 
 def _existing(name: str) -> Path | None:

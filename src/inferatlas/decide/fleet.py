@@ -16,7 +16,7 @@ import numpy as np
 from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.decide.advisor.search import Designs, Rejected
-from inferatlas.decide.advisor.why_not import memory_words
+from inferatlas.decide.advisor.why_not import too_large
 from inferatlas.errors import NoFeasibleAnswer
 from inferatlas.predict.answer import metric_arrays
 from inferatlas.predict.cost.economics import Economics, economics
@@ -222,7 +222,7 @@ def _never(
         numbers, other = f"up to {max(tried[i] for i in of if i in tried):,} accelerators in whole nodes", "except"
     lengths = {name: levels[name] for name in ("input_tokens", "output_tokens") if name in levels}
     shortest = replace(workload, **{name: min(column) for name, column in lengths.items()})
-    detail, least = memory_words(ops, [bound.platforms[i] for i in of], shortest, numbers, most, other=other)
+    detail, least = too_large(ops, [bound.platforms[i] for i in of], shortest, numbers, most, other=other)
     if least and any(min(column) < max(column) for column in lengths.values()):
         detail += " (for the shortest of these requests)"
     return Rejected(name, reasons.CODES[code], detail, least)

@@ -68,8 +68,7 @@ def asked(
     layout, notes = choose_layout(ops, table, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, offload=offload)
     if known.cluster is not None and layout.count > known.cluster.count:
         raise beyond(known.cluster, layout.count, free=count is None and tp is None and pp is None and dp is None)
-    stands = stands_for(config)
-    notes = [*([stands] if stands else []), *notes, *layout_notes(platform, layout)]
+    notes = [*stands_for(config), *notes, *layout_notes(platform, layout)]
     return Asked(config, known, ops, platform, table, load, layout, points_of(load, [layout]), notes)
 
 

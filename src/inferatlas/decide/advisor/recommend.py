@@ -175,9 +175,7 @@ def _notes(designs: Designs, ranked: list[int], objective: str) -> list[str]:
     if unknown:
         what = "price" if objective == "cost" else "power"
         notes.append(f"no {what} with a source is known for {', '.join(unknown)}: ranked last")
-    stands = stands_for(designs.model)
-    if stands:
-        notes.append(stands)
+    notes += stands_for(designs.model)
     if designs.ops.experts:
         notes.append("tokens are assumed to be routed uniformly over the experts")
     return notes

@@ -47,13 +47,13 @@ def _infeasible(designs: Designs, mine: np.ndarray, name: str) -> Rejected:
     detail = reasons.DETAILS[code]
     if code in reasons.MEMORY:
         platforms = [designs.table.platforms[int(p)] for p in np.unique(designs.points.platform[mine])]
-        detail, least = memory_words(designs.ops, platforms, designs.workload, f"up to {most} accelerators", most)
+        detail, least = too_large(designs.ops, platforms, designs.workload, f"up to {most} accelerators", most)
     elif code == reasons.RATE:
         detail = f"the rate exceeds what {most} accelerators can serve"
     return Rejected(name, reasons.CODES[code], detail, least)
 
 
-def memory_words(
+def too_large(
     ops: Operators, platforms: Sequence[Platform], load: Workload, tried: str, most: int, *, other: str = "except"
 ) -> tuple[str, int | None]:
     """That nothing tried holds the model, and the least count that holds one request of ``load``, None without one.
@@ -73,7 +73,7 @@ def memory_words(
     >>> from inferatlas.predict.platforms import bind
     >>> from inferatlas.workload import make_workload
     >>> ops, load = operators(load_model("llama-3.1-405b")), make_workload(isl=1024, osl=256, concurrency=1)
-    >>> memory_words(ops, [bind("mi300x")], load, "up to 5 accelerators", 5)
+    >>> too_large(ops, [bind("mi300x")], load, "up to 5 accelerators", 5)
     ('does not fit on up to 5 accelerators, except on 5 with bf16 weights in uneven pipeline stages', 5)
     """
     narrow = min(platforms, key=lambda p: FORMATS[p.precision.weights].bytes)

@@ -232,9 +232,8 @@ def _assumptions(
     refused = (
         f"{longer:,} of {len(read) + longer:,} requests exceed the context of {model.id} ({model.context_length:,})"
     )
-    stands = stands_for(model)
     return [
-        *([stands] if stands else []),
+        *stands_for(model),
         *([f"{refused}: engines refuse them, and nothing here counts them"] if longer else []),
         f"requests in flight are counted at {ttft_s * 1e3:,.0f} ms to the first token and {itl_s * 1e3:,.0f} ms per "
         "token after it (--slo sets both; MLPerf's interactive limits otherwise)",

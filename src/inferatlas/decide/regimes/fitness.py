@@ -210,8 +210,7 @@ def _correlation(x: Floats, y: Floats) -> float | None:
 
 
 def _assumptions(asked: ModelConfig, results: Sequence[RegimeResult]) -> Iterator[str]:
-    stands = stands_for(asked)
-    yield from [stands] if stands else []
+    yield from stands_for(asked)
     given = {one.regime.name: one.regime.within for one in results if one.regime.within}
     yield from (f"in {name} a deployment has {within} accelerators" for name, within in given.items())
     if len(given) < len(results):

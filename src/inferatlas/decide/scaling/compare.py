@@ -174,7 +174,6 @@ def _assumptions(setting: Setting, placed: Sequence[Placed]) -> list[str]:
             else f"experts are chosen by a Zipf law of exponent {routing.exponent:g}, {routing.placement} placement, "
             f"{routing.redundant} spare copies a layer"
         )  # fmt: skip
-    stands = stands_for(setting.ops.model)
-    out += [stands] if stands else []
+    out += stands_for(setting.ops.model)
     out.append(coverage((one.name, one.label) for one in placed if one.label))
     return out

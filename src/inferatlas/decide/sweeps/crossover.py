@@ -230,8 +230,8 @@ def _inputs(ask: Sweep, xs: list[float], names: list[str], primary: str, workloa
 
 
 def _assumptions(ask: Sweep, found: Swept, curves: dict[str, Curve]) -> Iterator[str]:
-    load, over, stands = ask.workload, ask.over, stands_for(ask.model)
-    yield from [stands] if stands else []
+    load, over = ask.workload, ask.over
+    yield from stands_for(ask.model)
     lengths = {"isl": f"{load.output_tokens:,.0f} output tokens", "osl": f"{load.input_tokens:,.0f} input tokens"}
     both = f"{load.input_tokens:,.0f} input and {load.output_tokens:,.0f} output tokens"
     flying = {"batch": ", a closed loop", "rate": ", Poisson arrivals"}.get(over, f", {load.concurrency} in flight")

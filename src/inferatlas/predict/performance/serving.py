@@ -291,7 +291,7 @@ def _residence(
     ``fastest``: prompts per second that steps can carry at most, where more than this load lets them.
     """
     load = load_of(one_step, q, running, q.rate)
-    busy = np.minimum(q.rate / np.maximum(load.fastest, fastest), 0.98)
+    busy = np.minimum(q.rate / np.maximum(load.fastest, fastest), SATURATED)
     # M/G/1 (42): service varies with the prompt length
     wait = busy * (1.0 + q.input_cv**2) / (2.0 * (1.0 - busy)) * load.prompt_s
     boundary = 0.5 * load.decode.total * np.minimum(np.maximum(running - 1.0, 0.0), 1.0) * (q.gaps > 0)
