@@ -64,7 +64,7 @@ FORMS = ("mamba1", "mamba2", "rwkv6", "rwkv7")
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
-    """A block that keeps a state of fixed size instead of a cache: ``heads`` matrices of ``key`` x ``value`` a sequence.
+    """A block with a state of fixed size instead of a cache: per sequence, ``heads`` matrices of ``key`` x ``value``.
 
     Mamba-1 is written with one head per channel (``value`` 1, ``key`` its state size), Mamba-2 with ``key`` its state
     size and ``value`` its head size, RWKV with ``key`` = ``value`` = its head size (equation (4)).
