@@ -136,7 +136,7 @@ def check_context(config: ModelConfig, load: Workload) -> None:
     ------
     BadInput : with the length that is allowed.
     """
-    if load.total_tokens > config.context_length:
+    if not config.holds(load.total_tokens):
         raise BadInput(
             f"{load.input_tokens:g} input and {load.output_tokens:g} output tokens exceed the context of {config.id}",
             field="isl",
