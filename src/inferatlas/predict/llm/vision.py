@@ -1,7 +1,7 @@
 """Images as work: patches that pass the vision tower, tokens that enter the language model, weights of the tower.
 
-In: a `Vision` and the size of an image in pixels. Out: integers. The rules of resizing are those of the image processors
-that are published with the models, as Hugging Face transformers has them:
+In: a `Vision` and the size of an image in pixels. Out: integers. The rules of resizing are those of the image
+processors that are published with the models, as Hugging Face transformers has them:
 
 - ``fixed`` (SigLIP in Gemma 3): any image becomes one square. Pan and scan, which adds crops, is off by default.
 - ``native`` (Pixtral in Mistral Small 3.1): an image that is longer than the limit on a side shrinks to it; then each
@@ -77,7 +77,8 @@ def tower_parameters(vision: Vision) -> int:
     >>> from inferatlas.catalogue.model import Attention, FeedForward, Layers
     >>> attention = Attention(heads=16, kv_heads=16, head_dim=64, causal=False)
     >>> layers = (Layers(24, attention, FeedForward(4096)),)
-    >>> tower_parameters(Vision(layers, hidden=1024, patch=14, image=1540, merge=2, resize="native", norms=1))  # Pixtral
+    >>> pixtral = Vision(layers, hidden=1024, patch=14, image=1540, merge=2, resize="native", norms=1)
+    >>> tower_parameters(pixtral)
     403305472
     """
     norm = vision.hidden * (2 if vision.norm_bias else 1)
