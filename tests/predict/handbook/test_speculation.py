@@ -107,10 +107,8 @@ def test_48_beyond_the_critical_batch_drafting_only_loses(acceptance, drafted):
 
 
 def test_48_the_step_is_that_of_equation_11():
-    llama, a100 = (
-        Shape(32, 4096, 6476005376, 6476005376, 131072000, 262144, 524288, 524288),
-        Peaks(312e12, 2039e9, 80e9, 300e9),
-    )
+    llama = Shape(32, 4096, 6476005376, 6476005376, 131072000, 262144, 524288, 524288)
+    a100 = Peaks(312e12, 2039e9, 80e9, 300e9)
     weights = 2.0 * (llama.weights + llama.head)
     step = Step(weights / 2039e9, weights / 312e12, cache_s=2.0 * 262144 * 1000 / 2039e9)
     plain = Derating(1.0, 1.0, 1.0, 0.0)

@@ -11,6 +11,7 @@ from inferatlas.errors import BadInput
 from inferatlas.predict.handbook import state_space as ss
 from inferatlas.predict.handbook.kv_cache import kv_values_per_token
 from inferatlas.predict.llm.attention import flops_per_pair, pairs
+from inferatlas.predict.llm.recurrence import state_values
 
 FALCON = Recurrence("mamba1", heads=8192, key=16, value=1, conv=4)
 MAMBA2 = Recurrence("mamba2", heads=80, key=128, value=64, conv=4)
@@ -35,6 +36,16 @@ def test_4_the_facts_hold_one_tap_more(slug, layer, layers):
     facts = models()[slug].facts
     assert facts is not None
     assert layers * (ss.recurrent_values(layer) + channels) == facts.number("state.values_per_sequence")
+
+
+@given(sizes, sizes, sizes, st.integers(1, 8), st.integers(2, 8))
+def test_4_predictions_count_the_same_state(heads, key, value, groups, taps):
+    layers = (
+        Recurrence("mamba1", heads=heads, key=key, value=1, conv=taps),
+        Recurrence("mamba2", heads=heads, key=key, value=value, groups=groups, conv=taps),
+        Recurrence("rwkv7", heads=heads, key=key, value=key),
+    )
+    assert [ss.recurrent_values(layer) for layer in layers] == [state_values(layer, layer.inner) for layer in layers]
 
 
 @pytest.mark.parametrize("slug", ["rwkv-6-world-7b", "rwkv-7-world-7.2b"])
