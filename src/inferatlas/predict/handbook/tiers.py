@@ -26,6 +26,8 @@ def streamed_step(
     prefetch : a layer is loaded while the one before it works: ``t_load(1) + Σ max(t_comp, res/M_bw, off/W_link)``.
         Without it the three follow one another.
 
+    Within one load of a schedule where layers are alike; where they differ, a layer's load meets the work of another.
+
     >>> parts = ([1e-3] * 4, [2e9] * 4, [1e8] * 4, 2e12, 50e9)
     >>> round(float(streamed_step(*parts)), 4), round(float(streamed_step(*parts, prefetch=False)), 4)
     (0.01, 0.016)
