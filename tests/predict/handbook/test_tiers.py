@@ -21,7 +21,7 @@ from inferatlas.predict.handbook.tiers import (
 )
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.parameters import count
-from inferatlas.predict.performance.step import exposed_stream
+from inferatlas.predict.performance.waiting import hidden_behind
 
 rates = st.lists(st.floats(1e9, 1e13), min_size=2, max_size=4)
 speeds_of_two = st.tuples(st.floats(1e9, 1e13), st.floats(1e9, 1e13))
@@ -59,7 +59,7 @@ def test_28_equal_layers_take_what_a_schedule_takes_but_for_one_layer(count, bus
 @given(st.integers(1, 100), st.floats(1e-6, 1e-2), st.floats(0, 1e-2))
 def test_28_is_what_predictions_leave_exposed(count, busy, load):
     form = float(streamed_step([busy] * count, [0.0] * count, [load * 1e9] * count, 1e12, 1e9))
-    predicted = count * busy + float(exposed_stream(np.array(count * load), np.array(count * busy), count, None))
+    predicted = count * busy + float(hidden_behind(np.array(count * load), np.array(count * busy), count))
     assert predicted == pytest.approx(form, rel=1e-9)
 
 

@@ -203,6 +203,7 @@ def _layer_rows(group: Layers, hidden: int, on: str) -> list[Row]:
     rows: list[Row] = []
     if group.attention is not None:
         over = {TOKENS: "context", OUTPUTS: "answer", PROMPTS: "prompt"}[on]
+        over = "prompt" if not group.attention.causal else over  # one pass, nothing kept
         rows += _attention_rows(group.attention, hidden, group.count, on, over)
     if group.recurrence is not None:
         rows += _recurrence_rows(group.recurrence, hidden, group.count)

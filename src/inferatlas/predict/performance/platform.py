@@ -49,6 +49,7 @@ class Platform:
     calibration: Calibration = NOTHING
     drafted: bool = False  # measured by a source that may have used speculative decoding
     kv_compression: float = 1.0  # of the cache, beyond its format
+    unmeasured: tuple[str, ...] = ()  # what no measured point of the calibration had
 
     @property
     def peak_flop_per_s(self) -> float:
@@ -57,13 +58,14 @@ class Platform:
 
     @property
     def label(self) -> str:
-        return "predicted" if self.coefficients.closest.covered else "extrapolated"
+        covered = self.coefficients.closest.covered and not self.unmeasured
+        return "predicted" if covered else "extrapolated"
 
 
 def make_platform(
     device: Device, engine: EngineSettings, precision: Precision, *, model: str | None = None, era: str = PRESENT,
     version: str | None = None, source: str | None = None, drafted: bool = False,
-    calibration: Calibration | None = None, kv_compression: float | None = None,
+    calibration: Calibration | None = None, kv_compression: float | None = None, unmeasured: tuple[str, ...] = (),
 ) -> Platform:  # fmt: skip
     """Bind a device, an engine and a precision; ``model``, ``era`` and ``source`` choose calibrated coefficients.
 
@@ -104,8 +106,25 @@ def make_platform(
     ratio = kv_compression or device.units.cache_ratio or 1.0
     if ratio > 1:
         notes.append(_packed(device, ratio))
+        unmeasured = (*unmeasured, "a packed KV cache")
+    if own:
+        unmeasured = (*unmeasured, "units for mixtures of experts")
+    if unmeasured:
+        notes.append(f"no measured point of the calibration had {', '.join(unmeasured)}: the interval is a prior")
     return Platform(
-        device, engine, precision, learned_by, net, compute, tuple(notes), era, version, learned, drafted, ratio
+        device,
+        engine,
+        precision,
+        learned_by,
+        net,
+        compute,
+        tuple(notes),
+        era,
+        version,
+        learned,
+        drafted,
+        ratio,
+        unmeasured,
     )
 
 

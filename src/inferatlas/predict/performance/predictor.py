@@ -266,8 +266,8 @@ def _sigmas(
     far = beyond(table.platforms[0].calibration.width, batch, points.input_tokens + points.output_tokens)
     own = (served.ttft_sigma, served.itl_sigma, served.latency_sigma, served.latency_sigma, None)
     names = ("ttft_sigma", "itl_sigma", "latency_sigma", "rate_sigma", "power_sigma")
-    packed = np.array([p.kv_compression > 1 for p in table.platforms]).take(points.platform)
-    unseen = (points.cp > 1) | (points.offload > 0) | (points.cache_offload > 0) | (points.prefix > 0) | packed
+    beyond_all = np.array([bool(p.unmeasured) for p in table.platforms]).take(points.platform)
+    unseen = (points.cp > 1) | (points.offload > 0) | (points.cache_offload > 0) | (points.prefix > 0) | beyond_all
     unseen = spread("technique") * (unseen | (speculation is not None))
     out = {}
     for i, (name, sigma) in enumerate(zip(names, own, strict=True)):

@@ -123,16 +123,19 @@ def exposed(p: Waiting, ops: Operators, busy: Floats, cache_bytes: Floats, token
     All of it a layer ahead, or experts only once the router has chosen those that the tokens take (nothing hides
     these, and each block waits for the latency of its requests): whichever is less.
     """
-    everything = p.everything(cache_bytes)
-    out = everything / ops.layers + np.maximum(everything - busy, 0.0)
+    out = hidden_behind(p.everything(cache_bytes), busy, ops.layers)
     if p.share.any():
-        ahead = p.every_step(cache_bytes)
-        on_demand = ahead / ops.layers + np.maximum(ahead - busy, 0.0)
+        on_demand = hidden_behind(p.every_step(cache_bytes), busy, ops.layers)
         on_demand = on_demand + p.experts(touched_share(p, ops, tokens)) + p.late_s
         out = np.minimum(out, on_demand)
     if sink is not None:
         sink("slower memory", ops.layers, network=out)
     return out
+
+
+def hidden_behind(stream: Floats, busy: Floats, layers: int) -> Floats:
+    """What no work hides of a stream fetched a layer ahead: its first layer, and what outlasts the work."""
+    return stream / layers + np.maximum(stream - busy, 0.0)
 
 
 def touched_share(p: Waiting, ops: Operators, tokens: Floats) -> Floats:
