@@ -220,7 +220,20 @@ def _facts(keys: Keys, model_type: str, unknown: bool = False, vision: Vision | 
         for field, value in (("parameters.vision", tower), ("parameters.projector", vision.projector)):
             condition = "not used by text; held by the checkpoint and counted in the total"
             facts.append(
-                Fact(field, float(value), "1", str(value), "count", condition, "chosen", "derived", keys.file, None, "", "")
+                Fact(
+                    field,
+                    float(value),
+                    "1",
+                    str(value),
+                    "count",
+                    condition,
+                    "chosen",
+                    "derived",
+                    keys.file,
+                    None,
+                    "",
+                    "",
+                )
             )
     if unknown:
         note = "the checkpoint holds more than the text model; its vision or audio part is not counted"
