@@ -118,6 +118,11 @@ KNOWN: dict[str, Config] = {
         "deepseek_v3", 7168, 61, 129280, 163840, 128, 128, n_routed_experts=256, first_k_dense_replace=3,
         moe_layer_freq=1, topk_method="noaux_tc", tie_word_embeddings=False, **MLA,
     ),
+    "deepseek-v3.2": sizes(
+        "deepseek_v32", 7168, 61, 129280, 163840, 128, 128, n_routed_experts=256, first_k_dense_replace=3,
+        moe_layer_freq=1, topk_method="noaux_tc", tie_word_embeddings=False, index_n_heads=64, index_head_dim=128,
+        index_topk=2048, **MLA,
+    ),
     "kimi-k2": sizes(
         "kimi_k2", 7168, 61, 163840, 131072, 64, 64, n_routed_experts=384, first_k_dense_replace=1, **MLA,
     ),
