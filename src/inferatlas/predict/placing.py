@@ -28,13 +28,16 @@ MARGIN = 1e-6  # shares are held in single precision
 
 def least_offload(
     ops: Operators, table: PlatformTable, points: Points, sequences: Floats | float = 1.0,
-    speculation: Speculation | None = None,
+    speculation: Speculation | None = None, redundant: int = 0,
 ) -> Floats:  # fmt: skip
-    """The least share of the layers' weights that must wait so that ``sequences`` fit; NaN where all is not enough."""
+    """The least share of the layers' weights that must wait so that ``sequences`` fit; NaN where all is not enough.
+
+    ``redundant``: spare copies of experts per layer.
+    """
 
     def holds(share: Floats) -> np.ndarray:
         asked = replace(points, offload=share.astype(np.float32))
-        return budget_of(ops, table, asked, speculation=speculation).sequences >= sequences
+        return budget_of(ops, table, asked, redundant, speculation).sequences >= sequences
 
     low, high = np.zeros(len(points)), np.ones(len(points))
     never = ~holds(high)
@@ -63,7 +66,7 @@ def place_points(
     keep = wanted <= np.maximum(flying[index], 1.0)
     index, wanted, shares = index[keep], wanted[keep], shares[keep]
     tried = replace(points[index], cache_offload=shares.astype(np.float32))
-    least = least_offload(ops, table, tried, wanted, speculation)
+    least = least_offload(ops, table, tried, wanted, speculation, routing.redundant)
     possible = np.isfinite(least)
     tried = replace(tried, offload=np.where(possible, least, 0.0).astype(np.float32))
     found = predict(ops, table, tried, speculation=speculation, routing=routing)

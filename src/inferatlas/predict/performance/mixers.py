@@ -96,9 +96,9 @@ def _of_decoder(op: AttentionCore, p: Prepared, work: Work) -> tuple[Floats, Flo
     """Attention of an encoder-decoder's decoder to its own answer so far, or to the whole prompt."""
     att, source = op.attention, p.shard.prompt
     length = source if op.over == "source" else np.maximum(work.context - source, 1.0)
-    seen = work.outputs * kept(length, att.window)
-    flops = seen * flops_per_pair(att, decode=True) * p.per_flop
-    seen = seen * kv_values_per_rank(att, p.shard.ranks_f)
+    flops = work.outputs * kept(length, att.window) * flops_per_pair(att, decode=True) * p.per_flop
+    sequences = work.outputs - work.decode * (work.queries - 1.0)  # each is read once for all tokens tried
+    seen = sequences * kept(length, att.window) * kv_values_per_rank(att, p.shard.ranks_f)
     return (
         flops,
         seen * (p.row.bytes_kv * p.row.cache_byte_s * p.row.unpacking)
@@ -119,8 +119,10 @@ def _within_images(op: AttentionCore, p: Prepared, work: Work) -> tuple[Floats, 
     return flops * p.per_flop * ranks, patches * p.io_split * ranks * (4 * att.heads * att.head_dim), none
 
 
-def recurrence(op: RecurrenceCore, p: Prepared, work: Work) -> tuple[Floats, Floats]:
-    """States of fixed size, equation (5): read and written once a step, ``6 D_in N`` FLOP a token.
+def recurrence(op: RecurrenceCore, p: Prepared, work: Work) -> tuple[Floats, Floats, Floats]:
+    """States of fixed size, equation (5), read and written once a step: compute, memory, bytes of states moved a rank.
+
+    ``6 D_in N`` FLOP a token.
 
     A prompt of Mamba-1 is a scan of such updates; other forms multiply matrices by chunks of c tokens:
     ``2 Q H (c d_k + c d_v + 2 d_k d_v)``.
@@ -137,8 +139,8 @@ def recurrence(op: RecurrenceCore, p: Prepared, work: Work) -> tuple[Floats, Flo
             products = 2.0 * r.heads * (c * (r.key + r.value) + 2.0 * r.key * r.value)
             flops = flops + work.fresh * products * p.per_flop / row.attention_efficiency
         states = states + work.prompts * np.minimum(work.prefill, 1.0)
-    moved = 2.0 * states * state_bytes(r, p.ops.model.hidden) / ranks * row.cache_byte_s
-    return flops, moved + work.tokens * p.io_split * 4 * r.inner
+    moved = 2.0 * states * state_bytes(r, p.ops.model.hidden) / ranks
+    return flops, moved * row.cache_byte_s + work.tokens * p.io_split * 4 * r.inner, moved
 
 
 def exposed_ring(op: AttentionCore, p: Prepared, work: Work, busy: Floats) -> Floats:

@@ -167,34 +167,39 @@ def memory_budget(
     if shard.offload is not None:
         waiting = held(tables=False) * shard.offload
         weights = weights - waiting * spare
-    step_tokens = np.minimum(row.step_tokens, np.maximum(tokens, 256.0)) if not resident else np.ones_like(tokens)
+    at_once = np.inf if ops.whole_prompts else row.step_tokens
+    step_tokens = np.minimum(at_once, np.maximum(tokens, 256.0)) if not resident else np.ones_like(tokens)
     activations = memory.activation_bytes(ops, shard.ranks_f, step_tokens, row.bytes_a)
     activations = activations / shard.stages_f if resident else activations
     ranks = np.ones_like(tokens) if resident else shard.ranks_f
     drafts = None if speculation is None or not speculation.gamma else speculation.draft or own_head(ops.model)
 
     def cache(length: Floats, of: Operators = ops) -> Floats:
-        """Of one sequence, without what all share."""
+        """Of one sequence."""
         kept = memory.kv_bytes(
             of, ranks, shard.stages_f, length, row.bytes_kv, block=row.block, resident=resident, source=tokens
         )
         return kept if shard.cp_f is None else kept / shard.cp_f
 
-    shared = cache(points.prefix.astype(row.dies.dtype)) if points.prefix.any() else 0.0 * tokens
-    shared = shared * (points.prefix > 0)
-    per_sequence, longest = cache(mean) - shared, cache(tokens + output) - shared
+    prefix = points.prefix.astype(row.dies.dtype)
+    shared = cache(prefix) * (prefix > 0) if points.prefix.any() else 0.0 * prefix
+    # a sequence's own tokens: a window that has left the prefix behind, and a state, are its own as a whole
+    per_sequence, longest = cache(mean - prefix), cache(tokens + output - prefix)
+    kv_waiting, in_tiers = np.zeros_like(per_sequence), np.full_like(per_sequence, np.inf)
+    if shard.cache_offload is not None:
+        kv_waiting = shard.cache_offload * per_sequence
+        room = np.maximum(behind - waiting, 0.0)
+        in_tiers = np.where(kv_waiting > 0, room / np.maximum(kv_waiting, 1e-9), np.inf)
+        kept = 1.0 - shard.cache_offload * spare
+        per_sequence, longest = per_sequence * kept, longest * kept
     if drafts is not None:  # a whole one on every stage's devices; a head of the model's own shares its tables
         own = speculation is None or speculation.draft is None
         weights = weights + memory.weight_bytes(
             drafts, shard.ranks_f, 1.0, 1.0, row.bytes_w, row.bytes_wide, row.bytes_dense, tables=not own
         )
-        per_sequence, longest = per_sequence + cache(mean, drafts), longest + cache(tokens + output, drafts)
-    room = behind - waiting
-    in_tiers = np.full_like(room, np.inf)
-    if shard.cache_offload is not None:
-        in_tiers = np.maximum(room, 0.0) / np.maximum(shard.cache_offload * per_sequence, 1e-9)
-        kept = 1.0 - shard.cache_offload * spare
-        per_sequence, longest = per_sequence * kept, longest * kept
+        per_sequence = per_sequence + cache(mean - prefix, drafts)
+        longest = longest + cache(tokens + output - prefix, drafts)
+        shared = shared + cache(prefix, drafts) * (prefix > 0)
     taken = weights + activations + row.reserve + shared
     # the fraction is of all memory, or of what is free once the weights are loaded
     left = np.where(row.of_free > 0, (row.capacity - taken) * row.fraction, row.capacity * row.fraction - taken)
@@ -205,8 +210,9 @@ def memory_budget(
     full = (waiting > behind) | (in_tiers < 1.0)
     sequences = np.where(full, 0.0, np.minimum(sequences, np.floor(in_tiers)))
     return memory.Budget(
-        weights, activations, row.reserve + shared, row.capacity, usable, per_sequence, longest, sequences, full
-    )
+        weights, activations, row.reserve + shared, row.capacity, usable, per_sequence, longest, kv_waiting,
+        sequences, full,
+    )  # fmt: skip
 
 
 def _chunk(

@@ -13,7 +13,9 @@ import numpy as np
 
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.attention import flops_per_pair, kept, kv_values, pairs, reach, read
+from inferatlas.predict.llm.experts import distinct_uniform
 from inferatlas.predict.llm.operators import IMAGES, PROMPTS, AttentionCore, Operators
+from inferatlas.predict.llm.placement import UNIFORM, Routing
 from inferatlas.predict.llm.recurrence import state_bytes
 from inferatlas.predict.performance.exchange import INSIDE, Collectives
 from inferatlas.predict.performance.parts import TINY, Parts, Sink
@@ -25,20 +27,21 @@ from inferatlas.predict.performance.waiting import exposed, waiting_of
 def resident_step(
     ops: Operators, row: PlatformTable, shard: Shard, collectives: Collectives, *,
     prefill: Floats | None, cached: Floats | None, decode: Floats, context: Floats, prompts: Floats | float = 1.0,
-    queries: float = 1.0, sink: Sink | None = None,
+    queries: float = 1.0, sink: Sink | None = None, routing: Routing = UNIFORM, cache_bytes: Floats | float = 0.0,
 ) -> Parts:  # fmt: skip
     """The same step as `step.run`, on a row of ``pp`` chips that holds the model.
 
     Each layer works on the share of the chips that holds it, so the roofline part of one token is
     L times that of a machine that could put all its bandwidth on one layer. Prompt tokens stream through
     all stages at once. More sequences than layers wait for a free stage, prompts beside them do not. Tokens that a
-    verification tries at once multiply the products of their sequence, not what is read for it.
+    verification tries at once multiply the products of their sequence, not what is read for it, but for the experts
+    that only some of them take. ``routing`` and ``cache_bytes`` (that wait, per chip): as of `waiting_of`.
     """
     chips = shard.stages_f
     layers = float(ops.layers)
     zero = np.zeros_like(decode)
     prefill, cached = zero if prefill is None else prefill, zero if cached is None else cached
-    c = _counted(ops, row, shard, prefill, cached, context)
+    c = _counted(ops, row, shard, prefill, cached, context, queries)
     active = np.minimum(decode, 1.0)  # one token at a time per stage
     tm = active * layers * (c.weights + c.cache) * row.byte_s / chips
     tc = active * layers * queries * (2.0 * c.macs + c.flops_decode) * row.flop_s / chips
@@ -63,7 +66,7 @@ def resident_step(
         sink("layers in on-chip memory", int(layers), compute=compute, memory=memory)
         sink("layer latency", int(layers), overhead=overhead)
         sink("hops between systems", 1, network=hop)
-    waiting = waiting_of(ops, row, shard)
+    waiting = waiting_of(ops, row, shard, cache_bytes, routing)
     if waiting is not None:
         part = zero if shard.cache_offload is None else shard.cache_offload * active * c.cache / chips
         hop = hop + exposed(waiting, ops, compute + memory + hop + overhead, part, prompts * prefill + decode, sink)
@@ -92,8 +95,9 @@ class _Counted:
 
 
 def _counted(
-    ops: Operators, row: PlatformTable, shard: Shard, prefill: Floats, cached: Floats, context: Floats
-) -> _Counted:
+    ops: Operators, row: PlatformTable, shard: Shard, prefill: Floats, cached: Floats, context: Floats,
+    queries: float,
+) -> _Counted:  # fmt: skip
     zero = np.zeros_like(context)
     weights, macs = zero.copy(), 0.0
     encoding, encoder = zero.copy(), 0.0  # what prompts alone pass, or their images
@@ -107,7 +111,8 @@ def _counted(
             weights += size
             macs += op.count * elements
     for op in ops.experts:  # every expert is resident; a token reads the ones it takes
-        weights += op.count * op.top_k * op.weights * row.bytes_w
+        taken = op.top_k if queries == 1.0 else float(distinct_uniform(op.experts, op.top_k, queries))
+        weights += op.count * taken * op.weights * row.bytes_w
         macs += op.count * op.top_k * op.weights
     cache, flops_decode, flops_prefill = zero.copy(), zero.copy(), zero.copy()
     for op in ops.attentions:

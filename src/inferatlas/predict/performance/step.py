@@ -65,7 +65,8 @@ def run(
     launches = _overhead(p, prefill, work.outputs, sink)
     if p.waiting is not None:
         busy = sums.compute + sums.memory + network + launches
-        network = network + exposed(p.waiting, p.ops, busy, cache_bytes, work.tokens, sink)
+        routed = work.tokens * p.routed[0].group if p.routed else work.tokens  # of all replicas that share the experts
+        network = network + exposed(p.waiting, p.ops, busy, cache_bytes, routed, sink)
     return Parts.of(sums.compute, sums.memory, network, launches, sums.flop_s, sums.byte_s)
 
 
@@ -84,7 +85,10 @@ def _mixed(p: Prepared, work: Work, sums: Sums) -> tuple[Floats | None, Floats]:
             cache_bytes += op.count * p.shard.cache_offload * values * p.row.bytes_kv
         sums.add(op.name, op.count, tc, tm)
     for op in p.ops.recurrences:
-        sums.add(op.name, op.count, *recurrence(op, p, work))
+        tc, tm, moved = recurrence(op, p, work)
+        if p.shard.cache_offload is not None:
+            cache_bytes += op.count * p.shard.cache_offload * moved
+        sums.add(op.name, op.count, tc, tm)
     for y in p.routed:
         sums.add(y.op.name, y.op.count, *experts(y, p.shard, work.tokens))
     return ring, cache_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -27,14 +28,16 @@ def one_step_of(
     """A function from loads to `Parts`, as `step.run` takes them, for points that are all resident or none."""
     waits = waiting_cache(shard, points, budget)
 
-    def of(some: Operators, bytes_waiting: Floats | float) -> OneStep:
+    def of(some: Operators, shard: Shard, bytes_waiting: Floats | float) -> OneStep:
         if resident:
-            return partial(resident_step, some, row, shard, collectives)
+            return partial(resident_step, some, row, shard, collectives, routing=routing, cache_bytes=bytes_waiting)
         return partial(run, prepare(some, row, shard, collectives, routing, bytes_waiting))
 
     if speculation is None or speculation.gamma == 0:
-        return of(ops, waits)
-    return speculative(of(ops, waits), of(speculation.draft or own_head(ops.model), 0.0), speculation)
+        return of(ops, shard, waits)
+    at_hand = replace(shard, offload=None, cache_offload=None)  # drafts stay in main memory
+    drafts = of(speculation.draft or own_head(ops.model), at_hand, 0.0)
+    return speculative(of(ops, shard, waits), drafts, speculation)
 
 
 def waiting_cache(shard: Shard, points: Points, budget: Budget) -> Floats | float:
@@ -43,4 +46,4 @@ def waiting_cache(shard: Shard, points: Points, budget: Budget) -> Floats | floa
         return 0.0
     flying = np.where(np.isnan(points.concurrency), np.inf, points.concurrency / points.dp)
     held = np.minimum(np.nan_to_num(budget.sequences, posinf=0.0), flying)
-    return shard.cache_offload * budget.kv_per_sequence * np.maximum(held, 1.0)
+    return budget.kv_waiting * np.maximum(held, 1.0)
