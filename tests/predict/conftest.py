@@ -70,13 +70,15 @@ def _lossless(device: Device, precision: Precision | None = None, **settings: An
 
 def _run(
     ops: Operators, table: PlatformTable, *, tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1,
-    prefill: float = 0.0, cached: float = 0.0, decode: float = 0.0, context: float = 0.0, sink: Any = None,
+    prefill: float = 0.0, cached: float = 0.0, decode: float = 0.0, context: float = 0.0, source: float = 1.0,
+    queries: float = 1.0, sink: Any = None,
 ) -> Parts:  # fmt: skip
-    points = make_points(0, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, concurrency=1, input_tokens=1, output_tokens=1)
+    points = make_points(0, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, concurrency=1, input_tokens=source, output_tokens=1)
     row = table.rows(points.platform)
     load = {"prefill": prefill, "cached": cached, "decode": decode, "context": context}
     prepared = prepare(ops, row, shard_of(row, points), collectives_in_use(ops, table, points, False))
-    return run(prepared, sink=sink, **{name: np.array([float(value)]) for name, value in load.items()})
+    arrays = {name: np.array([float(value)]) for name, value in load.items()}
+    return run(prepared, sink=sink, queries=queries, **arrays)
 
 
 @lru_cache
@@ -120,7 +122,10 @@ def lossless() -> Callable[..., Platform]:
 
 @pytest.fixture(scope="session")
 def run_step() -> Step:
-    """`step.run` for one point: ``run_step(ops, table, tp=…, prefill=…, cached=…, decode=…, context=…)``."""
+    """`step.run` for one point: ``run_step(ops, table, tp=…, prefill=…, cached=…, decode=…, context=…)``.
+
+    ``source``: tokens of a whole prompt, which cross attention reads and over which images are spread.
+    """
     return _run
 
 
@@ -129,7 +134,8 @@ def counting() -> PlatformTable:
     """A platform that takes one second per FLOP and one per byte: a step's ``flop_s`` and ``byte_s`` are counts."""
     table = platform_table([_lossless(_device())])
     one = np.ones(1)
-    return replace(table, flop_s=one, flop_s_wide=one, byte_s=one, cache_byte_s=one, expert_byte_s=one)
+    rates = ("flop_s", "flop_s_wide", "vector_flop_s", "byte_s", "cache_byte_s", "expert_byte_s")
+    return replace(table, **dict.fromkeys(rates, one))
 
 
 @pytest.fixture(scope="session")

@@ -96,9 +96,11 @@ def _of_decoder(op: AttentionCore, p: Prepared, work: Work) -> tuple[Floats, Flo
     """Attention of an encoder-decoder's decoder to its own answer so far, or to the whole prompt."""
     att, source = op.attention, p.shard.prompt
     length = source if op.over == "source" else np.maximum(work.context - source, 1.0)
-    flops = work.outputs * kept(length, att.window) * flops_per_pair(att, decode=True) * p.per_flop
-    sequences = work.outputs - work.decode * (work.queries - 1.0)  # each is read once for all tokens tried
-    seen = sequences * kept(length, att.window) * kv_values_per_rank(att, p.shard.ranks_f)
+    seen = work.decode * kept(length, att.window)
+    begun = work.outputs - work.decode * work.queries  # prompts, whose first token has no answer before it
+    first = begun * (kept(source, att.window) if op.over == "source" else 1.0)
+    flops = (seen * work.queries + first) * flops_per_pair(att, decode=True) * p.per_flop
+    seen = (seen + first) * kv_values_per_rank(att, p.shard.ranks_f)
     return (
         flops,
         seen * (p.row.bytes_kv * p.row.cache_byte_s * p.row.unpacking)
