@@ -89,6 +89,8 @@ def place(
 
     ``cache_offload``: the share of the cache, where it is given.
     """
+    if not layouts:
+        return None
     shares = CACHE_SHARES if cache_offload is None else (cache_offload,)
     points = place_points(ops, table, points_of(load, list(layouts)), speculation, shares, routing)
     found = predict(ops, table, points, speculation=speculation, routing=routing)

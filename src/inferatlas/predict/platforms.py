@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from math import inf
 
 from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.accelerators import load_accelerator
@@ -95,8 +96,8 @@ def bind(
     part = device(known)
     if behind:
         part = replace(part, behind=tuple(sorted(behind, key=lambda tier: -(tier.reached_bytes_per_s or 0.0))))
-    if kv_compression is not None and not kv_compression >= 1:
-        raise BadInput(f"{kv_compression!r} makes the cache larger", field="kv_compression", allowed="1 or more")
+    if kv_compression is not None and not 1 <= kv_compression < inf:
+        raise BadInput(f"a cache {kv_compression!r} times smaller", field="kv_compression", allowed="1 or more")
     name = load_engine(engine).id if engine else default_engine(known)
     usable = supported_engines(known)
     if name not in usable and not proven:

@@ -78,6 +78,8 @@ def asked(
     load = replace(load, input_tokens=load.input_tokens + seen)
     check_load(config, load)
     drafts = parse_speculation(speculate)
+    if drafts is not None and config.embeds:
+        raise BadInput(f"{config.id} yields a vector: there is nothing to draft", field="speculate")
     weights = weights or checkpoint_format(config, device(known))
     platform = bind(
         known, engine, weights, activations, kv_cache, model=config, kv_compression=kv_compression,
@@ -85,7 +87,9 @@ def asked(
     )  # fmt: skip
     table = platform_table([platform], is_moe=bool(ops.experts))
     given = {"tp": tp, "pp": pp, "ep": ep, "dp": dp, "cp": cp}
-    layout, notes = choose_layout(ops, table, load, count=count, **given, offload=offload or 0.0)
+    layout, notes = choose_layout(
+        ops, table, load, count=count, **given, offload=offload or 0.0, speculation=drafts
+    )  # fmt: skip
     layout = replace(layout, cache_offload=cache_offload or 0.0)
     if tier and offload is None:
         layout, more = _with_tiers(ops, table, load, layout, count, given, drafts, cache_offload)
@@ -227,13 +231,14 @@ def check_context(config: ModelConfig, load: Workload) -> None:
 
 
 def reason_of(
-    code: int, ops: Operators, table: PlatformTable, load: Workload, *, count: int | None = None
-) -> dict[str, Any]:
+    code: int, ops: Operators, table: PlatformTable, load: Workload, *, count: int | None = None,
+    speculation: Speculation | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Reason code, words and the least count that would do."""
-    least = least_count(ops, table, load) if code in reasons.MEMORY else None
+    least = least_count(ops, table, load, speculation) if code in reasons.MEMORY else None
     detail = reasons.IN_LAYOUT.get(code, reasons.DETAILS[code])
     if code == reasons.RATE:
-        serves = fewest_that_serve(ops, table, load, {})
+        serves = fewest_that_serve(ops, table, load, {}, speculation=speculation)
         least = serves.count if serves else None
         return {
             "code": reasons.CODES[code], "least_count": least,
@@ -268,7 +273,9 @@ def _answer(one: Asked, predictions: Predictions, money: Economics) -> Answer:
     held = memory_words(budget_of(one.ops, one.table, one.points, speculation=one.speculation), predictions)
     label = "extrapolated" if one.speculation or load.prefix_tokens or one.ops.images else label_of(platform, layout)
     if not predictions.fits[0]:
-        why = reason_of(int(predictions.reason[0]), one.ops, one.table, load, count=layout.count)
+        why = reason_of(
+            int(predictions.reason[0]), one.ops, one.table, load, count=layout.count, speculation=one.speculation
+        )
         return Answer(
             inputs, False, why, {}, None, None, held, [], label, [*platform.notes, *notes],
             evidence=evidence_of(platform),

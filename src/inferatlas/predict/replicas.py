@@ -16,6 +16,7 @@ from inferatlas.predict.performance.platform import Platform
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, make_points
 from inferatlas.predict.performance.predictor import predict
+from inferatlas.predict.performance.speculation import Speculation
 from inferatlas.workload import Workload
 
 MOST_ACCELERATORS = 1024
@@ -113,6 +114,7 @@ def points_of(load: Workload, chosen: list[Layout]) -> Points:
 def choose_layout(
     ops: Operators, table: PlatformTable, load: Workload, *, count: int | None, tp: int | None, pp: int | None,
     ep: int | None, dp: int | None, cp: int | None = None, offload: float = 0.0,
+    speculation: Speculation | None = None,
 ) -> tuple[Layout, list[str]]:  # fmt: skip
     """Fill in what the user left open, and say how it was chosen.
 
@@ -130,7 +132,7 @@ def choose_layout(
         raise BadInput(f"{offload!r} is not a share of the weights", field="offload", allowed="0 to 1")
     shards = cp or 1
     if count is None and dp is None and load.request_rate is not None:
-        serves = fewest_that_serve(ops, table, load, given, offload)
+        serves = fewest_that_serve(ops, table, load, given, offload, speculation)
         if serves is not None:
             return serves, _chosen(
                 serves, given, f"the fewest accelerators that serve {load.request_rate:g} requests/s"
@@ -145,7 +147,9 @@ def choose_layout(
     # on-chip memory is so scarce that chips follow from the requests in flight, not from one of them
     flying = load.concurrency or 1 if table.resident[0] else 1
     light = replace(load, concurrency=flying, request_rate=None)
-    batch = np.nan_to_num(predict(ops, table, points_of(light, rows), checked=shards == 1 and not offload).batch)
+    legal = shards == 1 and not offload
+    found = predict(ops, table, points_of(light, rows), checked=legal, speculation=speculation)
+    batch = np.nan_to_num(found.batch)
     wanted = min(flying / (dp or 1), int(table.max_sequences[0]), ops.layers, batch.max())
     fits = [row for row, held in zip(rows, batch, strict=True) if held > 0 and held >= wanted]
     filled = [row for row in fits if count is None or count // row.count <= (load.concurrency or count)]
@@ -174,8 +178,9 @@ def _chosen(layout: Layout, given: dict[str, int | None], why: str) -> list[str]
 
 
 def fewest_that_serve(
-    ops: Operators, table: PlatformTable, load: Workload, given: dict[str, int | None], offload: float = 0.0
-) -> Layout | None:
+    ops: Operators, table: PlatformTable, load: Workload, given: dict[str, int | None], offload: float = 0.0,
+    speculation: Speculation | None = None,
+) -> Layout | None:  # fmt: skip
     """The layout of fewest accelerators, of those with what is given, that serves a load; None: there is none."""
     shards = given.get("cp") or 1
     found = layouts.enumerate_layouts(ops, table.platforms[0].device, MOST_ACCELERATORS // shards)
@@ -187,7 +192,8 @@ def fewest_that_serve(
     if not keep.any():
         return None
     points = make_points(0, **columns, cp=shards, offload=offload, **load_columns(load))
-    serves = np.flatnonzero(predict(ops, table, points, checked=shards == 1 and not offload).fits)
+    legal = shards == 1 and not offload
+    serves = np.flatnonzero(predict(ops, table, points, checked=legal, speculation=speculation).fits)
     if not serves.size:
         return None
     best = serves[np.lexsort((points.ep[serves], points.pp[serves], points.accelerators[serves]))[0]]
@@ -260,17 +266,21 @@ def _single_replicas(ops: Operators, part: Device, most: int, *, uneven: bool) -
     return [Layout(tp, pp, ep, 1) for tp, pp, ep in sorted(shapes)]
 
 
-def least_count(ops: Operators, table: PlatformTable, load: Workload) -> int | None:
+def least_count(
+    ops: Operators, table: PlatformTable, load: Workload, speculation: Speculation | None = None
+) -> int | None:
     """The smallest number of accelerators on which one request of this workload fits in any legal layout."""
-    least = least_replica(ops, table, load)
+    least = least_replica(ops, table, load, speculation)
     return least.count if least else None
 
 
-def least_replica(ops: Operators, table: PlatformTable, load: Workload) -> Layout | None:
+def least_replica(
+    ops: Operators, table: PlatformTable, load: Workload, speculation: Speculation | None = None
+) -> Layout | None:
     """The legal layout of fewest accelerators that holds one request of this workload; None: there is none."""
     light = replace(load, concurrency=1, request_rate=None)
     rows = _single_replicas(ops, table.platforms[0].device, MOST_ACCELERATORS, uneven=True)
     if not rows:
         return None
-    fits = predict(ops, table, points_of(light, rows), checked=True).fits
+    fits = predict(ops, table, points_of(light, rows), checked=True, speculation=speculation).fits
     return min((row for row, ok in zip(rows, fits, strict=True) if ok), key=lambda row: row.count, default=None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 
 from inferatlas.catalogue.model import Attention, Layers, ModelConfig
 from inferatlas.catalogue.models import load_model
@@ -84,13 +85,20 @@ def parse_speculation(text: str | None) -> Speculation | None:
         if values[name] is None:
             raise BadInput(f"{name} is missing", field=f"speculate.{name}", allowed=DRAFTS)
     numbers = {name: parse(values[name] or "", "1", field=f"speculate.{name}") for name in known if name != "draft"}
-    draft = operators(load_model(values["draft"])) if values["draft"] else None
+    draft = _drafter(load_model(values["draft"])) if values["draft"] else None
     gamma, width = (_whole(numbers[name], f"speculate.{name}") for name in ("gamma", "width"))
     return Speculation(gamma, numbers["acceptance"], width, draft)
 
 
+def _drafter(model: ModelConfig) -> Operators:
+    if model.embeds or model.encoder:
+        what = "yields a vector" if model.embeds else "has an encoder"
+        raise BadInput(f"{model.id} {what}: it drafts nothing", field="speculate.draft", allowed="a decoder")
+    return operators(model)
+
+
 def _whole(value: float, field: str) -> int:
-    if value != int(value):
+    if not isfinite(value) or value != int(value):
         raise BadInput(f"{value:g} is not a whole number", field=field, allowed="a whole number")
     return int(value)
 

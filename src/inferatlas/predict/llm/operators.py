@@ -132,6 +132,13 @@ class Operators:
     def experts(self) -> tuple[Experts, ...]:
         return tuple(row for row in self.rows if isinstance(row, Experts))
 
+    def patches_seen(self, tower: Attention) -> float:
+        """Patches that a patch sees: those of its image, at most of its tile, at most of the layer's window."""
+        seen, vision = self.patches / max(self.images, 1), self.model.vision
+        if vision is not None and vision.resize == "tiles":
+            seen = min(seen, float((vision.image // vision.patch) ** 2))
+        return seen if tower.window is None else min(seen, float(tower.window))
+
     @property
     def whole_prompts(self) -> bool:
         """Whether a prompt cannot be cut into chunks: its tokens see later ones."""

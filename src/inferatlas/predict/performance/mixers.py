@@ -110,13 +110,10 @@ def _of_decoder(op: AttentionCore, p: Prepared, work: Work) -> tuple[Floats, Flo
 
 
 def _within_images(op: AttentionCore, p: Prepared, work: Work) -> tuple[Floats, Floats, Floats]:
-    """Every patch of an image sees every other; towers are whole on every rank."""
+    """Patches of an image, a tile or a window see each other; towers are whole on every rank."""
     att, none = op.attention, np.zeros_like(work.decode)
-    if not p.ops.images:
-        return none, none, none
     patches = work.fresh * p.ops.patches / p.shard.prompt
-    each = p.ops.patches / p.ops.images
-    flops = patches * each * flops_per_pair(att, decode=False) / p.row.attention_efficiency
+    flops = patches * p.ops.patches_seen(att) * flops_per_pair(att, decode=False) / p.row.attention_efficiency
     ranks = p.shard.ranks_f
     return flops * p.per_flop * ranks, patches * p.io_split * ranks * (4 * att.heads * att.head_dim), none
 

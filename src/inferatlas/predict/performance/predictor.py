@@ -192,11 +192,13 @@ def memory_budget(
         in_tiers = np.where(kv_waiting > 0, room / np.maximum(kv_waiting, 1e-9), np.inf)
         kept = 1.0 - shard.cache_offload * spare
         per_sequence, longest = per_sequence * kept, longest * kept
-    if drafts is not None:  # a whole one on every stage's devices; a head of the model's own shares its tables
+    if drafts is not None:
+        # a whole one on every stage's devices, or all over a row of chips; a head of the model's own shares its tables
         own = speculation is None or speculation.draft is None
         weights = weights + memory.weight_bytes(
-            drafts, shard.ranks_f, 1.0, 1.0, row.bytes_w, row.bytes_wide, row.bytes_dense, tables=not own
-        )
+            drafts, shard.ranks_f, shard.stages_f if resident else 1.0, 1.0, row.bytes_w, row.bytes_wide,
+            row.bytes_dense, resident=resident, tables=not own,
+        )  # fmt: skip
         per_sequence = per_sequence + cache(mean - prefix, drafts)
         longest = longest + cache(tokens + output - prefix, drafts)
         shared = shared + cache(prefix, drafts) * (prefix > 0)

@@ -121,8 +121,8 @@ def _counted(
             seen = _seen(op, shard, context)
             cache += op.count * kv_values(att) * seen * row.bytes_kv * row.unpacking
             flops_decode += op.count * flops_per_pair(att, decode=True) * seen
-        if op.over == "image" and ops.images:
-            flops_prefill += per_prompt * prefill / shard.prompt * ops.patches * (ops.patches / ops.images)
+        if op.over == "image":
+            flops_prefill += per_prompt * prefill / shard.prompt * ops.patches * ops.patches_seen(att)
         elif op.over in ("context", "prompt"):
             flops_prefill += per_prompt * pairs(prefill, cached, reach(att), causal=att.causal)
     for op in ops.recurrences:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import isfinite
 
 from inferatlas.catalogue.model import Layers, ModelConfig
 from inferatlas.errors import BadInput
@@ -38,7 +39,7 @@ class Speculation:
             raise BadInput(f"{self.acceptance!r} is no probability", field="speculate.acceptance", allowed="0 to 1")
         for name, least in (("gamma", 0), ("width", 1)):
             value = getattr(self, name)
-            if value != int(value) or value < least:
+            if not isfinite(value) or value != int(value) or value < least:
                 allowed = f"a whole number of at least {least}"
                 raise BadInput(f"{value!r} drafted tokens", field=f"speculate.{name}", allowed=allowed)
         if self.gamma * self.width > MOST_DRAFTED:
