@@ -78,7 +78,7 @@ def whole_and_experts(ops, table, **layout) -> tuple[float, float]:
 def step(
     ops, table, *, source=1000.0, routing=UNIFORM, cache_bytes=1e9, decode=0.0, context=0.0, prefill=None, **asked
 ):
-    """Seconds of one step with shares in slower memory; ``cache_bytes`` take room there if a share of the cache does."""
+    """Seconds of one step with shares in slower memory; ``cache_bytes`` of cache, of which a share takes room there."""
     points = make_points(0, concurrency=1, input_tokens=source, output_tokens=1, **asked)
     row = table.rows(points.platform)
     shard, chips = shard_of(row, points), bool(table.resident[0])
@@ -288,8 +288,8 @@ def test_a_tier_never_makes_a_step_faster(ops_of, behind, model, layout, tiers, 
 
 
 @few
-@given(st.sampled_from(["llama-3.1-8b", "falcon-mamba-7b", "mixtral-8x7b"]), st.sampled_from(["static_pipeline", "wafer"]),
-       st.floats(0, 1), st.floats(0, 1), loads)  # fmt: skip
+@given(st.sampled_from(["llama-3.1-8b", "falcon-mamba-7b", "mixtral-8x7b"]),
+       st.sampled_from(["static_pipeline", "wafer"]), st.floats(0, 1), st.floats(0, 1), loads)  # fmt: skip
 def test_nor_one_of_chips_that_hold_the_model(ops_of, behind, model, style, share, cache, load):
     table = behind((1e11, math.inf), style=style, topology="dragonfly")
     plain = step(ops_of(model), table, pp=8, **load)
