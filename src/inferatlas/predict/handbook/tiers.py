@@ -84,7 +84,7 @@ def best_shares(size: float, rates: ArrayLike, capacities: ArrayLike) -> Floats:
     for i in np.argsort(room / speed):  # the tier that fills up first takes its part first
         held[i] = min(room[i], left * speed[i] / together)
         left, together = left - held[i], together - speed[i]
-    return held / size
+    return np.minimum(held / size, 1.0)  # rounded, the part of one tier may exceed the whole
 
 
 def slowdown(
