@@ -75,10 +75,21 @@ def test_drafts_and_spare_copies_push_more_out(ops_of):
 def test_a_point_that_fits_keeps_everything(ops_of, model):
     ops, table = ops_of(model), behind(model)
     asked = point(tp=8, concurrency=[1, 40, 1000])
-    fits = predict(ops, table, asked).fits
+    whole = predict(ops, table, asked).fits & (budget_of(ops, table, asked).sequences >= asked.concurrency)
     placed = place_points(ops, table, asked)
-    assert (placed.offload[fits] == 0).all() and (placed.cache_offload[fits] == 0).all()
-    assert fits.all() == (model != "deepseek-r1")
+    assert (placed.offload[whole] == 0).all() and (placed.cache_offload[whole] == 0).all()
+    assert whole.any() == (model != "deepseek-r1")
+
+
+def test_a_point_that_fits_without_all_its_requests_may_keep_their_cache_elsewhere_but_is_no_slower(ops_of):
+    ops, table = ops_of("llama-3.3-70b"), behind("llama-3.3-70b", rate=1e12)
+    asked = point(tp=2, concurrency=[64, 256])
+    assert predict(ops, table, asked).fits.all()
+    assert (budget_of(ops, table, asked).sequences < asked.concurrency).all()
+    placed = place_points(ops, table, asked)
+    before, after = (predict(ops, table, x).latency_s for x in (asked, placed))
+    assert (after < before).all() and (placed.cache_offload > 0).all()
+    assert (place_points(ops, behind("llama-3.3-70b", rate=1e8), asked).cache_offload == 0).all()
 
 
 @pytest.mark.parametrize("model", ["llama-3.3-70b", "mixtral-8x7b", "jamba-1.5-mini"])

@@ -93,7 +93,8 @@ def test_several_tiers_have_names_of_their_own():
     ("text", "field"),
     [
         ("", "speculate"), ("4", "speculate"), ("gamma", "speculate"), ("gamma=", "speculate"), ("=4", "speculate"),
-        ("gamma=4,accept=0.7", "speculate"), ("gamma=4;acceptance=0.7", "speculate.acceptance"), ("gamma=4,,", "speculate"),
+        ("gamma=4,accept=0.7", "speculate"), ("gamma=4;acceptance=0.7", "speculate.acceptance"),
+        ("gamma=4,,", "speculate"),
         ("gamma=4", "speculate.acceptance"), ("acceptance=0.7", "speculate.gamma"),
         ("gamma=4,gamma=5,acceptance=0.7", "speculate.gamma"), ("gamma=2.5,acceptance=0.7", "speculate.gamma"),
         ("gamma=-1,acceptance=0.7", "speculate.gamma"), ("gamma=65,acceptance=0.7", "speculate.gamma"),

@@ -1,7 +1,8 @@
 """What waits in slower memory where a model does not fit: the least of its weights and cache, for the best result.
 
-The predictor says what a share costs (`performance/waiting.py`); here the shares are chosen. A layout that fits keeps
-everything in the main memory: slower memory holds what does not fit, and nothing else unless it is asked for.
+The predictor says what a share costs (`performance/waiting.py`); here the shares are chosen. A layout that fits with
+all its requests keeps everything in the main memory: slower memory holds what does not fit, and nothing else unless it
+is asked for.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def place_points(
     """Each point with the shares in slower memory at which its requests take the least time.
 
     For each share of the cache, and for powers of two of requests that shall run at once, the least share of weights is
-    tried. A point that fits as it is stays as it is; one that no share makes fit keeps none.
+    tried. A point stays as it is where that is no slower; one that no share makes fit keeps none.
     """
     flying = np.nan_to_num(points.concurrency, nan=1.0) / points.dp
     sizes = 2.0 ** np.arange(int(np.log2(max(flying.max(), 1.0))) + 1)
@@ -74,7 +75,7 @@ def place_points(
     latency = np.where(possible & found.fits, found.latency_s, np.inf)
     best = np.lexsort((latency, index))[np.searchsorted(index, np.arange(n))]
     chosen = tried[best]
-    stay = asis.fits | ~np.isfinite(latency[best])
+    stay = (asis.fits & (asis.latency_s <= latency[best] * (1.0 + MARGIN))) | ~np.isfinite(latency[best])
     return replace(
         chosen, offload=np.where(stay, points.offload, chosen.offload),
         cache_offload=np.where(stay, points.cache_offload, chosen.cache_offload),

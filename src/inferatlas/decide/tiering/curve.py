@@ -17,9 +17,10 @@ from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.parameters import count as parameters
 from inferatlas.predict.llm.placement import UNIFORM, Routing
 from inferatlas.predict.performance.points import Points, Predictions
-from inferatlas.predict.performance.predictor import predict
+from inferatlas.predict.performance.predictor import budget_of, predict
 from inferatlas.predict.performance.priors import Z80, sigma, table
 from inferatlas.predict.performance.shard import shard_of
+from inferatlas.predict.performance.stepping import waiting_cache
 from inferatlas.predict.performance.waiting import offloadable, waiting_of
 from inferatlas.predict.placing import place
 from inferatlas.predict.replicas import Layout, points_of
@@ -165,17 +166,20 @@ def _repeated(setting: Setting, layout: Layout, times: int) -> Points:
 
 
 def _held(setting: Setting, ops: Operators, layout: Layout) -> dict[str, Any]:
-    """Bytes of the whole deployment by memory."""
+    """Bytes of the whole deployment by memory: of the slower ones, what waits there of weights and cache."""
     points = points_of(setting.load, [layout])
     row = setting.table.rows(points.platform)
     shard = shard_of(row, points)
-    waiting = waiting_of(ops, row, shard, routing=setting.routing)
+    budget = budget_of(ops, setting.table, points, setting.routing.redundant)
+    cache = waiting_cache(shard, points, budget) + np.zeros(1)  # of one engine device, for the requests in flight
+    waiting = waiting_of(ops, row, shard, cache, setting.routing)
     devices = layout.count * setting.platform.device.engine_devices
     main = float(setting.table.capacity[0]) * devices
     by_tier = dict.fromkeys((tier.name for tier in setting.platform.device.behind), 0.0)
     experts = 0.0
     if waiting is not None:
         per_device = waiting.held[0] / (1.0 if setting.table.resident[0] else layout.pp)
+        per_device = per_device + cache[0] * waiting.hot_held[0]
         by_tier = {name: float(size) * devices for name, size in zip(by_tier, per_device, strict=True)}
         experts = float(waiting.share[0])
     slower = sum(by_tier.values())

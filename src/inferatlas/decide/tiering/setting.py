@@ -93,7 +93,8 @@ def setting_of(
     config, known = load_model(model), load_accelerator(accelerator)
     notes: list[str] = []
     if workload is None and (isl is None or osl is None or concurrency is None):
-        isl, osl, concurrency = isl or ISL, osl or OSL, concurrency or CONCURRENCY
+        isl, osl = ISL if isl is None else isl, OSL if osl is None else osl
+        concurrency = CONCURRENCY if concurrency is None else concurrency
         notes.append(f"load: {isl:,} input and {osl:,} output tokens, {concurrency} requests in flight")
     load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency)
     check_load(config, load)
