@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from inferatlas.decide.regimes.fitness import fitness as regimes
     from inferatlas.decide.scaling.compare import scale
     from inferatlas.decide.sweeps.crossover import crossover
+    from inferatlas.decide.tiering.curve import tiers
     from inferatlas.decide.variability import variability as variance
 
 _NAMES = {
@@ -35,12 +36,13 @@ _NAMES = {
     "profile": ("inferatlas.decide.profiles.profile", "profile"),
     "recommend": ("inferatlas.decide.advisor.recommend", "recommend"),
     "regimes": ("inferatlas.decide.regimes.fitness", "fitness"),
+    "tiers": ("inferatlas.decide.tiering.curve", "tiers"),
     "scale": ("inferatlas.decide.scaling.compare", "scale"),
     "variance": ("inferatlas.decide.variability", "variability"),
 }
 __all__ = [
     "__version__", "accelerators", "crossover", "explore", "load_accelerator", "load_model", "models", "predict",
-    "profile", "recommend", "regimes", "scale", "variance",
+    "profile", "recommend", "regimes", "scale", "tiers", "variance",
 ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from inferatlas.predict.answer import Answer, metric_arrays
 from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.looking import drafting, memories
 from inferatlas.predict.mapping import memory, reasons
 from inferatlas.predict.performance.breakdown import breakdown
 from inferatlas.predict.performance.platform import Platform
@@ -301,7 +302,19 @@ def _answer(one: Asked, predictions: Predictions, money: Economics) -> Answer:
         [*platform.notes, *notes],
         percentiles,
         evidence_of(platform),
+        _looked_at(one, predictions),
     )
+
+
+def _looked_at(one: Asked, predictions: Predictions) -> dict[str, Any]:
+    """Drafts and slower memories, where they are used."""
+    asked = one.ops, one.table, one.points
+    out: dict[str, Any] = {}
+    if one.speculation is not None:
+        out["speculation"] = drafting(*asked, one.speculation)
+    if one.layout.waits:
+        out["memories"] = memories(*asked, predictions)
+    return out
 
 
 def evidence_of(platform: Platform) -> dict[str, Any]:

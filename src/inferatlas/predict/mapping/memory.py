@@ -28,6 +28,7 @@ class Budget:
     kv_longest: Floats  # at the full length of one request
     sequences: Floats  # per replica; 0 where weights do not fit
     tiers_full: NDArray[np.bool_]  # what waits exceeds the slower memories
+    kv_waiting: Floats  # per sequence, in slower memory
 
 
 def weight_bytes(

@@ -190,9 +190,10 @@ def memory_budget(
         )
         per_sequence, longest = per_sequence + cache(mean, drafts), longest + cache(tokens + output, drafts)
     room = behind - waiting
-    in_tiers = np.full_like(room, np.inf)
+    in_tiers, kv_waiting = np.full_like(room, np.inf), np.zeros_like(room)
     if shard.cache_offload is not None:
-        in_tiers = np.maximum(room, 0.0) / np.maximum(shard.cache_offload * per_sequence, 1e-9)
+        kv_waiting = shard.cache_offload * per_sequence
+        in_tiers = np.maximum(room, 0.0) / np.maximum(kv_waiting, 1e-9)
         kept = 1.0 - shard.cache_offload * spare
         per_sequence, longest = per_sequence * kept, longest * kept
     taken = weights + activations + row.reserve + shared
@@ -205,8 +206,9 @@ def memory_budget(
     full = (waiting > behind) | (in_tiers < 1.0)
     sequences = np.where(full, 0.0, np.minimum(sequences, np.floor(in_tiers)))
     return memory.Budget(
-        weights, activations, row.reserve + shared, row.capacity, usable, per_sequence, longest, sequences, full
-    )
+        weights, activations, row.reserve + shared, row.capacity, usable, per_sequence, longest, sequences, full,
+        kv_waiting,
+    )  # fmt: skip
 
 
 def _chunk(

@@ -43,4 +43,4 @@ def waiting_cache(shard: Shard, points: Points, budget: Budget) -> Floats | floa
         return 0.0
     flying = np.where(np.isnan(points.concurrency), np.inf, points.concurrency / points.dp)
     held = np.minimum(np.nan_to_num(budget.sequences, posinf=0.0), flying)
-    return shard.cache_offload * budget.kv_per_sequence * np.maximum(held, 1.0)
+    return budget.kv_waiting * np.maximum(held, 1.0)
