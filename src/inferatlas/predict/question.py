@@ -17,6 +17,7 @@ from inferatlas.predict.answer import Answer, metric_arrays
 from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.loads import check_load, load_of
 from inferatlas.predict.looking import drafting, memories
 from inferatlas.predict.mapping import memory, reasons
 from inferatlas.predict.performance.breakdown import breakdown
@@ -45,7 +46,7 @@ from inferatlas.predict.techniques import (
     with_cache_policy,
     with_images,
 )
-from inferatlas.workload import Workload, make_workload
+from inferatlas.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +174,10 @@ def ask(
     >>> answer.fits, answer.bound, answer.batch
     (True, 'memory_bandwidth', 32.0)
     """
-    if osl is None and workload is None and load_model(model).embeds:
-        osl = 1  # a vector
-    load = make_workload(
-        workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate, prefix_tokens=prefix_tokens
-    )
+    load = load_of(
+        load_model(model), workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate,
+        prefix_tokens=prefix_tokens,
+    )  # fmt: skip
     one = asked(
         model, accelerator, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, offload=offload,
         cache_offload=cache_offload, engine=engine, weights=weights, activations=activations, kv_cache=kv_cache,
@@ -200,31 +200,6 @@ def beyond(cluster: Cluster, count: int, *, free: bool = False) -> BadInput | No
             words, code="memory", least_count=count, field="count", allowed=f"up to {cluster.count}"
         )
     return BadInput(words, field="count", allowed=f"up to {cluster.count}")
-
-
-def check_load(config: ModelConfig, load: Workload) -> None:
-    """Refuse requests that a model cannot serve: too long, tokens of a vector, a shared start of what is whole."""
-    check_context(config, load)
-    if config.embeds and load.output_tokens != 1:
-        raise BadInput(f"{config.id} yields a vector, no tokens", field="osl", allowed="1, or leave it out")
-    whole = config.encoder or any(g.attention and not g.attention.causal for g in config.layers)
-    if load.prefix_tokens and whole:
-        raise BadInput(f"{config.id} reads prompts both ways: no start of one can be shared", field="prefix_tokens")
-
-
-def check_context(config: ModelConfig, load: Workload) -> None:
-    """Refuse requests longer than the model's context.
-
-    Raises
-    ------
-    BadInput : with the length that is allowed.
-    """
-    if not config.holds(load.total_tokens):
-        raise BadInput(
-            f"{load.input_tokens:g} input and {load.output_tokens:g} output tokens exceed the context of {config.id}",
-            field="isl",
-            allowed=f"isl + osl up to {config.context_length}",
-        )
 
 
 def reason_of(
