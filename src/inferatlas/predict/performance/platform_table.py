@@ -26,7 +26,8 @@ class PlatformTable:
     ``flop_s`` and ``flop_s_wide``: seconds per FLOP of quantised and of 16-bit products, efficiency
     included; ``byte_s``, ``cache_byte_s``, ``expert_byte_s``: seconds per byte of main memory when streaming
     weights, the KV cache and experts, efficiency included; ``offload_s`` of the memory behind it.
-    ``domain``: engine devices on one scale-up network.
+    ``domain``: engine devices on one scale-up network. ``hop_scale``, ``hop_byte_scale``: latency and seconds per byte
+    between systems with the model on chip, relative to the network's; 1 but where `parameters` asks what if.
     """
 
     platforms: tuple[Platform, ...]
@@ -58,6 +59,8 @@ class PlatformTable:
     accepted: Floats
     network_scale: Floats
     network_byte_scale: Floats
+    hop_scale: Floats
+    hop_byte_scale: Floats
     capacity: Floats
     room: Floats
     offload_s: Floats
@@ -171,6 +174,8 @@ def platform_table(
         accepted=c("accepted"),
         network_scale=c("network_scale"),
         network_byte_scale=c("network_byte_scale"),
+        hop_scale=np.ones(len(platforms)),
+        hop_byte_scale=np.ones(len(platforms)),
         capacity=column(lambda p: p.device.memory.bytes) / dies,
         room=np.minimum(c("room"), 1.0),  # memory holds no more than fits
         offload_s=dies / (column(_offload_bytes_per_s) * constant("offload", "efficiency")),

@@ -1,0 +1,106 @@
+"""A device's parameters as columns of the platform table: scaled for what-if questions, or seeded for derivatives.
+
+Each parameter enters predictions through the columns that `PARAMETERS` names, to the power given there: twice the
+compute halves the seconds per FLOP. `log_derivatives` runs the predictor once with all of them as directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from inferatlas.predict.arrays import Floats
+from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.performance.dual import Dual
+from inferatlas.predict.performance.platform_table import PlatformTable
+from inferatlas.predict.performance.points import Points
+from inferatlas.predict.performance.predictor import predict
+
+# parameter -> {column of `PlatformTable`: power of the parameter in it}
+PARAMETERS: dict[str, dict[str, int]] = {
+    "compute": {"flop_s": -1, "flop_s_wide": -1},
+    "memory_bandwidth": {"byte_s": -1, "cache_byte_s": -1, "expert_byte_s": -1},
+    "memory_capacity": {"capacity": 1},
+    "link_bandwidth": {"network_byte_scale": -1, "hop_byte_scale": -1},
+    "link_latency": {"network_scale": 1, "hop_scale": 1},
+    "offload_bandwidth": {"offload_s": -1},
+    "kernel_overhead": {"kernel_s": 1, "prefill_kernel_s": 1, "layer_s": 1, "routing_s": 1},
+    "host_overhead": {"step_s": 1, "sequence_s": 1},
+    "request_overhead": {"request_s": 1, "prompt_token_s": 1},
+    "rated_power": {"rated_w": 1},
+    "idle_power": {"idle_w": 1},
+}
+# +1: a time; -1: a rate. All times together set the scale of every predicted time.
+TIMES = {
+    "compute": -1, "memory_bandwidth": -1, "link_bandwidth": -1, "link_latency": 1, "offload_bandwidth": -1,
+    "kernel_overhead": 1, "host_overhead": 1, "request_overhead": 1,
+}  # fmt: skip
+# what the model of power says that the active device draws for, as shares of its rating
+POWER: dict[str, dict[str, int]] = {
+    "power_floor": {"power_floor": 1}, "power_memory": {"power_memory": 1}, "power_compute": {"power_compute": 1},
+}  # fmt: skip
+PREDICTED = ("ttft_s", "itl_s", "latency_s", "output_tokens_per_s", "power_w")
+
+
+def scaled(table: PlatformTable, factors: Mapping[str, Any]) -> PlatformTable:
+    """The same platforms with parameters so many times as large; a factor is a number or an array of one a platform.
+
+    Examples
+    --------
+    >>> from inferatlas.predict.platforms import bind
+    >>> from inferatlas.predict.performance.platform_table import platform_table
+    >>> table = platform_table([bind("h100")])
+    >>> float(scaled(table, {"compute": 2.0}).flop_s[0] / table.flop_s[0])
+    0.5
+    """
+    columns = {
+        column: getattr(table, column) * np.asarray(factor, dtype=np.float64) ** power
+        for name, factor in factors.items()
+        for column, power in PARAMETERS[name].items()
+    }
+    return replace(table, **columns)
+
+
+def seeded(table: PlatformTable, parameters: Mapping[str, Mapping[str, int]]) -> PlatformTable:
+    """The table with derivatives by the logarithm of each parameter, and one free direction for roots (`dual.settled`)."""
+    columns: dict[str, Any] = {}
+    for place, powers in enumerate(parameters.values()):
+        for column, power in powers.items():
+            value = getattr(table, column)
+            tangent = np.zeros((len(parameters) + 1, *value.shape))
+            tangent[place] = power * value
+            columns[column] = Dual(value, tangent)
+    return replace(table, **columns)
+
+
+def log_derivatives(ops: Operators, table: PlatformTable, points: Points) -> dict[str, dict[str, Floats]]:
+    """Elasticities ``d ln(metric)/d ln(parameter)`` of every point, by metric and parameter; exact, one pass.
+
+    Parameters are `PARAMETERS` and the shares of `POWER`. NaN where a metric is unknown or a point infeasible. At a
+    kink (a bound that just binds) the derivative is that of one side; whole numbers (sequences that fit, compiled
+    batches) have none. Idle power that nobody publishes moves with the rating.
+
+    Examples
+    --------
+    >>> from inferatlas.catalogue.models import load_model
+    >>> from inferatlas.predict.llm.operators import operators
+    >>> from inferatlas.predict.performance.platform_table import platform_table
+    >>> from inferatlas.predict.performance.points import make_points
+    >>> from inferatlas.predict.platforms import bind
+    >>> ops, table = operators(load_model("llama-3.1-8b")), platform_table([bind("h100")])
+    >>> found = log_derivatives(ops, table, make_points(0, concurrency=1, input_tokens=128, output_tokens=128))
+    >>> bool(-1 < found["itl_s"]["memory_bandwidth"][0] < -0.5)
+    True
+    """
+    directions = PARAMETERS | POWER
+    found = predict(ops, seeded(table, directions), points)
+    out: dict[str, dict[str, Floats]] = {}
+    for metric in PREDICTED:
+        column: Any = getattr(found, metric)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = column.tangent / column.value
+        out[metric] = dict(zip(directions, relative, strict=False))  # the last direction is that of roots
+    return out
