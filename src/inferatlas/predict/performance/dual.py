@@ -119,7 +119,7 @@ class Dual(NDArrayOperatorsMixin):
                 if isinstance(x, Dual)
             ]
         tangent = sum(parts[1:], start=parts[0])
-        found = Dual(value, np.broadcast_to(tangent, (len(tangent), *value.shape)))
+        found = Dual(value, _whole(tangent, value))
         return found if out is None else _into(out[0], found)
 
     def __array_function__(self, func: Any, types: Sequence[type], args: Any, kwargs: Any) -> Any:
@@ -147,6 +147,12 @@ def _moved(slope: Any, tangent: Floats) -> Floats:
     return np.where(tangent == 0.0, 0.0, slope * tangent)
 
 
+def _whole(tangent: Floats, value: Floats) -> Floats:
+    """Tangents of the shape of the values, to be written to."""
+    shape = (len(tangent), *value.shape)
+    return tangent if tangent.shape == shape else np.broadcast_to(tangent, shape).copy()
+
+
 def _into(out: Any, found: Dual) -> Dual:
     """Write a result where it was asked for. A plain array cannot hold it: whoever reads on from that one gets NaN."""
     if isinstance(out, Dual):
@@ -159,7 +165,7 @@ def _into(out: Any, found: Dual) -> Dual:
 def _where(like: Dual, condition: Any, a: Any, b: Any) -> Dual:
     value = np.where(condition, plain(a), plain(b))
     tangents = (_aligned(x.tangent, value.ndim) if isinstance(x, Dual) else 0.0 for x in (a, b))
-    return Dual(value, np.broadcast_to(np.where(condition, *tangents), (len(like.tangent), *value.shape)))
+    return Dual(value, _whole(np.where(condition, *tangents), value))
 
 
 def _clip(like: Dual, x: Any, low: Any, high: Any) -> Any:

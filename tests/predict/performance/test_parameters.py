@@ -1,0 +1,144 @@
+"""Elasticities of predictions: against finite differences, against each other, and complete."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from inferatlas.predict.performance.dual import plain
+from inferatlas.predict.performance.parameters import (
+    PARAMETERS,
+    POWER,
+    PREDICTED,
+    TIMES,
+    log_derivatives,
+    scaled,
+    seeded,
+)
+from inferatlas.predict.performance.platform_table import WHOLE, PlatformTable
+from inferatlas.predict.performance.points import make_points
+from inferatlas.predict.performance.predictor import predict
+from inferatlas.predict.question import Asked, asked
+from inferatlas.workload import make_workload
+
+CLOSED = {"isl": 1024, "osl": 256, "concurrency": 32}
+CASES = {
+    "a GPU": ("llama-3.1-8b", "h100", CLOSED, {}),
+    "ranks": ("llama-3.3-70b", "nvidia-b200-sxm", {"isl": 2048, "osl": 256, "concurrency": 64}, {"count": 8, "tp": 8}),
+    "stages": ("llama-3.3-70b", "h100", {"isl": 1024, "osl": 256, "concurrency": 64}, {"tp": 2, "pp": 4, "dp": 1}),
+    "arrivals": ("llama-3.3-70b", "h100", {"isl": 1024, "osl": 256, "request_rate": 2.0}, {"tp": 4, "pp": 1, "dp": 1}),
+    "another vendor": ("llama-3.1-8b", "amd-mi300x", {"workload": "chat", "request_rate": 5.0}, {}),
+    "experts": ("deepseek-r1", "nvidia-h200-sxm", CLOSED, {"tp": 8, "ep": 8, "pp": 1, "dp": 2}),
+    "wide experts": (
+        "deepseek-r1", "nvidia-b200-sxm", {"isl": 1024, "osl": 256, "request_rate": 3.0},
+        {"tp": 1, "ep": 16, "pp": 1, "dp": 16},
+    ),
+    "long prompts in shards": (
+        "llama-3.1-8b", "h100", {"isl": 8192, "osl": 256, "concurrency": 4}, {"cp": 2, "tp": 1, "pp": 1, "dp": 1},
+    ),
+    "offload": (
+        "llama-3.3-70b", "h100", {"isl": 8000, "osl": 256, "concurrency": 16},
+        {"tp": 4, "pp": 1, "dp": 1, "offload": 0.02},
+    ),
+    "one output token": ("llama-3.1-8b", "h100", {"isl": 2000, "osl": 1, "concurrency": 8}, {}),
+    "a pipeline of chips": ("llama-3.1-8b", "groq", {"isl": 1024, "osl": 256, "concurrency": 4}, {}),
+    "wafers": ("llama-3.3-70b", "cerebras-wse-3", {"isl": 1024, "osl": 256, "concurrency": 4}, {}),
+    "arrivals at wafers": ("llama-3.3-70b", "cerebras-wse-3", {"isl": 1024, "osl": 256, "request_rate": 1.0}, {}),
+    "dataflow": ("llama-3.1-8b", "sambanova-sn40l", {"isl": 1024, "osl": 256, "concurrency": 4}, {}),
+    "mesh": ("llama-3.1-8b", "google-tpu-v6e", CLOSED, {"count": 4, "tp": 4}),
+}  # fmt: skip
+
+
+def ask(model: str, accelerator: str, traffic: dict, layout: dict) -> Asked:
+    load = {"isl": None, "osl": None, "concurrency": None, "request_rate": None} | traffic
+    return asked(model, accelerator, make_workload(load.pop("workload", None), **load), **layout)
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+def one(request) -> Asked:
+    return ask(*request.param)
+
+
+def differences(one: Asked, name: str, h: float = 1e-4) -> dict[str, float]:
+    up, down = (predict(one.ops, scaled(one.table, {name: np.exp(s * h)}), one.points) for s in (1, -1))
+    with np.errstate(invalid="ignore"):
+        return {m: float(np.log(getattr(up, m) / getattr(down, m))[0] / (2 * h)) for m in PREDICTED}
+
+
+def test_elasticities_are_central_differences(one: Asked):
+    found = log_derivatives(one.ops, one.table, one.points)
+    for name in PARAMETERS:
+        numeric = differences(one, name)
+        for metric in PREDICTED:
+            assert found[metric][name][0] == pytest.approx(numeric[metric], abs=1e-4, nan_ok=True), (name, metric)
+
+
+def test_values_are_those_of_plain_arrays(one: Asked):
+    """The elasticities are those of the numbers that `predict` gives, which are computed on the way."""
+    exact, known = predict(one.ops, seeded(one.table, PARAMETERS), one.points), predict(one.ops, one.table, one.points)
+    for metric in PREDICTED:
+        assert plain(getattr(exact, metric)) == pytest.approx(getattr(known, metric), nan_ok=True)
+    assert exact.bound == known.bound and exact.reason == known.reason
+
+
+def test_all_times_together_scale_every_time(one: Asked):
+    """Twice as slow in everything is twice as slow; in an open loop, if requests come half as often."""
+    found = log_derivatives(one.ops, one.table, one.points)
+    for metric in ("ttft_s", "itl_s", "latency_s"):
+        together = sum(sign * found[metric][name][0] for name, sign in TIMES.items())
+        rate = one.load.request_rate
+        if rate is not None:
+            up, down = (
+                getattr(predict(one.ops, one.table, _at(one, rate * np.exp(s * 1e-4))), metric)[0] for s in (1, -1)
+            )
+            together -= np.log(up / down) / 2e-4
+        assert together == pytest.approx(1.0, abs=1e-4) or np.isnan(found[metric]["compute"][0])
+
+
+def _at(one: Asked, rate: float):
+    layout, load = one.layout, one.load
+    return make_points(
+        0, tp=layout.tp, pp=layout.pp, ep=layout.ep, dp=layout.dp, cp=layout.cp, offload=layout.offload,
+        request_rate=rate, input_tokens=load.input_tokens, output_tokens=load.output_tokens, input_cv=load.input_cv,
+        output_cv=load.output_cv,
+    )  # fmt: skip
+
+
+def test_shares_of_power_add_up_unless_the_rating_caps(one: Asked):
+    """Floor, memory, compute and what a stated idle power adds are all there is."""
+    found = log_derivatives(one.ops, one.table, one.points)["power_w"]
+    if np.isnan(found["rated_power"][0]):
+        return
+    assert found["rated_power"][0] + found["idle_power"][0] == pytest.approx(1.0)
+    active = sum(found[name][0] for name in POWER)
+    assert -1e-9 <= active <= 1.0 + 1e-9
+
+
+def test_every_column_moves_with_a_parameter_or_is_none_of_a_device():
+    """A new column that is a rate or a time must be given to a parameter, or elasticities would leave it out."""
+    moved = {column for powers in (PARAMETERS | POWER).values() for column in powers}
+    settings = {
+        "platforms", "dies", "grouped_efficiency", "attention_efficiency", "bytes_w", "bytes_dense", "bytes_wide",
+        "bytes_a", "bytes_kv", "imbalance", "interference", "grouping", "straggling", "accepted", "room", "domain",
+        "fraction", "of_free", "reserve", "block", "step_tokens", "max_sequences", "compiled", "compute_efficiency",
+        "memory_efficiency", "sigma_compute", "sigma_memory", "sigma_overhead", "sigma_request", "resident", "wafer",
+        *WHOLE,
+    }  # fmt: skip
+    assert {f.name for f in fields(PlatformTable)} == moved | settings
+
+
+def test_many_points_at_once_have_the_derivatives_of_each():
+    one = ask(*CASES["a GPU"])
+    many = make_points(0, concurrency=[1, 8, 32], input_tokens=1024, output_tokens=256)
+    found = log_derivatives(one.ops, one.table, many)
+    for i in range(3):
+        alone = log_derivatives(one.ops, one.table, many[i : i + 1])
+        assert found["latency_s"]["compute"][i] == pytest.approx(alone["latency_s"]["compute"][0])
+
+
+def test_capacity_buys_in_whole_sequences():
+    """Its derivative is 0, a tenth more is not: where memory limits the batch, more of it admits more requests."""
+    one = ask("llama-3.3-70b", "h100", {"isl": 4096, "osl": 512, "concurrency": 256}, {"tp": 2, "pp": 1, "dp": 1})
+    assert log_derivatives(one.ops, one.table, one.points)["output_tokens_per_s"]["memory_capacity"][0] == 0.0
+    more = predict(one.ops, scaled(one.table, {"memory_capacity": 1.1}), one.points)
+    assert more.output_tokens_per_s[0] > 1.1 * predict(one.ops, one.table, one.points).output_tokens_per_s[0]
