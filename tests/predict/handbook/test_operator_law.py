@@ -56,6 +56,7 @@ def test_8_a_size_dependent_efficiency_is_a_launch_time(flop, half, largest):
     )
     assert grown == pytest.approx(float(launched), rel=1e-9)
 
+
 @given(st.floats(1e6, 1e18), st.floats(1e6, 1e18), st.floats(0.1, 1), st.floats(0, 1e-3), st.floats(1, 20))
 def test_54_elasticities_are_the_derivatives_of_the_law(flop, moved, eta, launch, q):
     def time(peak=1e14, bandwidth=1e12, start=1.0):
