@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from inferatlas.decide.scaling.compare import scale
     from inferatlas.decide.sweeps.crossover import crossover
     from inferatlas.decide.variability import variability as variance
+    from inferatlas.decide.whatif.whatif import whatif
 
 _NAMES = {
     "accelerators": ("inferatlas.catalogue.accelerators", "accelerators"),
@@ -37,10 +38,11 @@ _NAMES = {
     "regimes": ("inferatlas.decide.regimes.fitness", "fitness"),
     "scale": ("inferatlas.decide.scaling.compare", "scale"),
     "variance": ("inferatlas.decide.variability", "variability"),
+    "whatif": ("inferatlas.decide.whatif.whatif", "whatif"),
 }
 __all__ = [
     "__version__", "accelerators", "crossover", "explore", "load_accelerator", "load_model", "models", "predict",
-    "profile", "recommend", "regimes", "scale", "variance",
+    "profile", "recommend", "regimes", "scale", "variance", "whatif",
 ]  # fmt: skip
 
 

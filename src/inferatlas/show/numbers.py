@@ -20,6 +20,7 @@ QUANTITIES = {
     "total_tokens_per_s": ("total tokens/s", "1"),
     "power_w": ("power", "W"),
     "tokens_per_joule": ("tokens/J", "1"),
+    "joules_per_output_token": ("J/token", "1"),
     "usd_per_million_tokens": ("USD/Mtok", "1"),
     "usd_per_million_tokens_owned": ("USD/Mtok owned", "1"),
     "gco2e_per_million_tokens": ("gCO2e/Mtok", "1"),

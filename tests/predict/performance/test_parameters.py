@@ -8,10 +8,12 @@ import pytest
 from inferatlas.predict.performance.dual import plain
 from inferatlas.predict.performance.parameters import (
     PARAMETERS,
-    POWER,
     PREDICTED,
     TIMES,
+    energy_kept,
+    idle_fixed,
     log_derivatives,
+    parameters_with_watts,
     scaled,
     seeded,
 )
@@ -104,24 +106,46 @@ def _at(one: Asked, rate: float):
     )  # fmt: skip
 
 
-def test_shares_of_power_add_up_unless_the_rating_caps(one: Asked):
-    """Floor, memory, compute and what a stated idle power adds are all there is."""
+def test_rated_and_idle_power_are_all_that_sets_the_scale_of_power(one: Asked):
     found = log_derivatives(one.ops, one.table, one.points)["power_w"]
-    if np.isnan(found["rated_power"][0]):
-        return
-    assert found["rated_power"][0] + found["idle_power"][0] == pytest.approx(1.0)
-    active = sum(found[name][0] for name in POWER)
-    assert -1e-9 <= active <= 1.0 + 1e-9
+    if one.platform.device.power.rated_w is not None:
+        assert found["rated_power"][0] + found["idle_power"][0] == pytest.approx(1.0)
+
+
+def test_watts_that_grow_with_a_part_are_central_differences(one: Asked):
+    """Energy per FLOP and per byte kept: the direction and the table of members with more of a part agree."""
+    table, h = idle_fixed(one.table), 1e-4
+    found = log_derivatives(one.ops, table, one.points, parameters_with_watts(table))
+    for name in ("compute", "memory_bandwidth"):
+        up, down = (predict(one.ops, _more(table, name, np.exp(s * h)), one.points) for s in (1, -1))
+        for metric in PREDICTED:
+            numeric = float(np.log(getattr(up, metric) / getattr(down, metric))[0] / (2 * h))
+            assert found[metric][name][0] == pytest.approx(numeric, abs=1e-4, nan_ok=True), (name, metric)
+
+
+def _more(table: PlatformTable, name: str, factor: float) -> PlatformTable:
+    compute, memory = (factor, 1.0) if name == "compute" else (1.0, factor)
+    return scaled(energy_kept(table, compute, memory), {name: factor})
+
+
+def test_a_device_with_twice_of_everything_draws_twice_above_its_floor():
+    one = ask(*CASES["a GPU"])
+    table = energy_kept(one.table, compute=2.0, memory=2.0)
+    for share in ("power_memory", "power_compute"):
+        assert table.rated_w * getattr(table, share) == pytest.approx(
+            2.0 * one.table.rated_w * getattr(one.table, share)
+        )
+    assert table.rated_w * table.power_floor == pytest.approx(one.table.rated_w * one.table.power_floor)
 
 
 def test_every_column_moves_with_a_parameter_or_is_none_of_a_device():
     """A new column that is a rate or a time must be given to a parameter, or elasticities would leave it out."""
-    moved = {column for powers in (PARAMETERS | POWER).values() for column in powers}
+    moved = {column for powers in PARAMETERS.values() for column in powers}
     settings = {
         "platforms", "dies", "grouped_efficiency", "attention_efficiency", "bytes_w", "bytes_dense", "bytes_wide",
         "bytes_a", "bytes_kv", "imbalance", "interference", "grouping", "straggling", "accepted", "room", "domain",
         "fraction", "of_free", "reserve", "block", "step_tokens", "max_sequences", "compiled", "compute_efficiency",
-        "memory_efficiency", "sigma_compute", "sigma_memory", "sigma_overhead", "sigma_request", "resident", "wafer",
+        "memory_efficiency", "power_floor", "power_memory", "power_compute", "sigma_compute", "sigma_memory", "sigma_overhead", "sigma_request", "resident", "wafer",
         *WHOLE,
     }  # fmt: skip
     assert {f.name for f in fields(PlatformTable)} == moved | settings

@@ -11,16 +11,21 @@ import numpy as np
 from inferatlas.decide.whatif.deployment import METRICS
 from inferatlas.errors import BadInput
 from inferatlas.predict.answer import metric_arrays
+from inferatlas.predict.arrays import Floats
 from inferatlas.predict.cost.economics import Economics
-from inferatlas.predict.performance.parameters import PARAMETERS, log_derivatives, scaled
+from inferatlas.predict.performance.parameters import (
+    PARAMETERS,
+    idle_fixed,
+    log_derivatives,
+    parameters_with_watts,
+    scaled,
+)
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.question import Asked
 
 STEP = 0.10  # of each parameter, in `steps`
-# parameter -> the share of the rating that grows with it
-DRAWING = {"compute": "power_compute", "memory_bandwidth": "power_memory"}
 # share of a price -> parameters that grow with it
 BOUGHT = {
     "compute": ("compute",), "memory": ("memory_bandwidth", "memory_capacity"), "link": ("link_bandwidth",),
@@ -40,8 +45,8 @@ class Effect:
 class Watts:
     """What a parameter draws at this load and what it buys, its own watts counted.
 
-    ``watts`` of all accelerators together, ``share`` of their power. ``value``: elasticity of the metric where the
-    parameter's watts grow with it; ``per_watt``: relative change of the metric per further watt (1/W).
+    ``watts``: of all accelerators together, those that grow with it; ``share`` of their power. ``value``: elasticity of
+    the metric where they do grow; ``per_watt``: relative change of the metric per further watt (1/W).
     """
 
     parameter: str
@@ -78,11 +83,9 @@ class Sensitivity:
 
 
 def sensitivity(one: Asked, money: Economics, shares: Mapping[str, float]) -> Sensitivity:
-    """Elasticities, steps of `STEP`, watts and dollars of one deployment; ``shares`` of the price as of `cost_shares`."""
-    raw = log_derivatives(one.ops, one.table, one.points)
-    slopes = {metric: {name: float(x[0]) for name, x in row.items()} for metric, row in raw.items()}
-    power, tokens = slopes["power_w"], slopes["output_tokens_per_s"]
-    slopes["joules_per_output_token"] = {name: power[name] - tokens[name] for name in power}
+    """Elasticities, steps of `STEP`, watts and dollars of one deployment; ``shares`` as of `cost_shares`."""
+    slopes = _with_energy(log_derivatives(one.ops, one.table, one.points))
+    tokens = slopes["output_tokens_per_s"]
     priced = money.usd_per_hour is not None
     slopes["usd_per_million_tokens"] = {name: -tokens[name] if priced else math.nan for name in tokens}
     moves, notes = _parameters(one)
@@ -93,7 +96,7 @@ def sensitivity(one: Asked, money: Economics, shares: Mapping[str, float]) -> Se
     elasticities = [Effect(name, metric, _known(slopes[metric][name])) for name in moves for metric in METRICS]
     for name, power_of in economic.items() if priced else ():
         elasticities += [Effect(name, metric, power_of * (metric == "usd_per_million_tokens")) for metric in METRICS]
-    watts, said = _watts(one, slopes)
+    watts, said = _watts(one)
     return Sensitivity(
         elasticities,
         [Effect(name, metric, tenth[name][metric]) for name in moves for metric in METRICS],
@@ -157,23 +160,32 @@ def values(one: Asked, table: PlatformTable, points: Points, money: Economics) -
     return found
 
 
-def _watts(one: Asked, slopes: Mapping[str, Mapping[str, float]]) -> tuple[list[Watts], list[str]]:
-    """The next watt: energy per byte and per FLOP kept, so that watts grow with the parameter (39)."""
+def _watts(one: Asked) -> tuple[list[Watts], list[str]]:
+    """The next watt: energy per FLOP and per byte kept, so that watts grow with the part (39)."""
+    part, table = one.platform.device, idle_fixed(one.table)
     total = float(predict(one.ops, one.table, one.points).power_w[0])
-    power, part = slopes["power_w"], one.platform.device
     if not math.isfinite(total):
         return [], [f"no rated power of {part.id} is known: no answer by the watt"]
-    if power["power_floor"] == 0.0:
-        return [], [f"{part.id} draws what its rating allows, so its watts cannot be told apart by part"]
+    slopes = _with_energy(log_derivatives(one.ops, table, one.points, parameters_with_watts(table)))
     rows = []
-    for name, share_of in DRAWING.items():
-        share = power[share_of]
+    for name, share in slopes["power_w"].items():
         watts = share * total
-        for metric in METRICS:
-            value = slopes[metric][name] + share * (metric == "joules_per_output_token")
-            if math.isfinite(value):
-                rows.append(Watts(name, watts, share, metric, value, value / watts if watts > 0 else None))
-    return sorted(rows, key=lambda row: -abs(slopes["latency_s"][row.parameter])), []
+        rows += [
+            Watts(name, watts, share, metric, slopes[metric][name], slopes[metric][name] / watts if watts > 0 else None)
+            for metric in METRICS
+            if metric in slopes and math.isfinite(slopes[metric][name])
+        ]
+    notes = []
+    if log_derivatives(one.ops, table, one.points, {"floor": {"power_floor": 1}})["power_w"]["floor"][0] == 0.0:
+        notes.append(f"{part.id} draws all that its rating allows: a further watt is one of a higher rating")
+    return sorted(rows, key=lambda row: -abs(slopes["latency_s"][row.parameter])), notes
+
+
+def _with_energy(found: Mapping[str, Mapping[str, Floats]]) -> dict[str, dict[str, float]]:
+    """Slopes of the first point as numbers, with those of joules per output token."""
+    slopes = {metric: {name: float(x[0]) for name, x in row.items()} for metric, row in found.items()}
+    power, tokens = slopes["power_w"], slopes["output_tokens_per_s"]
+    return slopes | {"joules_per_output_token": {name: power[name] - tokens[name] for name in power}}
 
 
 def _dollars(slopes: Mapping[str, Mapping[str, float]], shares: Mapping[str, float], priced: bool) -> list[Dollars]:

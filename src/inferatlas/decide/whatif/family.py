@@ -18,9 +18,9 @@ from inferatlas.errors import BadInput
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.cost.economics import Economics
 from inferatlas.predict.performance.collectives import faster
+from inferatlas.predict.performance.parameters import energy_kept
 from inferatlas.predict.performance.platform import Platform
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
-from inferatlas.predict.performance.priors import constant
 from inferatlas.predict.platforms import bind
 from inferatlas.predict.question import Asked
 
@@ -184,22 +184,10 @@ def _member(
 
 
 def _powered(table: PlatformTable, axes: Sequence[Axis], grid: Sequence[Floats], one: Asked) -> PlatformTable:
-    """Ratings of members with more compute or memory bandwidth, energy per operation kept (39); idle power stays."""
+    """Ratings of members with more compute or memory bandwidth, unless power is varied itself."""
     moved = {axis.parameter: factor for axis, factor in zip(axes, grid, strict=True)}
-    idle = np.where(np.isnan(table.idle_w), constant("power", "idle_share") * _rated(one), table.idle_w)
     if "power" in moved or not moved.keys() & {"compute", "memory_bandwidth"}:
         return table
-    compute = next((a for a in axes if a.parameter == "compute"), None)
+    compute = next((axis for axis in axes if axis.parameter == "compute"), None)
     draws = compute is not None and (compute.rates is None or one.platform.compute_rate in compute.rates)
-    c = table.power_compute * (moved["compute"] if draws else 1.0)
-    m = table.power_memory * moved.get("memory_bandwidth", np.ones_like(table.power_memory))
-    # the rating keeps its ratio to what everything at once would draw
-    growth = (table.power_floor + m + c) / (table.power_floor + table.power_memory + table.power_compute)
-    return replace(
-        table, rated_w=table.rated_w * growth, idle_w=idle, power_floor=table.power_floor / growth,
-        power_memory=m / growth, power_compute=c / growth,
-    )  # fmt: skip
-
-
-def _rated(one: Asked) -> float:
-    return math.nan if one.platform.device.power.rated_w is None else one.platform.device.power.rated_w
+    return energy_kept(table, moved["compute"] if draws else 1.0, moved.get("memory_bandwidth", 1.0))

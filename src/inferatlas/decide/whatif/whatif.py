@@ -18,7 +18,7 @@ from inferatlas.workload import make_workload
 
 @dataclass(frozen=True)
 class WhatIf:
-    """A device under a load. ``ratios``: the device over ``against``, by metric; ``family`` None where none is asked."""
+    """A device under a load; ``ratios`` are the device over ``against``, by metric, ``family`` is None unless asked."""
 
     inputs: dict[str, Any]
     device: Deployment
@@ -85,8 +85,8 @@ def whatif(
         theirs = deployment(other, money_of(other, **place), notes)
     axes = axes_of(vary, one.platform)
     inputs = {
-        "model": one.model.id, "workload": asdict(load), "cost_share": shares, "vary": list(vary), "by": list(objectives),
-        "economics": money.as_dict(),
+        "model": one.model.id, "workload": asdict(load), "cost_share": shares, "vary": list(vary),
+        "by": list(objectives), "economics": money.as_dict(),
     }  # fmt: skip
     return WhatIf(
         inputs,

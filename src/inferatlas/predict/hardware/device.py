@@ -104,7 +104,7 @@ def device(accelerator: Accelerator) -> Device:
 
 
 def _incomplete(accelerator: Accelerator, main: MemoryTier | None, peaks: dict[str, float]) -> NotModelled | BadInput:
-    """What is missing for a prediction: of a part of the catalogue nobody publishes it, of one's own it can be given."""
+    """What is missing for a prediction: nobody publishes it of the catalogue's parts, of one's own it can be given."""
     if main is None:
         missing, field, others = "memory capacity", "mem.hbm.capacity", [f"mem.{x}.capacity" for x in MAIN_LEVELS]
     elif not main.bytes_per_s:

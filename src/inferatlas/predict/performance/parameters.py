@@ -2,13 +2,14 @@
 
 Each parameter enters predictions through the columns that `PARAMETERS` names, to the power given there: twice the
 compute halves the seconds per FLOP. `log_derivatives` runs the predictor once with all of them as directions.
+`energy_kept` says what more of a part does to the rating, where a FLOP and a byte take the energy that they took (39).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from inferatlas.predict.performance.dual import Dual
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points
 from inferatlas.predict.performance.predictor import predict
+from inferatlas.predict.performance.priors import constant
 
 # parameter -> {column of `PlatformTable`: power of the parameter in it}
 PARAMETERS: dict[str, dict[str, int]] = {
@@ -37,10 +39,6 @@ PARAMETERS: dict[str, dict[str, int]] = {
 TIMES = {
     "compute": -1, "memory_bandwidth": -1, "link_bandwidth": -1, "link_latency": 1, "offload_bandwidth": -1,
     "kernel_overhead": 1, "host_overhead": 1, "request_overhead": 1,
-}  # fmt: skip
-# what the model of power says that the active device draws for, as shares of its rating
-POWER: dict[str, dict[str, int]] = {
-    "power_floor": {"power_floor": 1}, "power_memory": {"power_memory": 1}, "power_compute": {"power_compute": 1},
 }  # fmt: skip
 PREDICTED = ("ttft_s", "itl_s", "latency_s", "output_tokens_per_s", "power_w")
 
@@ -64,24 +62,26 @@ def scaled(table: PlatformTable, factors: Mapping[str, Any]) -> PlatformTable:
     return replace(table, **columns)
 
 
-def seeded(table: PlatformTable, parameters: Mapping[str, Mapping[str, int]]) -> PlatformTable:
-    """The table with derivatives by the logarithm of each parameter, and one free direction for roots (`dual.settled`)."""
-    columns: dict[str, Any] = {}
+def seeded(table: PlatformTable, parameters: Mapping[str, Mapping[str, Any]]) -> PlatformTable:
+    """The table with derivatives by the logarithm of each parameter; one more direction is that of roots (`dual`)."""
+    # bytes always carry derivatives: `predict` asks them which kind of number to answer in
+    moved = {"byte_s", *(column for powers in parameters.values() for column in powers)}
+    still = np.zeros((len(parameters) + 1, len(table.byte_s)))
+    columns = {column: Dual(getattr(table, column), still.copy()) for column in moved}
     for place, powers in enumerate(parameters.values()):
         for column, power in powers.items():
-            value = getattr(table, column)
-            tangent = np.zeros((len(parameters) + 1, *value.shape))
-            tangent[place] = power * value
-            columns[column] = Dual(value, tangent)
-    return replace(table, **columns)
+            columns[column].tangent[place] = power * columns[column].value
+    return replace(table, **cast("dict[str, Any]", columns))
 
 
-def log_derivatives(ops: Operators, table: PlatformTable, points: Points) -> dict[str, dict[str, Floats]]:
+def log_derivatives(
+    ops: Operators, table: PlatformTable, points: Points, parameters: Mapping[str, Mapping[str, Any]] = PARAMETERS
+) -> dict[str, dict[str, Floats]]:
     """Elasticities ``d ln(metric)/d ln(parameter)`` of every point, by metric and parameter; exact, one pass.
 
-    Parameters are `PARAMETERS` and the shares of `POWER`. NaN where a metric is unknown or a point infeasible. At a
-    kink (a bound that just binds) the derivative is that of one side; whole numbers (sequences that fit, compiled
-    batches) have none. Idle power that nobody publishes moves with the rating.
+    NaN where a metric is unknown or a point infeasible. At a kink (a bound that just binds) the derivative is that of
+    one side; whole numbers (sequences that fit, compiled batches) have none. Idle power that nobody publishes moves
+    with the rating.
 
     Examples
     --------
@@ -95,12 +95,42 @@ def log_derivatives(ops: Operators, table: PlatformTable, points: Points) -> dic
     >>> bool(-1 < found["itl_s"]["memory_bandwidth"][0] < -0.5)
     True
     """
-    directions = PARAMETERS | POWER
-    found = predict(ops, seeded(table, directions), points)
+    found = predict(ops, seeded(table, parameters), points)
     out: dict[str, dict[str, Floats]] = {}
     for metric in PREDICTED:
         column: Any = getattr(found, metric)
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = column.tangent / column.value
-        out[metric] = dict(zip(directions, relative, strict=False))  # the last direction is that of roots
+        out[metric] = dict(zip(parameters, relative, strict=False))  # the last direction is that of roots
     return out
+
+
+def idle_fixed(table: PlatformTable) -> PlatformTable:
+    """The table with the idle power that predictions assume where none is published, so that no rating moves it."""
+    assumed = constant("power", "idle_share") * table.rated_w
+    return replace(table, idle_w=np.where(np.isnan(table.idle_w), assumed, table.idle_w))
+
+
+def energy_kept(table: PlatformTable, compute: Floats | float, memory: Floats | float) -> PlatformTable:
+    """Power of platforms with so many times the compute and memory bandwidth, energy per FLOP and byte as it was.
+
+    The floor draws what it drew, the other shares of (39) grow with their part, and the rating keeps its ratio to what
+    all of them at once would draw. Idle power stays. Only columns of power change; `scaled` does the rest.
+    """
+    m, c = table.power_memory * memory, table.power_compute * compute
+    growth = (table.power_floor + m + c) / (table.power_floor + table.power_memory + table.power_compute)
+    return replace(
+        idle_fixed(table), rated_w=table.rated_w * growth, power_floor=table.power_floor / growth,
+        power_memory=m / growth, power_compute=c / growth,
+    )  # fmt: skip
+
+
+def parameters_with_watts(table: PlatformTable) -> dict[str, dict[str, Any]]:
+    """Compute and memory bandwidth as directions in which `energy_kept` holds; for a table with `idle_fixed`."""
+    whole = table.power_floor + table.power_memory + table.power_compute
+    found: dict[str, dict[str, Any]] = {}
+    for name, own in (("compute", "power_compute"), ("memory_bandwidth", "power_memory")):
+        grows = getattr(table, own) / whole  # of the rating, per relative change of the parameter
+        shares: dict[str, Any] = dict.fromkeys(("power_floor", "power_memory", "power_compute"), -grows)
+        found[name] = PARAMETERS[name] | shares | {own: 1.0 - grows, "rated_w": grows}
+    return found
