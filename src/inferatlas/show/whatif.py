@@ -11,10 +11,9 @@ from inferatlas.decide.whatif.elasticities import STEP, Effect
 from inferatlas.decide.whatif.family import Family, Member
 from inferatlas.decide.whatif.whatif import WhatIf
 from inferatlas.quantities import percent, show
-from inferatlas.show.charts.effects import signed
 from inferatlas.show.deployment import figures_words, layout_words, workload_words
 from inferatlas.show.html import Section, html_page
-from inferatlas.show.numbers import NONE, counted, figure, heading, in_words, listed, quantity, with_interval
+from inferatlas.show.numbers import NONE, counted, figure, heading, in_words, listed, quantity, signed, with_interval
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 
 SHOWN = (*METRICS, "power_w")
@@ -133,8 +132,9 @@ def watts(found: WhatIf) -> list[Block]:
         for name in names
     ]  # fmt: skip
     text = (
-        "Watts of the whole deployment that grow with the parameter at this load, a FLOP and a byte taking the energy "
-        "that they take; and the change of a metric per further 100 W spent on that parameter."
+        "Watts of the whole deployment at this load; the rest is the floor of an active device, or idle. More of a "
+        "parameter draws more, a FLOP and a byte taking the energy that they take: the change of a metric per 100 W "
+        "more of what it draws now."
     )
     return [Table("The next watt", columns, table), Paragraph(text, quiet=True)]
 
@@ -220,7 +220,7 @@ def whatif_html(found: WhatIf, typed: str) -> str:
         Section(
             "elasticities", "What each parameter buys", [*elasticities(found), *steps(found)],
             lambda: _bars(found), "Bars of the elasticity of each metric by each parameter.",
-            "Percent of the metric per percent of the parameter; bars in the lighter colour make the metric better.",
+            "Percent of the metric per percent of the parameter: green bars make the metric better, red ones worse.",
         ),
         Section("next", "The next watt and the next dollar", [*watts(found), *dollars(found)]),
         Section(
@@ -236,7 +236,10 @@ def whatif_html(found: WhatIf, typed: str) -> str:
 def _bars(found: WhatIf):
     from inferatlas.show.charts.effects import effects
 
-    rows = [row for row in found.sensitivity.elasticities if row.parameter not in ("price", "utilisation")]
+    trivial = ("price", "utilisation", "rated_power")  # which move what they are a factor of, and nothing else
+    rows = [
+        row for row in found.sensitivity.elasticities if row.parameter not in trivial and abs(row.value or 0.0) >= 0.005
+    ]
     names = [_words(name) for name in dict.fromkeys(row.parameter for row in rows)]
     panels = [
         (quantity(metric)[0], smaller, held)

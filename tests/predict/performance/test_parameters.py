@@ -145,8 +145,8 @@ def test_every_column_moves_with_a_parameter_or_is_none_of_a_device():
         "platforms", "dies", "grouped_efficiency", "attention_efficiency", "bytes_w", "bytes_dense", "bytes_wide",
         "bytes_a", "bytes_kv", "imbalance", "interference", "grouping", "straggling", "accepted", "room", "domain",
         "fraction", "of_free", "reserve", "block", "step_tokens", "max_sequences", "compiled", "compute_efficiency",
-        "memory_efficiency", "power_floor", "power_memory", "power_compute", "sigma_compute", "sigma_memory", "sigma_overhead", "sigma_request", "resident", "wafer",
-        *WHOLE,
+        "memory_efficiency", "power_floor", "power_memory", "power_compute", "sigma_compute", "sigma_memory",
+        "sigma_overhead", "sigma_request", "resident", "wafer", *WHOLE,
     }  # fmt: skip
     assert {f.name for f in fields(PlatformTable)} == moved | settings
 

@@ -85,8 +85,8 @@ def placed(
             field="accelerator",
         )  # fmt: skip
     notes.append(
-        f"{one.accelerator.id}: the layout asked for does not do on {one.layout.count} "
-        f"({why['code'].replace('_', ' ')}): compared on {least.layout.count}, the fewest that do"
+        f"the layout asked for does not serve the load on {one.layout.count} ({why['code'].replace('_', ' ')}): "
+        f"compared on {least.layout.count}, the fewest that do"
     )
     return least, notes
 

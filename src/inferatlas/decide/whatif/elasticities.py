@@ -26,6 +26,9 @@ from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.question import Asked
 
 STEP = 0.10  # of each parameter, in `steps`
+# parameter -> the share of the rating that it draws when it is busy
+DRAWING = {"compute": "power_compute", "memory_bandwidth": "power_memory"}
+LIFTED = 0.25  # of the shares of power: together they stay below the rating
 # share of a price -> parameters that grow with it
 BOUGHT = {
     "compute": ("compute",), "memory": ("memory_bandwidth", "memory_capacity"), "link": ("link_bandwidth",),
@@ -45,8 +48,8 @@ class Effect:
 class Watts:
     """What a parameter draws at this load and what it buys, its own watts counted.
 
-    ``watts``: of all accelerators together, those that grow with it; ``share`` of their power. ``value``: elasticity of
-    the metric where they do grow; ``per_watt``: relative change of the metric per further watt (1/W).
+    ``watts``: of all accelerators together; ``share`` of their power. ``value``: elasticity of the metric where the
+    rating grows with the parameter; ``per_watt``: the same per watt that the parameter draws (1/W).
     """
 
     parameter: str
@@ -161,14 +164,20 @@ def values(one: Asked, table: PlatformTable, points: Points, money: Economics) -
 
 
 def _watts(one: Asked) -> tuple[list[Watts], list[str]]:
-    """The next watt: energy per FLOP and per byte kept, so that watts grow with the part (39)."""
+    """The next watt: what compute and memory draw, and what more of them does at the same energy per FLOP and byte."""
     part, table = one.platform.device, idle_fixed(one.table)
     total = float(predict(one.ops, one.table, one.points).power_w[0])
     if not math.isfinite(total):
         return [], [f"no rated power of {part.id} is known: no answer by the watt"]
-    slopes = _with_energy(log_derivatives(one.ops, table, one.points, parameters_with_watts(table)))
+    directions = parameters_with_watts(table) | {"rating": {"rated_w": 1}, "floor": {"power_floor": 1}}
+    slopes = _with_energy(log_derivatives(one.ops, table, one.points, directions))
+    # the shares of (39) out of reach of the cap, where each moves what is drawn: those of the watts above idle
+    lifted = {column: LIFTED * getattr(table, column) for column in ("power_floor", *DRAWING.values())}
+    free = replace(table, **lifted, idle_w=0.0 * table.idle_w)
+    shares = log_derivatives(one.ops, free, one.points, {name: {column: 1} for name, column in DRAWING.items()})
     rows = []
-    for name, share in slopes["power_w"].items():
+    for name in DRAWING:
+        share = float(shares["power_w"][name][0]) * slopes["power_w"]["rating"]
         watts = share * total
         rows += [
             Watts(name, watts, share, metric, slopes[metric][name], slopes[metric][name] / watts if watts > 0 else None)
@@ -176,8 +185,8 @@ def _watts(one: Asked) -> tuple[list[Watts], list[str]]:
             if metric in slopes and math.isfinite(slopes[metric][name])
         ]
     notes = []
-    if log_derivatives(one.ops, table, one.points, {"floor": {"power_floor": 1}})["power_w"]["floor"][0] == 0.0:
-        notes.append(f"{part.id} draws all that its rating allows: a further watt is one of a higher rating")
+    if slopes["power_w"]["floor"] == 0.0:
+        notes.append(f"{part.id} draws all that its rating allows; its watts are told apart by how busy its parts are")
     return sorted(rows, key=lambda row: -abs(slopes["latency_s"][row.parameter])), notes
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 
 from inferatlas.show.charts.style import INK, PALETTE, ROW_HEIGHT, AnyChart, data, dress, rows_axis
+from inferatlas.show.numbers import signed
 
 WIDTH = 104
 BETTER, WORSE = PALETTE[3], PALETTE[2]
@@ -29,7 +30,7 @@ def effects(names: Sequence[str], panels: Sequence[tuple[str, bool, Mapping[str,
     """
     known = [abs(x) for _, _, row in panels for x in row.values() if x is not None and math.isfinite(x)]
     most = max(known, default=0.0) or 1.0
-    scale = alt.Scale(domain=[-1.45 * most, 1.45 * most], nice=False)  # room for the numbers
+    scale = alt.Scale(domain=[-1.9 * most, 1.9 * most], nice=False)  # room for the numbers
     charts = [_panel(names, panel, scale, labels=i == 0) for i, panel in enumerate(panels)]
     return dress(alt.hconcat(*charts, spacing=10))
 
@@ -54,18 +55,3 @@ def _panel(
         base.transform_filter("datum.value < 0").mark_text(align="right", dx=-3, fontSize=11).encode(**text),
         alt.Chart(data([{"value": 0}])).mark_rule(color=INK, opacity=0.4).encode(x=x),
     )
-
-
-def signed(value: float | None) -> str:
-    """An elasticity with its sign and two digits; nothing is rounded to "-0.00".
-
-    >>> signed(-0.7512), signed(0.0), signed(0.001), signed(None)
-    ('−0.75', '0', '<0.01', '—')
-    """
-    if value is None or not math.isfinite(value):
-        return "—"
-    if value == 0 or abs(value) < 1e-9:
-        return "0"
-    if abs(value) < 0.005:
-        return "<0.01" if value > 0 else "−<0.01"
-    return f"{value:+.2f}".replace("-", "−")
