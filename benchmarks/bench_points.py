@@ -28,7 +28,8 @@ from inferatlas.predict.performance.platform_table import PlatformTable, platfor
 from inferatlas.predict.performance.points import Points, make_points
 from inferatlas.predict.performance.predictor import CHUNK_BYTES, collectives_in_use, memory_budget, predict
 from inferatlas.predict.performance.shard import shard_of
-from inferatlas.predict.performance.step import prepare, run
+from inferatlas.predict.performance.prepared import prepare
+from inferatlas.predict.performance.step import run
 from inferatlas.predict.platforms import bind
 
 ACCELERATORS = ("nvidia-h100-sxm", "nvidia-h200-sxm", "nvidia-a100-80gb-sxm", "nvidia-b200-sxm", "amd-mi300x",

@@ -82,5 +82,5 @@ def test_a_file_that_is_incomplete_is_refused_with_its_line(cli, tmp_path: Path)
     cli("whatif", str(tmp_path / "none.yaml"), *SMALL[2:]).refused("cannot be read")
 
 
-def test_what_is_not_modelled_is_no_answer(cli):
-    cli("whatif", "h100", "-m", "falcon-mamba-7b", *SMALL[4:]).refused("not modelled", code=3)
+def test_an_engine_that_does_not_run_there_is_no_answer(cli):
+    cli("whatif", "groq", *SMALL[2:], "--engine", "vllm").refused("not supported", code=3)

@@ -19,7 +19,9 @@ from inferatlas.predict.performance.platform import EngineSettings, Platform, ma
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.predictor import collectives_in_use, shard_of
-from inferatlas.predict.performance.step import Parts, prepare, run
+from inferatlas.predict.performance.parts import Parts
+from inferatlas.predict.performance.prepared import prepare
+from inferatlas.predict.performance.step import run
 
 Step = Callable[..., Parts]
 
@@ -36,7 +38,7 @@ def _device(
     fields: dict[str, Any] = {
         "id": "synthetic", "name": "synthetic", "vendor": "none", "style": "kernel", "topology": "switch",
         "architectural_class": "gpu", "engine_devices": 1, "peaks": {"bf16": peak}, "memory": tier, "tiers": (tier,),
-        "link_bytes_per_s": link, "scale_out_bytes_per_s": None, "offload": None, "domain": 64, "node": 8,
+        "link_bytes_per_s": link, "scale_out_bytes_per_s": None, "behind": (), "domain": 64, "node": 8,
         "power": Power(700.0, 70.0, "chip or module", "power.tdp"), "max_batch": None, "compiled_batches": False,
         "support": {"vllm": "official"}, "sdk": None,
     }  # fmt: skip

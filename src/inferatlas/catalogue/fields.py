@@ -31,6 +31,8 @@ FIELD_UNITS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ("interconnect.on_chip_exchange", ("B/s",)), ("interconnect.on_wafer_fabric", ("B/s",)),
         ("host_link", (TEXT, "B/s")), ("host_link.per_direction", ("B/s",)), ("host_link.bidirectional", ("B/s",)),
         ("power.*", ("W",)),
+        ("moe.routing_time", ("s",)), ("moe.grouped_efficiency", ("1",)),
+        ("kv_engine.compression", ("1",)), ("kv_engine.bandwidth", ("B/s",)),
         ("execution.max_batch", ("1",)), ("execution.fixed_batch", (TEXT,)), ("execution.batch_buckets", (TEXT,)),
         ("execution.static_shapes", (TEXT,)),
         ("software.*", (TEXT,)),

@@ -33,6 +33,7 @@ class Attention:
     selected: int | None = None
     index_heads: int = 0
     index_dim: int = 0  # size of an index key, of which one is kept per token
+    position_buckets: int = 0  # learned relative positions, per head, in this layer (umT5; T5 shares one table a stack)
 
     @property
     def is_mla(self) -> bool:
@@ -112,8 +113,8 @@ class Vision:
     """A tower that turns an image into tokens: a transformer over patches, then a projector into the language model.
 
     ``resize``: ``fixed``: every image becomes a square of ``image`` pixels; ``native``: an image keeps its size up to
-    ``image`` pixels a side; ``tiles``: squares of ``image`` pixels, up to ``most_tiles`` and one of the whole image.
-    ``merge`` x ``merge`` patches become one token.
+    ``image`` pixels a side; ``area``: up to the area of such a square; ``tiles``: squares of ``image`` pixels, up to
+    ``most_tiles`` and one of the whole image. ``merge`` x ``merge`` patches become one token.
     """
 
     layers: tuple[Layers, ...]
@@ -124,10 +125,16 @@ class Vision:
     resize: str = "fixed"
     most_tiles: int = 1
     parameters: int = 0  # of tower and projector, as the checkpoint holds them
-    projector: int = 0  # of them, the projector's
+    projector: int = 0  # of them, the projector's: what each token passes after the merge
+    frames: int = 1  # pictures that one patch spans in time; a still image is repeated (Qwen2.5-VL)
+    patch_bias: bool = False
+    positions: int = 0  # rows of a learned table of positions, that of a class token included
+    class_token: bool = False  # one learned row more passes the tower, and is dropped (Llama 4)
+    norm_bias: bool = False  # LayerNorm with bias (two vectors a norm)
+    norms: int = 0  # before and after the layers
 
 
-RESIZES = ("fixed", "native", "tiles")
+RESIZES = ("fixed", "native", "area", "tiles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +170,7 @@ class ModelConfig:
     embedding_norm: bool = False  # a norm of the embedded tokens (BERT, RWKV)
     pooler: bool = False  # a dense layer of hidden x hidden on the first token (BERT)
     position_buckets: int = 0  # learned relative positions, per head and stack (T5)
+    final_norm: bool = True  # a norm after the last layer of a stack (BERT has none)
     facts: FactSheet | None = None
     file: str = ""
 

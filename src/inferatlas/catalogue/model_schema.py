@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from inferatlas.catalogue import names
 from inferatlas.catalogue.factfile import bad, check_keys, read_facts
 from inferatlas.catalogue.facts import PROVENANCES, Fact, FactSheet
-from inferatlas.catalogue.model import Attention, FeedForward, Layers, ModelConfig
+from inferatlas.catalogue.model import FORMS, RESIZES, Attention, FeedForward, Layers, ModelConfig, Recurrence, Vision
+from inferatlas.catalogue.model_checks import oddity, whole_oddity
 from inferatlas.documents import Document
 
 KINDS = ("dense", "moe", "ssm", "hybrid", "linear rnn", "encoder-decoder", "embedding")
@@ -18,13 +19,20 @@ LARGEST = 2**40  # no size comes near; keeps absurd numbers out of the arithmeti
 
 # Keys of ``config:`` that are fields of `ModelConfig` (their types are the fields' own), then where they were read.
 _SIZES = ("hidden", "vocab", "tied_embeddings", "context_length")
-_MORE = ("position_embeddings", "norm_bias", "lm_head_bias", "other_parameters", "checkpoint_weights")
+_MORE = (
+    "position_embeddings", "norm_bias", "lm_head_bias", "other_parameters", "checkpoint_weights", "token_types",
+    "embedding_norm", "pooler", "position_buckets", "final_norm",
+)  # fmt: skip
+_PARTS = ("encoder", "vision")
+_LEAST = {"context_length": 0, **dict.fromkeys(("hidden", "vocab", "tied_embeddings"), 1)}  # all else: 0
+_WORDS = {"form": FORMS, "resize": RESIZES}  # fields of blocks with words of their own
+_BLOCKS = {"attention": Attention, "cross": Attention, "recurrence": Recurrence, "ffn": FeedForward}
 _ORIGIN = ("address", "provenance", "confidence")
 # A fact read in the configuration says ``source: config`` instead of repeating its source, address and confidence.
 FROM_CONFIG = "config"
 
 At = tuple[str | int, ...]
-Block = TypeVar("Block", Attention, FeedForward)
+Block = TypeVar("Block", Attention, FeedForward, Recurrence)
 
 
 def to_model(document: Document) -> ModelConfig:
@@ -47,89 +55,96 @@ def to_model(document: Document) -> ModelConfig:
     if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
         raise bad(document, "a list of texts is needed here", "aliases", allowed='[llama-8b, "8b"]')
     config = _checked_config(document)
-    return ModelConfig(
+    model = ModelConfig(
         id=data["id"], name=data["name"], family=data["family"], kind=data["kind"], hf_id=data.get("hf_id"),
-        aliases=tuple(aliases), not_modelled=data.get("not_modelled"), layers=tuple(_layers(document)),
-        facts=FactSheet(_facts(document)), file=document.file,
+        aliases=tuple(aliases), not_modelled=data.get("not_modelled"),
+        layers=tuple(_layers(document, ("config", "layers"))),
+        encoder=tuple(_layers(document, ("config", "encoder"))) if "encoder" in config else (),
+        vision=_vision(document) if "vision" in config else None, facts=FactSheet(_facts(document)), file=document.file,
         **{key: config[key] for key in _SIZES + _MORE if key in config},
     )  # fmt: skip
+    odd = whole_oddity(model)
+    if odd is not None:
+        raise bad(document, odd.message, *odd.at, allowed=odd.allowed)
+    return model
 
 
 def _checked_config(document: Document) -> dict[str, Any]:
     config = document.data["config"]
-    check_keys(document, ("config",), config, (*_SIZES, "layers", "source"), (*_MORE, *_ORIGIN))
+    check_keys(document, ("config",), config, (*_SIZES, "layers", "source"), (*_MORE, *_PARTS, *_ORIGIN))
     types = {field.name: field.type for field in fields(ModelConfig)}
     for key in _SIZES + _MORE:
         if key in config and key != "checkpoint_weights":
-            _size(document, ("config", key), str(types[key]), least=1 if key in _SIZES else 0)
+            _size(document, ("config", key), str(types[key]), least=_LEAST.get(key, 0))
     for key in ("source", *_ORIGIN):
         if key in config:
             _text(document, ("config", key))
     for key, words in (("checkpoint_weights", WEIGHTS), ("provenance", PROVENANCES)):
         if key in config:
             _one_of(document, ("config", key), words)
-    if not isinstance(config["layers"], list):
-        raise bad(document, "a list of groups of layers is needed here", "config", "layers")
-    if not config["layers"] and "not_modelled" not in document.data:
+    if config["layers"] == [] and "not_modelled" not in document.data:
         raise bad(document, "no layers", "config", "layers", allowed="[] only where not_modelled says why")
     return config
 
 
-def _layers(document: Document) -> Iterator[Layers]:
-    for i, group in enumerate(document.data["config"]["layers"]):
-        at: At = ("config", "layers", i)
-        check_keys(document, at, group, ("count", "attention", "ffn"), ("norms",))
+def _layers(document: Document, where: At) -> Iterator[Layers]:
+    groups = _at(document, where)
+    if not isinstance(groups, list):
+        raise bad(document, "a list of groups of layers is needed here", *where)
+    for i, group in enumerate(groups):
+        at: At = (*where, i)
+        check_keys(document, at, group, ("count", "attention", "ffn"), ("norms", "recurrence", "cross"))
         _size(document, (*at, "count"), "int", least=1)
         if "norms" in group:
             _size(document, (*at, "norms"), "int", least=0)
-        attention = None if group["attention"] is None else _block(document, (*at, "attention"), Attention)
-        ffn = None if group["ffn"] is None else _block(document, (*at, "ffn"), FeedForward)
-        for part, message in (("attention", _odd_attention(attention)), ("ffn", _odd_ffn(ffn))):
+        blocks: dict[str, Any] = {}
+        for part, form in _BLOCKS.items():
+            blocks[part] = None if group.get(part) is None else _block(document, (*at, part), form)
+            message = None if blocks[part] is None else oddity(blocks[part])
             if message:
                 raise bad(document, message, *at, part)
-        yield Layers(group["count"], attention, ffn, group.get("norms", 2))
+        yield Layers(group["count"], norms=group.get("norms", 2), **blocks)
 
 
 def _block(document: Document, at: At, form: type[Block]) -> Block:
-    """An `Attention` or `FeedForward` from a mapping with its fields as keys; fields without default are required."""
+    """A block from a mapping with its fields as keys; fields without default are required."""
     data = _at(document, at)
     required = [field.name for field in fields(form) if field.default is MISSING]
     check_keys(document, at, data, required, [field.name for field in fields(form) if field.name not in required])
     for field in fields(form):
-        if field.name in data:
+        if field.name in _WORDS:
+            if field.name in data:
+                _one_of(document, (*at, field.name), _WORDS[field.name])
+        elif field.name in data:
             _size(document, (*at, field.name), str(field.type), least=1 if field.default in (MISSING, None) else 0)
     return form(**data)
 
 
-def _odd_attention(a: Attention | None) -> str | None:
-    if a is None:
-        return None
-    if a.heads % a.kv_heads:
-        return f"kv_heads ({a.kv_heads}) does not divide heads ({a.heads})"
-    if a.is_mla and not (a.rope_dim and a.v_dim):
-        return "an attention with kv_lora (MLA) needs rope_dim and v_dim"
-    if not a.is_mla and (a.q_lora or a.rope_dim or a.v_dim):
-        return "q_lora, rope_dim and v_dim belong to MLA, which needs kv_lora"
-    return None
-
-
-def _odd_ffn(f: FeedForward | None) -> str | None:
-    if f is None:
-        return None
-    if f.is_moe and not 0 < f.top_k <= f.experts:
-        return f"top_k ({f.top_k}) does not lie between 1 and experts ({f.experts})"
-    if not f.is_moe and (f.top_k or f.shared_experts or f.router_bias):
-        return "top_k, shared_experts and router_bias need experts"
-    if bool(f.shared_experts) != bool(f.shared_width):
-        return "shared_experts and shared_width go together"
-    return None
+def _vision(document: Document) -> Vision:
+    at: At = ("config", "vision")
+    data = _at(document, at)
+    sizes = [field for field in fields(Vision) if field.name not in ("layers", "resize")]
+    required = ["layers", *(field.name for field in sizes if field.default is MISSING)]
+    check_keys(document, at, data, required, [field.name for field in fields(Vision) if field.name not in required])
+    for field in sizes:
+        if field.name in data:
+            least = 1 if field.default in (MISSING, 1) and field.type != "bool" else 0
+            _size(document, (*at, field.name), str(field.type), least=least)
+    if "resize" in data:
+        _one_of(document, (*at, "resize"), RESIZES)
+    vision = Vision(**data | {"layers": tuple(_layers(document, (*at, "layers")))})
+    message = oddity(vision)
+    if message:
+        raise bad(document, message, *at)
+    return vision
 
 
 def _facts(document: Document) -> Iterator[Fact]:
     """The configuration as a whole as the first fact (what the shapes rest on), then the file's own."""
     config, note = document.data["config"], document.data.get("note", "")
-    layers = sum(group["count"] for group in config["layers"])
-    shapes = f"{f'{layers} layers, ' if layers else ''}hidden {config['hidden']}, vocabulary {config['vocab']}"
+    parts = (("encoder ", config.get("encoder", ())), ("", config["layers"]))
+    depths = [f"{sum(g['count'] for g in groups)} {word}layers, " for word, groups in parts if groups]
+    shapes = f"{''.join(depths)}hidden {config['hidden']}, vocabulary {config['vocab']}"
     provenance = config.get("provenance", "retrieved")
     origin = {"source": config["source"], "address": config.get("address"), "confidence": config.get("confidence", "")}
     status = "unverified" if provenance == "recalled" else "chosen"

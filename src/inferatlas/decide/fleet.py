@@ -139,7 +139,7 @@ def _platforms(known: Accelerator, model: ModelConfig, formats: Sequence[str]) -
     last = NoFeasibleAnswer("none of the formats asked for is multiplied here", code="precision")
     for weights in formats:
         try:
-            found.append(bind(known, None, weights, model=model.id))
+            found.append(bind(known, None, weights, model=model))
         except NoFeasibleAnswer as error:
             last = error
     if not found:

@@ -9,8 +9,9 @@ from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.accelerators import is_own, load_accelerator
 from inferatlas.catalogue.engines import Engine, load_engine
 from inferatlas.catalogue.model import ModelConfig
-from inferatlas.errors import NoFeasibleAnswer
-from inferatlas.predict.hardware.device import Device, device
+from inferatlas.errors import BadInput, NoFeasibleAnswer
+from inferatlas.predict.hardware.device import Device, MemoryTier, device
+from inferatlas.predict.llm.measured import unmeasured
 from inferatlas.predict.llm.precision import (
     FORMATS,
     SIXTEEN_BIT,
@@ -79,16 +80,18 @@ def default_engine(accelerator: Accelerator) -> str:
 
 def bind(
     accelerator: str | Accelerator, engine: str | None = None, weights: str | None = None,
-    activations: str | None = None, kv_cache: str | None = None, *, model: str | None = None,
+    activations: str | None = None, kv_cache: str | None = None, *, model: str | ModelConfig | None = None,
     era: str = PRESENT, version: str | None = None, source: str | None = None, drafted: bool = False,
-    proven: bool = False, calibration: Calibration | None = None,
+    proven: bool = False, calibration: Calibration | None = None, kv_compression: float | None = None,
+    behind: tuple[MemoryTier, ...] = (),
 ) -> Platform:  # fmt: skip
     """A platform from names; what is not named gets the documented default and is visible in the result.
 
     ``weights`` default to the 16-bit format of the device, ``activations`` to what engines use with these
     weights (`default_activations`), ``kv_cache`` to what the engine takes (`default_cache`). ``model`` and, of a
     measurement, ``era``, ``version``, ``source`` and ``drafted`` (it may have used speculative decoding) choose among
-    calibrated coefficients; ``proven``: it ran there, so support is not asked.
+    calibrated coefficients; ``proven``: it ran there, so support is not asked. ``kv_compression``: how many times
+    smaller the cache is than in its format, 1 or more. ``behind``: memories behind the main one, instead of its own.
 
     Raises
     ------
@@ -96,6 +99,10 @@ def bind(
     """
     known = load_accelerator(accelerator) if isinstance(accelerator, str) else accelerator
     part = device(known)
+    if behind:
+        part = replace(part, behind=tuple(sorted(behind, key=lambda tier: -(tier.reached_bytes_per_s or 0.0))))
+    if kv_compression is not None and not kv_compression >= 1:
+        raise BadInput(f"{kv_compression!r} makes the cache larger", field="kv_compression", allowed="1 or more")
     name = load_engine(engine).id if engine else default_engine(known)
     usable = supported_engines(known)
     if name not in usable and not proven:
@@ -146,7 +153,9 @@ def bind(
         part,
         settings(load_engine(name), known),
         precision,
-        model=model,
+        model=model.id if isinstance(model, ModelConfig) else model,
+        unmeasured=tuple(unmeasured(model)) if isinstance(model, ModelConfig) else (),
+        kv_compression=kv_compression,
         era=era,
         version=version,
         source=source,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,16 @@ from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.answer import Answer, metric_arrays
 from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.hardware.device import device
-from inferatlas.predict.llm.operators import Operators, operators
+from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.mapping import memory, reasons
 from inferatlas.predict.performance.breakdown import breakdown
 from inferatlas.predict.performance.platform import Platform
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import BOUNDS, Points, Predictions
 from inferatlas.predict.performance.predictor import budget_of, predict
+from inferatlas.predict.performance.speculation import Speculation
 from inferatlas.predict.performance.tails import percentile_of
+from inferatlas.predict.placing import place
 from inferatlas.predict.platforms import bind, checkpoint_format
 from inferatlas.predict.replicas import (
     MOST_ACCELERATORS,
@@ -33,6 +36,13 @@ from inferatlas.predict.replicas import (
     layout_notes,
     least_count,
     points_of,
+    replicas_of,
+)
+from inferatlas.predict.techniques import (
+    parse_speculation,
+    parse_tiers,
+    with_cache_policy,
+    with_images,
 )
 from inferatlas.workload import Workload, make_workload
 
@@ -50,35 +60,85 @@ class Asked:
     layout: Layout
     points: Points
     notes: list[str]
+    speculation: Speculation | None = None
 
 
 def asked(
     model: str, accelerator: str, load: Workload, *, count: int | None = None, tp: int | None = None,
-    pp: int | None = None, ep: int | None = None, dp: int | None = None, cp: int | None = None, offload: float = 0.0,
-    engine: str | None = None, weights: str | None = None, activations: str | None = None,
-    kv_cache: str | None = None,
+    pp: int | None = None, ep: int | None = None, dp: int | None = None, cp: int | None = None,
+    offload: float | None = None, cache_offload: float | None = None, engine: str | None = None,
+    weights: str | None = None, activations: str | None = None, kv_cache: str | None = None,
+    kv_compression: float | None = None, kv_keep: int | None = None, kv_read: int | None = None,
+    tier: str | Sequence[str] | None = None, speculate: str | None = None, images: int = 0,
+    image_size: str = "1024x1024",
 ) -> Asked:  # fmt: skip
     """From names to one deployment, everything that is left open chosen; parameters and errors as of `ask`."""
-    config, known = load_model(model), load_accelerator(accelerator)
-    ops = operators(config)
-    check_context(config, load)
+    config, known = with_cache_policy(load_model(model), keep=kv_keep, read=kv_read), load_accelerator(accelerator)
+    ops, seen = with_images(config, images, image_size)
+    load = replace(load, input_tokens=load.input_tokens + seen)
+    check_load(config, load)
+    drafts = parse_speculation(speculate)
     weights = weights or checkpoint_format(config, device(known))
-    platform = bind(known, engine, weights, activations, kv_cache, model=config.id)
+    platform = bind(
+        known, engine, weights, activations, kv_cache, model=config, kv_compression=kv_compression,
+        behind=parse_tiers(tier),
+    )  # fmt: skip
     table = platform_table([platform], is_moe=bool(ops.experts))
-    layout, notes = choose_layout(ops, table, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, offload=offload)
+    given = {"tp": tp, "pp": pp, "ep": ep, "dp": dp, "cp": cp}
+    layout, notes = choose_layout(ops, table, load, count=count, **given, offload=offload or 0.0)
+    layout = replace(layout, cache_offload=cache_offload or 0.0)
+    if tier and offload is None:
+        layout, more = _with_tiers(ops, table, load, layout, count, given, drafts, cache_offload)
+        notes += more
+    notes += list(_techniques(drafts, load, kv_keep, kv_read, images, seen))
     if known.cluster is not None and layout.count > known.cluster.count:
         raise beyond(known.cluster, layout.count, free=count is None and tp is None and pp is None and dp is None)
     notes = [*stands_for(config), *notes, *layout_notes(platform, layout)]
-    return Asked(config, known, ops, platform, table, load, layout, points_of(load, [layout]), notes)
+    return Asked(config, known, ops, platform, table, load, layout, points_of(load, [layout]), notes, drafts)
+
+
+def _with_tiers(
+    ops: Operators, table: PlatformTable, load: Workload, layout: Layout, count: int | None,
+    given: dict[str, int | None], drafts: Speculation | None, cache_offload: float | None,
+) -> tuple[Layout, list[str]]:  # fmt: skip
+    """The layout as it is where it fits; else one with what does not fit in the tiers."""
+    if predict(ops, table, points_of(load, [layout]), speculation=drafts).fits[0]:
+        if layout.waits:
+            return layout, []
+        return layout, ["everything fits in the main memory: the tiers hold nothing"]
+    found = place(ops, table, load, replicas_of(ops, table, count or layout.count, given), drafts, cache_offload)
+    return (layout, []) if found is None else (found, ["layout and shares in slower memory: the least latency found"])
+
+
+def _techniques(
+    drafts: Speculation | None, load: Workload, keep: int | None, read: int | None, images: int, seen: int
+) -> Iterator[str]:
+    """What an answer assumes about drafts, shared prefixes, a smaller cache and images."""
+    if drafts is not None:
+        who = drafts.draft.model.id if drafts.draft else "a head of one layer of the model's own"
+        yield (
+            f"speculative decoding: {who} drafts {drafts.gamma} tokens of which each is accepted with probability "
+            f"{drafts.acceptance:g}: {drafts.tokens:.3g} tokens per verification; the acceptance is yours"
+        )
+    if load.prefix_tokens:
+        yield f"{load.prefix_tokens:g} tokens of every prompt are shared, held once and never computed"
+    if keep is not None:
+        yield f"no more than {keep:,} tokens of a context are kept, whatever that does to quality"
+    if read is not None:
+        yield f"no query reads more than {read:,} tokens, chosen at no cost, whatever that does to quality"
+    if images:
+        yield f"{images} image{'s' if images > 1 else ''} a prompt are {seen:,} of its input tokens, after the tower"
 
 
 def ask(
     model: str, accelerator: str, *, count: int | None = None, tp: int | None = None, pp: int | None = None,
-    ep: int | None = None, dp: int | None = None, cp: int | None = None, offload: float = 0.0,
-    engine: str | None = None, weights: str | None = None, activations: str | None = None,
-    kv_cache: str | None = None, workload: str | None = None, isl: int | None = None, osl: int | None = None,
-    concurrency: int | None = None, request_rate: float | None = None, price: float | None = None,
-    region: str = "USA", site: str = "AWS",
+    ep: int | None = None, dp: int | None = None, cp: int | None = None, offload: float | None = None,
+    cache_offload: float | None = None, engine: str | None = None, weights: str | None = None,
+    activations: str | None = None, kv_cache: str | None = None, kv_compression: float | None = None,
+    kv_keep: int | None = None, kv_read: int | None = None, tier: str | Sequence[str] | None = None,
+    speculate: str | None = None, images: int = 0, image_size: str = "1024x1024", workload: str | None = None,
+    isl: int | None = None, osl: int | None = None, prefix_tokens: int | None = None, concurrency: int | None = None,
+    request_rate: float | None = None, price: float | None = None, region: str = "USA", site: str = "AWS",
     utilisation: float = 1.0,
 ) -> Answer:  # fmt: skip
     """Predict latency, throughput, power, cost and carbon of one deployment.
@@ -88,8 +148,14 @@ def ask(
     model, accelerator : catalogue names, or paths (YAML of an accelerator or a cluster; ``config.json`` of a model).
     count : accelerators in all; without it the smallest number that the layout needs.
     tp, pp, ep, dp : layout; what is not given is chosen and named in ``fallbacks``.
-    cp, offload : shards of each sequence's context; share of the layers' weights that stream in from
-        slower memory.
+    cp, offload, cache_offload : shards of each sequence's context; shares of the layers' weights and of the KV cache
+        that stream in from slower memory.
+    tier : memories behind the main one, of each accelerator (`techniques.parse_tier`); what does not fit goes there.
+    kv_compression, kv_keep, kv_read : the cache packed so many times smaller; tokens kept of a context; tokens of it
+        that a query reads.
+    speculate : ``gamma=4,acceptance=0.7`` (`techniques.parse_speculation`).
+    images, image_size : pictures in every prompt beside its ``isl`` tokens of text. prefix_tokens : of the
+        prompt, those that are shared and in the cache.
     weights : format; default: the checkpoint's where the part runs it, else 16 bit (`platforms.checkpoint_format`).
     engine, activations, kv_cache : names; defaults are documented in `platforms.bind`.
     workload, isl, osl, concurrency, request_rate : traffic, see `workload.make_workload`.
@@ -106,17 +172,23 @@ def ask(
     >>> answer.fits, answer.bound, answer.batch
     (True, 'memory_bandwidth', 32.0)
     """
-    load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
+    if osl is None and workload is None and load_model(model).embeds:
+        osl = 1  # a vector
+    load = make_workload(
+        workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate, prefix_tokens=prefix_tokens
+    )
     one = asked(
-        model, accelerator, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, offload=offload, engine=engine,
-        weights=weights, activations=activations, kv_cache=kv_cache,
+        model, accelerator, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, offload=offload,
+        cache_offload=cache_offload, engine=engine, weights=weights, activations=activations, kv_cache=kv_cache,
+        kv_compression=kv_compression, kv_keep=kv_keep, kv_read=kv_read, tier=tier, speculate=speculate,
+        images=images, image_size=image_size,
     )  # fmt: skip
     part = one.platform.device
     money = economics(
         part.id, part.architectural_class, part.node, price=price, region=region, site=site,
         utilisation=utilisation, cluster=one.accelerator.cluster,
     )  # fmt: skip
-    return _answer(one, predict(one.ops, one.table, one.points), money)
+    return _answer(one, predict(one.ops, one.table, one.points, speculation=one.speculation), money)
 
 
 def beyond(cluster: Cluster, count: int, *, free: bool = False) -> BadInput | NoFeasibleAnswer:
@@ -129,6 +201,16 @@ def beyond(cluster: Cluster, count: int, *, free: bool = False) -> BadInput | No
     return BadInput(words, field="count", allowed=f"up to {cluster.count}")
 
 
+def check_load(config: ModelConfig, load: Workload) -> None:
+    """Refuse requests that a model cannot serve: too long, tokens of a vector, a shared start of what is whole."""
+    check_context(config, load)
+    if config.embeds and load.output_tokens != 1:
+        raise BadInput(f"{config.id} yields a vector, no tokens", field="osl", allowed="1, or leave it out")
+    whole = config.encoder or any(g.attention and not g.attention.causal for g in config.layers)
+    if load.prefix_tokens and whole:
+        raise BadInput(f"{config.id} reads prompts both ways: no start of one can be shared", field="prefix_tokens")
+
+
 def check_context(config: ModelConfig, load: Workload) -> None:
     """Refuse requests longer than the model's context.
 
@@ -136,7 +218,7 @@ def check_context(config: ModelConfig, load: Workload) -> None:
     ------
     BadInput : with the length that is allowed.
     """
-    if load.total_tokens > config.context_length:
+    if not config.holds(load.total_tokens):
         raise BadInput(
             f"{load.input_tokens:g} input and {load.output_tokens:g} output tokens exceed the context of {config.id}",
             field="isl",
@@ -183,11 +265,12 @@ def _answer(one: Asked, predictions: Predictions, money: Economics) -> Answer:
         "economics": money.as_dict(),
         "power_scope": platform.device.power.scope,
     }
-    held = memory_words(budget_of(one.ops, one.table, one.points), predictions)
+    held = memory_words(budget_of(one.ops, one.table, one.points, speculation=one.speculation), predictions)
+    label = "extrapolated" if one.speculation or load.prefix_tokens or one.ops.images else label_of(platform, layout)
     if not predictions.fits[0]:
         why = reason_of(int(predictions.reason[0]), one.ops, one.table, load, count=layout.count)
         return Answer(
-            inputs, False, why, {}, None, None, held, [], label_of(platform, layout), [*platform.notes, *notes],
+            inputs, False, why, {}, None, None, held, [], label, [*platform.notes, *notes],
             evidence=evidence_of(platform),
         )  # fmt: skip
     arrays = metric_arrays(predictions, one.points, one.table, [money])
@@ -212,9 +295,9 @@ def _answer(one: Asked, predictions: Predictions, money: Economics) -> Answer:
         held,
         [
             asdict(spent) | {"seconds": spent.seconds}
-            for spent in breakdown(one.ops, one.table, one.points, predictions)
+            for spent in breakdown(one.ops, one.table, one.points, predictions, speculation=one.speculation)
         ],
-        label_of(platform, layout),
+        label,
         [*platform.notes, *notes],
         percentiles,
         evidence_of(platform),

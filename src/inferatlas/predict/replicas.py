@@ -23,7 +23,7 @@ MOST_ACCELERATORS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """tp x pp x cp accelerators per replica, dp replicas, experts over ep ranks, a share of the weights offloaded."""
+    """tp x pp x cp accelerators a replica, dp replicas, experts on ep ranks; shares of weights and cache offloaded."""
 
     tp: int
     pp: int
@@ -31,6 +31,12 @@ class Layout:
     dp: int
     cp: int = 1
     offload: float = 0.0
+    cache_offload: float = 0.0
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything is in slower memory."""
+        return self.offload > 0 or self.cache_offload > 0
 
     @property
     def count(self) -> int:
@@ -39,7 +45,7 @@ class Layout:
 
 def label_of(platform: Platform, layout: Layout) -> str:
     """``predicted`` or ``extrapolated``: no calibration has seen shards of the context or offloaded weights."""
-    return "extrapolated" if layout.cp > 1 or layout.offload > 0 else platform.label
+    return "extrapolated" if layout.cp > 1 or layout.waits else platform.label
 
 
 def assumes_hops(platform: Platform, layout: Layout) -> bool:
@@ -61,15 +67,21 @@ def layout_notes(platform: Platform, layout: Layout) -> list[str]:
     part, notes = platform.device, []
     if assumes_hops(platform, layout):
         notes.append(hops_note(platform, part.id))
-    if layout.cp > 1 or layout.offload > 0:
+    if layout.cp > 1 or layout.waits:
         notes.append("no measurement with shards of the context or offloaded weights is known: the interval is a prior")
-    if layout.offload > 0 and part.offload is not None:
-        rate = (part.offload.bytes_per_s or 0.0) / 1e9
-        notes.append(
-            f"{layout.offload:.0%} of the layers' weights stream from {part.offload.name} memory at up to {rate:g} "
-            "GB/s per device"
+    if layout.waits and part.behind:
+        what = [f"{layout.offload:.3g} of the layers' weights"] * (layout.offload > 0)
+        what += [f"{layout.cache_offload:.3g} of the KV cache"] * (layout.cache_offload > 0)
+        tiers = " and ".join(
+            f"{tier.name} memory at up to {(tier.reached_bytes_per_s or 0.0) / 1e9:g} GB/s" for tier in part.behind
         )
-        notes.append("offloaded weights are prefetched a layer ahead; the slower memory is taken to be large enough")
+        notes.append(f"{' and '.join(what)} (shares) stream from {tiers} per accelerator, each over its own channel")
+        notes.append(
+            "what waits is fetched a layer ahead; experts leave the main memory first, and are fetched all "
+            "ahead or only those that tokens take, whichever costs less"
+        )
+        if any(np.isinf(tier.bytes) for tier in part.behind):
+            notes.append("the slower memory is taken to be large enough")
     return notes
 
 
@@ -79,7 +91,7 @@ def load_columns(load: Workload) -> dict[str, float]:
         "concurrency": np.nan if load.concurrency is None else load.concurrency,
         "request_rate": np.nan if load.request_rate is None else load.request_rate,
         "input_tokens": load.input_tokens, "output_tokens": load.output_tokens,
-        "input_cv": load.input_cv, "output_cv": load.output_cv,
+        "input_cv": load.input_cv, "output_cv": load.output_cv, "prefix": load.prefix_tokens,
     }  # fmt: skip
 
 
@@ -93,6 +105,7 @@ def points_of(load: Workload, chosen: list[Layout]) -> Points:
         dp=[x.dp for x in chosen],
         cp=[x.cp for x in chosen],
         offload=[x.offload for x in chosen],
+        cache_offload=[x.cache_offload for x in chosen],
         **load_columns(load),
     )
 
@@ -201,6 +214,12 @@ def _check_counts(count: int | None, given: dict[str, int | None]) -> None:
             field="count",
             allowed=f"multiples of {product}",
         )
+
+
+def replicas_of(ops: Operators, table: PlatformTable, count: int, given: dict[str, int | None]) -> list[Layout]:
+    """Every legal layout of ``count`` accelerators that leaves what is given as it is."""
+    rows = _replicas(ops, table.platforms[0].device, count, given)
+    return [row if given["dp"] else replace(row, dp=count // row.count) for row in rows]
 
 
 def _replicas(ops: Operators, part: Device, count: int | None, given: dict[str, int | None]) -> list[Layout]:

@@ -18,6 +18,7 @@ def make_workload(
     output_cv: float | None = None,
     concurrency: int | None = None,
     request_rate: float | None = None,
+    prefix_tokens: int | None = None,
 ) -> Workload:
     """Merge a named workload with lengths and load given explicitly; what is explicit wins.
 
@@ -27,6 +28,7 @@ def make_workload(
     isl, osl : input and output tokens per request, whole and at least 1. Beside a name they replace its mean and
         keep its relative spread; without a name lengths are fixed.
     input_cv, output_cv : coefficients of variation of the lengths.
+    prefix_tokens : of the input, those that are shared and in the cache already.
     concurrency, request_rate : the load, exactly one; either replaces the load of the named workload.
 
     Raises
@@ -78,6 +80,7 @@ def make_workload(
         source=named.source,
         address=named.address,
         note=named.note,
+        prefix_tokens=float(prefix_tokens or 0),
     )
 
 

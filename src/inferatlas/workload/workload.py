@@ -63,6 +63,8 @@ class Workload:
     name, input_tokens, output_tokens, input_cv, output_cv, source, address, note : as in `NamedLengths`.
     concurrency : requests in flight, held constant by so many clients (closed loop).
     request_rate : requests per second over the whole deployment (open loop). Exactly one of the two is set.
+    prefix_tokens : mean tokens at the start of a prompt that others share and that are in the cache already (a system
+        prompt, retrieved documents); of the input tokens.
 
     Examples
     --------
@@ -80,9 +82,13 @@ class Workload:
     source: str = ""
     address: str = ""
     note: str = ""
+    prefix_tokens: float = 0.0
 
     def __post_init__(self) -> None:
         _check_lengths(self)
+        if not _is_number(self.prefix_tokens, 0, MOST_TOKENS) or self.prefix_tokens >= self.input_tokens:
+            message = f"{shown(self.prefix_tokens)} tokens are no beginning of a prompt of {self.input_tokens:g}"
+            raise BadInput(message, field="prefix_tokens", allowed="0 to the input tokens less one")
         if self.concurrency is not None and self.request_rate is not None:
             raise _two_loads(self)
         if self.concurrency is None and self.request_rate is None:

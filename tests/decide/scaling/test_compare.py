@@ -167,7 +167,7 @@ def test_weights_are_divided_by_what_divides_them(case):
 def test_every_strategy_lives_by_its_own_exchange(case):
     named = by_name(case)
     alone = {"tensor": "all_reduce", "pipeline": "stage to stage", "expert": "expert all_to_all",
-             "offload": "weights from slower memory", "context": "context all_reduce", "data": None}  # fmt: skip
+             "offload": "slower memory", "context": "context all_reduce", "data": None}  # fmt: skip
     seen = 0
     for name, exchange in alone.items():
         if name in named and named[name].fits:

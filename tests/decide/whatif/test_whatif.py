@@ -7,7 +7,7 @@ import pytest
 from inferatlas.decide.whatif.deployment import METRICS
 from inferatlas.decide.whatif.elasticities import BOUGHT, STEP, cost_shares
 from inferatlas.decide.whatif.whatif import WhatIf, whatif
-from inferatlas.errors import BadInput, NoFeasibleAnswer, NotModelled, UnknownName
+from inferatlas.errors import BadInput, NoFeasibleAnswer, UnknownName
 from inferatlas.predict.question import ask
 
 OWN = str(Path(__file__).parents[3] / "docs" / "examples" / "my-accelerator.yaml")
@@ -166,9 +166,7 @@ def test_a_layout_that_does_not_fit_is_replaced_by_the_least_that_does():
     assert any("the fewest that do" in note for note in found.device.notes)
 
 
-def test_what_holds_no_model_is_no_answer():
-    with pytest.raises(NotModelled):
-        whatif("h100", model="falcon-mamba-7b", **LOAD)
+def test_names_that_are_none_are_refused():
     with pytest.raises(UnknownName):
         whatif("h1000", model="llama-3.1-8b", **LOAD)
 

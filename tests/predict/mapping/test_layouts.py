@@ -160,9 +160,9 @@ def test_shards_of_the_context_and_slower_memory_are_checked(ops_of, make_device
     assert of(device, offload=0.1) == reasons.OFFLOAD
     assert of(device, tp=3, offload=0.1) == reasons.HEADS
     slower = MemoryTier("host", np.inf, 50e9)
-    assert of(make_device(offload=slower), offload=1.0) == reasons.OK
-    assert of(make_device(style="wafer", topology="pipeline", offload=slower), cp=2, offload=0.5) == reasons.RESIDENT
-    assert of(make_device(style="wafer", topology="pipeline", offload=slower), offload=0.5) == reasons.OK
+    assert of(make_device(behind=(slower,)), offload=1.0) == reasons.OK
+    assert of(make_device(style="wafer", topology="pipeline", behind=(slower,)), cp=2, offload=0.5) == reasons.RESIDENT
+    assert of(make_device(style="wafer", topology="pipeline", behind=(slower,)), offload=0.5) == reasons.OK
 
 
 def test_every_code_has_a_name_and_words():

@@ -18,7 +18,7 @@ from inferatlas.predict.performance.parameters import (
     seeded,
 )
 from inferatlas.predict.performance.platform_table import WHOLE, PlatformTable
-from inferatlas.predict.performance.points import make_points
+from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.question import Asked, asked
 from inferatlas.workload import make_workload
@@ -42,6 +42,16 @@ CASES = {
         "llama-3.3-70b", "h100", {"isl": 8000, "osl": 256, "concurrency": 16},
         {"tp": 4, "pp": 1, "dp": 1, "offload": 0.02},
     ),
+    "experts and cache in slower memory": (
+        "qwen3-30b-a3b", "h100", {"isl": 4000, "osl": 256, "concurrency": 16},
+        {"tp": 1, "pp": 1, "dp": 1, "offload": 0.3, "cache_offload": 0.25,
+         "tier": ["host:512GB@55GB/s", "nvme:4TB@12GB/s"]},
+    ),
+    "recurrent layers": ("falcon-mamba-7b", "h100", CLOSED, {}),
+    "drafts": ("llama-3.1-8b", "h100", CLOSED, {"speculate": "gamma=4,acceptance=0.7"}),
+    "drafts as requests come": (
+        "llama-3.1-8b", "h100", {"isl": 1024, "osl": 256, "request_rate": 4.0}, {"speculate": "gamma=4,acceptance=0.7"},
+    ),
     "one output token": ("llama-3.1-8b", "h100", {"isl": 2000, "osl": 1, "concurrency": 8}, {}),
     "a pipeline of chips": ("llama-3.1-8b", "groq", {"isl": 1024, "osl": 256, "concurrency": 4}, {}),
     "wafers": ("llama-3.3-70b", "cerebras-wse-3", {"isl": 1024, "osl": 256, "concurrency": 4}, {}),
@@ -61,14 +71,24 @@ def one(request) -> Asked:
     return ask(*request.param)
 
 
+def derivatives(one: Asked, table: PlatformTable | None = None, parameters=PARAMETERS):
+    return log_derivatives(
+        one.ops, one.table if table is None else table, one.points, parameters, speculation=one.speculation
+    )
+
+
+def predicted(one: Asked, table: PlatformTable, points: Points | None = None) -> Predictions:
+    return predict(one.ops, table, one.points if points is None else points, speculation=one.speculation)
+
+
 def differences(one: Asked, name: str, h: float = 1e-4) -> dict[str, float]:
-    up, down = (predict(one.ops, scaled(one.table, {name: np.exp(s * h)}), one.points) for s in (1, -1))
+    up, down = (predicted(one, scaled(one.table, {name: np.exp(s * h)})) for s in (1, -1))
     with np.errstate(invalid="ignore"):
         return {m: float(np.log(getattr(up, m) / getattr(down, m))[0] / (2 * h)) for m in PREDICTED}
 
 
 def test_elasticities_are_central_differences(one: Asked):
-    found = log_derivatives(one.ops, one.table, one.points)
+    found = derivatives(one)
     for name in PARAMETERS:
         numeric = differences(one, name)
         for metric in PREDICTED:
@@ -77,7 +97,7 @@ def test_elasticities_are_central_differences(one: Asked):
 
 def test_values_are_those_of_plain_arrays(one: Asked):
     """The elasticities are those of the numbers that `predict` gives, which are computed on the way."""
-    exact, known = predict(one.ops, seeded(one.table, PARAMETERS), one.points), predict(one.ops, one.table, one.points)
+    exact, known = predicted(one, seeded(one.table, PARAMETERS)), predicted(one, one.table)
     for metric in PREDICTED:
         assert plain(getattr(exact, metric)) == pytest.approx(getattr(known, metric), nan_ok=True)
     assert exact.bound == known.bound and exact.reason == known.reason
@@ -85,13 +105,13 @@ def test_values_are_those_of_plain_arrays(one: Asked):
 
 def test_all_times_together_scale_every_time(one: Asked):
     """Twice as slow in everything is twice as slow; in an open loop, if requests come half as often."""
-    found = log_derivatives(one.ops, one.table, one.points)
+    found = derivatives(one)
     for metric in ("ttft_s", "itl_s", "latency_s"):
         together = sum(sign * found[metric][name][0] for name, sign in TIMES.items())
         rate = one.load.request_rate
         if rate is not None:
             up, down = (
-                getattr(predict(one.ops, one.table, _at(one, rate * np.exp(s * 1e-4))), metric)[0] for s in (1, -1)
+                getattr(predicted(one, one.table, _at(one, rate * np.exp(s * 1e-4))), metric)[0] for s in (1, -1)
             )
             together -= np.log(up / down) / 2e-4
         assert together == pytest.approx(1.0, abs=1e-4) or np.isnan(found[metric]["compute"][0])
@@ -107,7 +127,7 @@ def _at(one: Asked, rate: float):
 
 
 def test_rated_and_idle_power_are_all_that_sets_the_scale_of_power(one: Asked):
-    found = log_derivatives(one.ops, one.table, one.points)["power_w"]
+    found = derivatives(one)["power_w"]
     if one.platform.device.power.rated_w is not None:
         assert found["rated_power"][0] + found["idle_power"][0] == pytest.approx(1.0)
 
@@ -115,9 +135,9 @@ def test_rated_and_idle_power_are_all_that_sets_the_scale_of_power(one: Asked):
 def test_watts_that_grow_with_a_part_are_central_differences(one: Asked):
     """Energy per FLOP and per byte kept: the direction and the table of members with more of a part agree."""
     table, h = idle_fixed(one.table), 1e-4
-    found = log_derivatives(one.ops, table, one.points, parameters_with_watts(table))
+    found = derivatives(one, table, parameters_with_watts(table))
     for name in ("compute", "memory_bandwidth"):
-        up, down = (predict(one.ops, _more(table, name, np.exp(s * h)), one.points) for s in (1, -1))
+        up, down = (predicted(one, _more(table, name, np.exp(s * h))) for s in (1, -1))
         for metric in PREDICTED:
             numeric = float(np.log(getattr(up, metric) / getattr(down, metric))[0] / (2 * h))
             assert found[metric][name][0] == pytest.approx(numeric, abs=1e-4, nan_ok=True), (name, metric)
@@ -142,11 +162,12 @@ def test_every_column_moves_with_a_parameter_or_is_none_of_a_device():
     """A new column that is a rate or a time must be given to a parameter, or elasticities would leave it out."""
     moved = {column for powers in PARAMETERS.values() for column in powers}
     settings = {
-        "platforms", "dies", "grouped_efficiency", "attention_efficiency", "bytes_w", "bytes_dense", "bytes_wide",
-        "bytes_a", "bytes_kv", "imbalance", "interference", "grouping", "straggling", "accepted", "room", "domain",
-        "fraction", "of_free", "reserve", "block", "step_tokens", "max_sequences", "compiled", "compute_efficiency",
-        "memory_efficiency", "power_floor", "power_memory", "power_compute", "sigma_compute", "sigma_memory",
-        "sigma_overhead", "sigma_request", "resident", "wafer", *WHOLE,
+        "platforms", "dies", "grouped_efficiency", "attention_efficiency", "bytes_w", "bytes_dense",
+        "bytes_wide", "bytes_a", "bytes_kv", "imbalance", "interference", "grouping", "straggling", "accepted",
+        "room", "domain", "unpacking", "fraction", "of_free", "reserve", "block", "step_tokens",
+        "max_sequences", "compiled", "compute_efficiency", "memory_efficiency", "power_floor", "power_memory",
+        "power_compute", "sigma_compute", "sigma_memory", "sigma_overhead", "sigma_request", "resident",
+        "wafer", *WHOLE,
     }  # fmt: skip
     assert {f.name for f in fields(PlatformTable)} == moved | settings
 
@@ -163,6 +184,6 @@ def test_many_points_at_once_have_the_derivatives_of_each():
 def test_capacity_buys_in_whole_sequences():
     """Its derivative is 0, a tenth more is not: where memory limits the batch, more of it admits more requests."""
     one = ask("llama-3.3-70b", "h100", {"isl": 4096, "osl": 512, "concurrency": 256}, {"tp": 2, "pp": 1, "dp": 1})
-    assert log_derivatives(one.ops, one.table, one.points)["output_tokens_per_s"]["memory_capacity"][0] == 0.0
-    more = predict(one.ops, scaled(one.table, {"memory_capacity": 1.1}), one.points)
-    assert more.output_tokens_per_s[0] > 1.1 * predict(one.ops, one.table, one.points).output_tokens_per_s[0]
+    assert derivatives(one)["output_tokens_per_s"]["memory_capacity"][0] == 0.0
+    more = predicted(one, scaled(one.table, {"memory_capacity": 1.1}))
+    assert more.output_tokens_per_s[0] > 1.1 * predicted(one, one.table).output_tokens_per_s[0]

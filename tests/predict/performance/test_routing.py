@@ -16,7 +16,8 @@ from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import Predictions, make_points
 from inferatlas.predict.performance.predictor import collectives_in_use, memory_budget, predict
 from inferatlas.predict.performance.shard import shard_of
-from inferatlas.predict.performance.step import prepare, run
+from inferatlas.predict.performance.prepared import prepare
+from inferatlas.predict.performance.step import run
 from inferatlas.predict.platforms import bind
 
 MIXTURES = ["mixtral-8x7b", "qwen3-30b-a3b", "deepseek-r1", "gpt-oss-120b"]

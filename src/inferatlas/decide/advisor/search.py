@@ -187,12 +187,12 @@ def _platforms(known: Accelerator, model: ModelConfig, limits: Limits) -> list[P
     part = device(known)
     if limits.engine and load_engine(limits.engine).id not in supported_engines(known):
         # bind() words the refusal with what would be allowed
-        return [bind(known, limits.engine, model=model.id)]
+        return [bind(known, limits.engine, model=model)]
     found: list[Platform] = []
     last: InferAtlasError | None = None
     for weights in limits.weights or weight_choices(model, part):
         try:
-            found.append(bind(known, limits.engine, weights, kv_cache=limits.kv_cache, model=model.id))
+            found.append(bind(known, limits.engine, weights, kv_cache=limits.kv_cache, model=model))
         except NoFeasibleAnswer as error:
             last = error
     if not found:

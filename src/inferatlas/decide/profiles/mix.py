@@ -31,7 +31,7 @@ def servable(trace: Trace, model: ModelConfig, file: str | Path) -> tuple[Trace,
     ------
     BadInput : fewer than two fit, or all of those came at one instant.
     """
-    fits = trace.input_tokens + trace.output_tokens <= model.context_length
+    fits = trace.input_tokens + trace.output_tokens <= (model.context_length or np.inf)
     longer = int(np.count_nonzero(~fits))
     if not longer:
         return trace, 0

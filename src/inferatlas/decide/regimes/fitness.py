@@ -135,7 +135,7 @@ def _model_for(regime: Regime, asked: ModelConfig) -> ModelConfig:
 def _result(regime: Regime, model: ModelConfig, known: Sequence[Accelerator]) -> RegimeResult:
     operators(model)  # a model without performance model is refused before anything else is said about it
     longest = regime.input_tokens + regime.output_tokens
-    if longest > model.context_length:
+    if not model.holds(longest):
         why = f"requests of {longest:,.0f} tokens exceed the context of {model.id} ({model.context_length:,})"
         cells = [empty(one, regime, "context_length", why) for one in known]
         return RegimeResult(regime, model.id, cells, {})

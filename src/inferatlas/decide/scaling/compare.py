@@ -89,7 +89,7 @@ def scale(
     if routing not in (None, Routing()) and not ops.experts:
         raise no_experts(ops, routing)
     weights = weights or checkpoint_format(config, device(known))
-    platform = bind(known, engine, weights, kv_cache=kv_cache, model=config.id)
+    platform = bind(known, engine, weights, kv_cache=kv_cache, model=config)
     part = platform.device
     money = economics(part.id, part.architectural_class, part.node, price=price, cluster=known.cluster)
     setting = Setting(

@@ -112,8 +112,8 @@ def sensitivity(one: Asked, money: Economics, shares: Mapping[str, float]) -> Se
 def _parameters(one: Asked) -> tuple[list[str], list[str]]:
     """Parameters that this deployment has, and why one is left out."""
     names, notes = list(PARAMETERS), []
-    if one.layout.offload == 0:
-        names.remove("offload_bandwidth")
+    if not one.layout.waits:
+        names = [name for name in names if not name.startswith("tier_")]
     part = one.platform.device
     if part.power.rated_w is None:
         names = [name for name in names if name not in ("rated_power", "idle_power")]

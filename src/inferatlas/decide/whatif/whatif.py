@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from inferatlas.catalogue.models import load_model
 from inferatlas.decide.whatif.axes import axes_of
 from inferatlas.decide.whatif.deployment import METRICS, Deployment, deployment, placed
 from inferatlas.decide.whatif.elasticities import STEP, Sensitivity, cost_shares, sensitivity
@@ -69,11 +70,13 @@ def whatif(
     >>> found.sensitivity.elasticities[0].parameter, 0.5 < found.ratios["output_tokens_per_s"] < 1
     ('memory_bandwidth', True)
     """
+    if osl is None and workload is None and load_model(model).embeds:
+        osl = 1  # a vector
     load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
     shares = cost_shares(cost_share)
     objectives = _objectives(by)
-    layout = {"count": count, "tp": tp, "pp": pp, "ep": ep, "dp": dp, "cp": cp}
-    formats = {"engine": engine, "weights": weights, "kv_cache": kv_cache}
+    layout: dict[str, Any] = {"count": count, "tp": tp, "pp": pp, "ep": ep, "dp": dp, "cp": cp}
+    formats: dict[str, Any] = {"engine": engine, "weights": weights, "kv_cache": kv_cache}
     one, notes = placed(model, device, load, **layout, **formats)
     place = {"region": region, "site": site, "utilisation": utilisation}
     money = money_of(one, price=price, **place)

@@ -1,7 +1,7 @@
-"""Machines with several tiers of memory and fused sections, equations (29) and (37): plain forms, to check and teach.
+"""A chain of operators as one fused section, equation (37): a plain form, to check and teach.
 
-No prediction passes through here: the predictor charges a dataflow part no launch per operator and the rate of the tier
-that holds the weights. Rates in byte/s, sizes in bytes, times in seconds.
+No prediction passes through here: the predictor charges a dataflow part no launch per operator. The tiers of its memory
+are in `tiers.py`. Rates in byte/s, sizes in bytes, times in seconds.
 """
 
 from __future__ import annotations
@@ -11,37 +11,6 @@ from numpy.typing import ArrayLike
 
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.performance.arguments import floats
-
-
-def tier_time(size: ArrayLike, shares: ArrayLike, rates: ArrayLike, *, one_path: bool = False) -> Floats:
-    """Seconds to read ``size`` bytes of which ``shares`` [..., tier] lie in each tier, equation (29).
-
-    Channels that work at the same time take ``max_i(f_i Q/W_i)``; on one path the parts follow one another.
-
-    >>> float(tier_time(100e9, [0.8, 0.2], [1.6e12, 0.1e12])), float(tier_time(1e9, [1.0, 0.0], [1e9, 1e8]))
-    (0.2, 1.0)
-    """
-    held = floats(shares, "shares", 0, 1)
-    parts = held * np.asarray(size, dtype=np.float64)[..., None] / floats(rates, "rates", above=0)
-    return parts.sum(axis=-1) if one_path else parts.max(axis=-1)
-
-
-def best_shares(size: float, rates: ArrayLike, capacities: ArrayLike) -> Floats:
-    """The split that reads fastest over concurrent tiers, equation (29): ``W_i/ΣW``, as far as capacities permit.
-
-    What does not fit into a tier goes to the others in proportion to their rates. NaN if all of them are too small.
-
-    >>> best_shares(100.0, [3.0, 1.0], [1000.0, 1000.0]).tolist(), best_shares(100.0, [3.0, 1.0], [50.0, 90.0]).tolist()
-    ([0.75, 0.25], [0.5, 0.5])
-    """
-    speed, room = floats(rates, "rates", above=0), floats(capacities, "capacities", 0)
-    if room.sum() < size:
-        return np.full(speed.shape, np.nan)
-    held, left, together = np.zeros_like(speed), float(size), float(speed.sum())
-    for i in np.argsort(room / speed):  # the tier that fills up first takes its part first
-        held[i] = min(room[i], left * speed[i] / together)
-        left, together = left - held[i], together - speed[i]
-    return held / size
 
 
 def section_time(

@@ -17,11 +17,43 @@ _PEAKS = ("fp32", "bf16", "fp16", "fp8", "int8", "fp6", "fp4", "int4", "blockfp8
 
 @dataclass(frozen=True, slots=True)
 class MemoryTier:
-    """One level of memory: capacity in bytes and bandwidth in byte/s (None where unpublished)."""
+    """One level of memory: capacity in bytes and bandwidth in byte/s (None where unpublished).
+
+    ``latency_s`` of a request, ``outstanding`` requests of ``line_bytes`` at a time: None where not stated.
+    """
 
     name: str
     bytes: float
     bytes_per_s: float | None
+    latency_s: float | None = None
+    outstanding: float | None = None
+    line_bytes: float | None = None
+
+    @property
+    def reached_bytes_per_s(self) -> float | None:
+        """What so many outstanding requests draw through the latency, equation (30): ``min(W, N z/l)``.
+
+        >>> MemoryTier("nvme", 8e12, 12e9, latency_s=1e-4, outstanding=32, line_bytes=4096).reached_bytes_per_s
+        1310720000.0
+        """
+        if self.bytes_per_s is None or not self.latency_s or self.outstanding is None or self.line_bytes is None:
+            return self.bytes_per_s
+        return min(self.bytes_per_s, self.outstanding * self.line_bytes / self.latency_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Hardware that few devices have, for mixtures of experts and for the KV cache; None where there is none.
+
+    ``routing_s``: sorting tokens by expert and combining them, per block, in a unit of its own. ``grouped_efficiency``:
+    products of few rows per expert, relative to dense ones, on cores made for them. ``cache_ratio``: a cache that is
+    compressed and unpacked on its way to the cores, which take ``cache_bytes_per_s`` unpacked at most.
+    """
+
+    routing_s: float | None = None
+    grouped_efficiency: float | None = None
+    cache_ratio: float | None = None
+    cache_bytes_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +64,8 @@ class Device:
     tensor parallelism inside the card multiplies with that between cards. ``domain`` is the largest
     group on the scale-up network, ``node`` how many share a host. ``link_bytes_per_s`` is one
     direction, all links of the device together; ``scale_out_bytes_per_s`` the share of the NICs.
-    ``offload``: the memory behind the main one in which weights can wait, None where no rate of it is known.
+    ``behind``: memories behind the main one in which weights and cache can wait, fastest first; empty where no rate is
+    known.
     ``max_batch``: largest batch of a compiled artefact, None where batches are free.
     """
 
@@ -48,7 +81,7 @@ class Device:
     tiers: tuple[MemoryTier, ...]
     link_bytes_per_s: float | None
     scale_out_bytes_per_s: float | None
-    offload: MemoryTier | None
+    behind: tuple[MemoryTier, ...]
     domain: int
     node: int
     power: Power
@@ -56,6 +89,12 @@ class Device:
     compiled_batches: bool
     support: dict[str, str]
     sdk: str | None
+    units: Units = Units()
+
+    @property
+    def offload(self) -> MemoryTier | None:
+        """The fastest memory behind the main one."""
+        return self.behind[0] if self.behind else None
 
 
 @lru_cache(maxsize=256)
@@ -89,7 +128,7 @@ def device(accelerator: Accelerator) -> Device:
         link_bytes_per_s=facts.number("interconnect.scale_up.per_direction"),
         scale_out_bytes_per_s=facts.number("interconnect.scale_out.per_direction")
         or facts.number("interconnect.scale_out"),
-        offload=_offload(tiers, main, facts.number("host_link.per_direction")),
+        behind=_behind(tiers, main, facts.number("host_link.per_direction")),
         domain=max(_count(accelerator, "interconnect.scale_up.max_domain") or node, node),
         node=node,
         power=power_of(accelerator, node),
@@ -100,7 +139,11 @@ def device(accelerator: Accelerator) -> Device:
             for engine in ("vllm", "sglang", "tensorrt-llm", "deepspeed")
         },
         sdk=facts.text("software.proprietary_sdk"),
-    )
+        units=Units(
+            facts.number("moe.routing_time"), facts.number("moe.grouped_efficiency"),
+            facts.number("kv_engine.compression"), facts.number("kv_engine.bandwidth"),
+        ),
+    )  # fmt: skip
 
 
 def _incomplete(accelerator: Accelerator, main: MemoryTier | None, peaks: dict[str, float]) -> NotModelled | BadInput:
@@ -126,12 +169,12 @@ def _incomplete(accelerator: Accelerator, main: MemoryTier | None, peaks: dict[s
     )
 
 
-def _offload(tiers: dict[str, MemoryTier], main: MemoryTier, host_link: float | None) -> MemoryTier | None:
+def _behind(tiers: dict[str, MemoryTier], main: MemoryTier, host_link: float | None) -> tuple[MemoryTier, ...]:
     """The faster of a second memory of the card's own and the host's, over its link (how much a host has varies)."""
     own = [tier for tier in tiers.values() if tier.bytes > main.bytes and tier.bytes_per_s]
     if host_link:
         own.append(MemoryTier("host", float("inf"), host_link))
-    return max(own, key=lambda tier: tier.bytes_per_s or 0.0, default=None)
+    return tuple(sorted(own, key=lambda tier: -(tier.bytes_per_s or 0.0))[:1])
 
 
 def _tiers(accelerator: Accelerator) -> dict[str, MemoryTier]:

@@ -1,4 +1,4 @@
-"""The arithmetic of attention and of the KV cache, equations (4) to (6) of the performance model."""
+"""The arithmetic of attention, of the KV cache and of states of fixed size, equations (4) to (6)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ from numpy.typing import ArrayLike
 from inferatlas.catalogue.model import Attention
 from inferatlas.predict.arrays import Floats, as_floats
 
+# An index key is kept in FP8 with one 32-bit scale per 128 values (DeepSeek-V3.2-Exp, inference code).
+INDEX_BYTES = 132 / 128
 
-def pairs(new: ArrayLike, cached: ArrayLike, window: int | None = None) -> Floats:
-    """Query-key pairs of ``new`` causal tokens after ``cached`` ones, equation (5).
 
-    ``Q*S + Q*(Q+1)/2`` without a window; with one, each row of length r counts ``min(r, window)``.
+def pairs(new: ArrayLike, cached: ArrayLike, window: int | None = None, *, causal: bool = True) -> Floats:
+    """Query-key pairs of ``new`` tokens after ``cached`` ones, equation (5).
 
-    >>> float(pairs(4, 0)), float(pairs(1, 1023)), float(pairs(4, 0, window=2))
-    (10.0, 1024.0, 7.0)
+    ``Q*S + Q*(Q+1)/2`` without a window; with one, each row of length r counts ``min(r, window)``. Not ``causal``
+    (encoders): ``Q*(S+Q)``.
+
+    >>> float(pairs(4, 0)), float(pairs(1, 1023)), float(pairs(4, 0, window=2)), float(pairs(4, 0, causal=False))
+    (10.0, 1024.0, 7.0, 16.0)
     """
     q, s = as_floats(new), as_floats(cached)
+    if not causal:
+        return q * np.minimum(s + q, np.inf if window is None else float(window))
     full = q * s + q * (q + 1.0) * 0.5
     if window is None:
         return full
@@ -30,6 +36,23 @@ def kept(context: ArrayLike, window: int | None) -> Floats:
     """Tokens held in the cache of one layer: ``min(S, w)``, equation (4)."""
     context = as_floats(context)
     return context if window is None else np.minimum(context, float(window))
+
+
+def read(context: ArrayLike, attention: Attention) -> Floats:
+    """Tokens that a query reads of those kept: all, or as many as sparse attention selects."""
+    tokens = kept(context, attention.window)
+    return tokens if attention.selected is None else np.minimum(tokens, float(attention.selected))
+
+
+def reach(attention: Attention) -> int | None:
+    """The most keys that a query meets, by window or selection; None: no limit."""
+    limits = [limit for limit in (attention.window, attention.selected) if limit is not None]
+    return min(limits, default=None)
+
+
+def index_bytes(attention: Attention) -> float:
+    """Bytes of index keys per token and layer, which sparse attention keeps beside the cache (on every rank)."""
+    return INDEX_BYTES * attention.index_dim if attention.index_heads else 0.0
 
 
 def kv_values(attention: Attention) -> int:

@@ -132,6 +132,19 @@ def state_values(r: Recurrence, hidden: int) -> int:
     return state(r, hidden).total
 
 
+def state_bytes(r: Recurrence, hidden: int) -> float:
+    """Bytes that one layer keeps per sequence over all ranks: Mamba in 16 bit as vLLM does by default, RWKV's in 32.
+
+    Examples
+    --------
+    >>> state_bytes(Recurrence("rwkv6", heads=64, key=64, value=64), 4096)
+    1064960.0
+    """
+    kept = state(r, hidden)
+    wide = 4.0 if r.form in ("rwkv6", "rwkv7") else 2.0
+    return wide * kept.matrix + 2.0 * (kept.convolution + kept.shift)
+
+
 def conv_channels(r: Recurrence) -> int:
     """Channels of the short convolution: D_in, of Mamba-2 with B and C; 0 without one.
 

@@ -9,6 +9,7 @@ parallelism inside the card multiplies with tp (equation (4) is applied to the p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,16 +57,10 @@ def legal(
         code[(tp != 1) | (ep != 1) | (np.asarray(cp) != 1)] = reasons.RESIDENT
         return code
     ranks = tp * device.engine_devices
-    ok = np.ones(code.shape, dtype=bool)
-    for row in ops.attentions:
-        ok &= row.attention.heads % ranks == 0
-        if not row.attention.is_mla:
-            kv = row.attention.kv_heads
-            ok &= (kv % ranks == 0) | (ranks % kv == 0)
-    for group in ops.model.layers:
-        if isinstance(group.ffn, FeedForward):
-            ok &= _width_divides(group.ffn, ranks, ep)
+    ok = _blocks_divide(ops, ranks, ep) & np.ones(code.shape, dtype=bool)
     code[~ok] = reasons.HEADS
+    if ops.recurrences or ops.whole_prompts or ops.model.encoder:
+        code[np.broadcast_to(np.asarray(cp) != 1, code.shape)] = reasons.UNDIVIDED
     code[pp > ops.layers] = reasons.LAYERS
     if ops.experts:
         bad = ((ep > ranks) & ((ep % ranks != 0) | (ranks * dp % ep != 0))) | ((ep <= ranks) & (ranks % ep != 0))
@@ -78,6 +73,25 @@ def legal(
     if device.scale_out_bytes_per_s is None:
         code[outside & (code == 0)] = reasons.INTERCONNECT
     return code
+
+
+def _blocks_divide(ops: Operators, ranks: Ints, ep: Ints) -> NDArray[np.bool_]:
+    """Whether heads, groups and widths can be divided among the ranks; towers are whole on every rank."""
+    ok = np.ones(np.shape(ranks), dtype=bool)
+    for row in ops.attentions:
+        if row.over == "image":
+            continue
+        ok &= row.attention.heads % ranks == 0
+        if not row.attention.is_mla:
+            kv = row.attention.kv_heads
+            ok &= (kv % ranks == 0) | (ranks % kv == 0)
+    for row in ops.recurrences:
+        groups = row.recurrence.groups
+        ok &= (row.recurrence.heads % ranks == 0) & ((groups % ranks == 0) | (ranks % groups == 0))
+    for group in (*ops.model.layers, *ops.model.encoder):
+        if isinstance(group.ffn, FeedForward):
+            ok = ok & _width_divides(group.ffn, ranks, ep)
+    return ok
 
 
 def _width_divides(ffn: FeedForward, ranks: Ints, ep: Ints) -> NDArray[np.bool_]:
@@ -99,7 +113,7 @@ def enumerate_layouts(ops: Operators, device: Device, max_count: int, *, every_c
         chips = np.arange(1, max_count + 1, dtype=np.int32)
         rows = [(1, int(p), 1, d) for p in chips for d in range(1, max_count // int(p) + 1)]
     else:
-        heads = min((row.attention.heads for row in ops.attentions), default=1)
+        heads = min(_heads(ops), default=1)
         widest = min(max_count, device.domain)
         moe = bool(ops.experts)
         tps = [t for t in range(1, widest + 1) if heads % (t * device.engine_devices) == 0]
@@ -143,6 +157,12 @@ def layouts_of(ops: Operators, device: Device, count: int, *, context: bool = Fa
     tp, pp, ep, dp, cp = (np.ascontiguousarray(table[:, i]) for i in range(5))
     keep = legal(ops, device, tp, pp, ep, dp, cp) == reasons.OK
     return Layouts(tp[keep], pp[keep], ep[keep], dp[keep], cp[keep])
+
+
+def _heads(ops: Operators) -> Iterator[int]:
+    """Of the blocks that ranks divide among them."""
+    yield from (row.attention.heads for row in ops.attentions if row.over != "image")
+    yield from (row.recurrence.heads for row in ops.recurrences)
 
 
 EVERY_REPLICA = 64  # beyond, only powers of two: nobody tells 700 replicas from 701

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from inferatlas.predict.arrays import Floats, as_floats
-from inferatlas.predict.llm.attention import kept, kv_values_per_rank
-from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.llm.attention import index_bytes, kept, kv_values_per_rank
+from inferatlas.predict.llm.operators import IMAGES, OUTPUTS, Operators
+from inferatlas.predict.llm.recurrence import small_parameters, state_bytes
 
 ACTIVATION_COPIES = 6  # live hidden-size buffers of a step: residual, normed input, block output, their collectives
 
@@ -26,6 +27,7 @@ class Budget:
     kv_per_sequence: Floats  # at the mean context
     kv_longest: Floats  # at the full length of one request
     sequences: Floats  # per replica; 0 where weights do not fit
+    tiers_full: NDArray[np.bool_]  # what waits exceeds the slower memories
 
 
 def weight_bytes(
@@ -57,8 +59,10 @@ def weight_bytes(
     if redundant:  # spare copies, spread over the devices like the experts; of no use where each holds all
         spare = sum(r.count * redundant * r.weights for r in ops.experts) / np.maximum(tp, ep) * width
         total = total + np.where(ep > 1, spare, 0.0)
-    norms = sum(group.count * group.norms for group in ops.model.layers) * ops.model.hidden
-    total = total + (norms + routers) * wide
+    groups = (*ops.model.layers, *ops.model.encoder)
+    norms = sum(group.count * group.norms for group in groups) * ops.model.hidden
+    small = sum(row.count * small_parameters(row.recurrence, ops.model.hidden) for row in ops.recurrences)
+    total = total + (norms + small + routers) * wide
     table = ops.model.vocab * ops.model.hidden * wide / tp if tables else 0.0 * wide
     both = table * (1.0 if ops.model.tied_embeddings else 2.0)
     if resident:
@@ -69,23 +73,34 @@ def weight_bytes(
 
 def kv_bytes(
     ops: Operators, tp: ArrayLike, pp: ArrayLike, context: ArrayLike, bytes_kv: ArrayLike, *, block: ArrayLike = 1,
-    resident: bool = False,
+    resident: bool = False, source: ArrayLike = 0.0,
 ) -> Floats:  # fmt: skip
-    """KV cache bytes of one sequence on one device at a context length, equation (4), rounded up to blocks."""
-    pp = as_floats(pp)
-    block = as_floats(block)
-    context = np.ceil(as_floats(context) / block) * block
-    total = 0.0 * context
+    """KV cache and state bytes of one sequence on one device at a context length, equation (4).
+
+    The cache is rounded up to blocks; states have one size whatever the context. ``source``: tokens of the prompt
+    within the context, which the decoder of an encoder-decoder keeps for its cross attention.
+    """
+    pp, block = as_floats(pp), as_floats(block)
+    whole, source = np.ceil(as_floats(context) / block) * block, as_floats(source)
+    total, fixed = 0.0 * whole, 0.0
     for row in ops.attentions:
-        total = total + row.count * kv_values_per_rank(row.attention, tp) * kept(context, row.attention.window)
+        if not row.kept:
+            continue
+        length = {"answer": np.ceil((as_floats(context) - source) / block) * block, "source": source}
+        tokens = kept(length.get(row.over, whole), row.attention.window)
+        total = total + row.count * kv_values_per_rank(row.attention, tp) * tokens * as_floats(bytes_kv)
+        if row.attention.index_heads:
+            total = total + row.count * index_bytes(row.attention) * tokens
+    for row in ops.recurrences:
+        fixed = fixed + row.count * state_bytes(row.recurrence, ops.model.hidden) / as_floats(tp)
     stage = 1.0 / pp if resident else np.ceil(ops.layers / pp) / ops.layers
-    return total * as_floats(bytes_kv) * stage
+    return (total + fixed) * stage
 
 
 def activation_bytes(ops: Operators, tp: ArrayLike, step_tokens: ArrayLike, bytes_a: ArrayLike) -> Floats:
     """Largest live activations of a step: hidden-size buffers and the widest divided block, 16-bit or wider."""
     tp = as_floats(tp)
-    widest = max((row.io_split for row in ops.gemms if not row.per_output), default=0)
+    widest = max((row.io_split for row in ops.gemms if row.on not in (OUTPUTS, IMAGES)), default=0)
     experts = max((row.top_k * (row.hidden + 2 * row.width) for row in ops.experts), default=0)
     per_token = ACTIVATION_COPIES * ops.model.hidden + max(widest, experts) / tp
     return as_floats(step_tokens) * per_token * np.maximum(as_floats(bytes_a), 2.0)

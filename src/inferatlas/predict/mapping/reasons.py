@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-OK, WEIGHTS, KV_CACHE, HEADS, LAYERS, EXPERTS, INTERCONNECT, CONTEXT, RATE, RESIDENT, OFFLOAD = range(11)
+OK, WEIGHTS, KV_CACHE, HEADS, LAYERS, EXPERTS, INTERCONNECT, CONTEXT, RATE, RESIDENT, OFFLOAD, UNDIVIDED, TIERS = range(
+    13
+)
 
 CODES = {
     OK: "ok",
@@ -21,6 +23,8 @@ CODES = {
     RATE: "rate_beyond_capacity",
     RESIDENT: "resident_layout",
     OFFLOAD: "no_slower_memory",
+    UNDIVIDED: "context_undivided",
+    TIERS: "tiers_full",
 }
 DETAILS = {
     WEIGHTS: "weights, activations and runtime reserve exceed the memory of a device",
@@ -34,6 +38,8 @@ DETAILS = {
     RATE: "the request rate exceeds what can be served",
     RESIDENT: "models resident in on-chip memory run as a pipeline over chips: tp, ep and cp must be 1",
     OFFLOAD: "weights cannot wait in slower memory: no rate of a second memory or of a link to the host is known",
+    UNDIVIDED: "recurrent layers and encoders pass over the whole of a prompt: its context is not cut into shards",
+    TIERS: "what waits in slower memory exceeds the capacity of its tiers",
 }  # fmt: skip
 # The inputs behind a reason, by its word; of several the largest number is at fault. The last three are not reasons of
 # a layout: no format, no engine, a target that is missed.
@@ -48,6 +54,8 @@ FIELDS = {
     "rate_beyond_capacity": ("request_rate",),
     "resident_layout": ("tp", "ep", "cp"),
     "no_slower_memory": ("offload",),
+    "context_undivided": ("cp",),
+    "tiers_full": ("tier",),
     "precision": ("weights",),
     "engine": ("engine",),
     "target": ("slo",),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -13,12 +12,12 @@ from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.llm.placement import UNIFORM, Routing
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
-from inferatlas.predict.performance.predictor import collectives_in_use
-from inferatlas.predict.performance.resident import resident_step
+from inferatlas.predict.performance.predictor import collectives_in_use, memory_budget
 from inferatlas.predict.performance.serving import image
-from inferatlas.predict.performance.serving_question import chunks_of
+from inferatlas.predict.performance.serving_question import Question
 from inferatlas.predict.performance.shard import shard_of
-from inferatlas.predict.performance.step import prepare, run
+from inferatlas.predict.performance.speculation import Speculation
+from inferatlas.predict.performance.stepping import one_step_of
 from inferatlas.predict.performance.under_load import under_load
 
 
@@ -41,24 +40,24 @@ class Spent:
 
 
 def breakdown(
-    ops: Operators, table: PlatformTable, points: Points, predictions: Predictions, routing: Routing = UNIFORM
-) -> list[Spent]:
+    ops: Operators, table: PlatformTable, points: Points, predictions: Predictions, routing: Routing = UNIFORM,
+    speculation: Speculation | None = None,
+) -> list[Spent]:  # fmt: skip
     """Operators of a decode step at the predicted batch and of a prompt's step alone, for a single point."""
     row = table.rows(points.platform)
     shard = shard_of(row, points)
     resident = bool(table.resident[points.platform[0]])
     collectives = collectives_in_use(ops, table, points, resident)
-    one_step = (
-        partial(resident_step, ops, row, shard, collectives) if resident
-        else partial(run, prepare(ops, row, shard, collectives, routing))
-    )  # fmt: skip
-    tokens = points.input_tokens.astype(np.float64)
-    batch = image(row.compiled > 0, under_load(ops, table, points, predictions, routing).batch)
+    budget = memory_budget(ops, row, shard, points, resident, routing.redundant, speculation)
+    one_step = one_step_of(
+        ops, row, shard, collectives, points, budget, resident=resident, routing=routing, speculation=speculation
+    )
+    question = Question.of(points, row, shard, budget, ops, resident, speculation)
+    batch = image(row.compiled > 0, under_load(ops, table, points, predictions, routing, speculation).batch)
     zero = np.zeros(1)
-    chunk = tokens / chunks_of(row, shard, tokens, resident)
     loads = {
-        "prefill": {"prefill": chunk, "cached": zero, "decode": zero, "context": zero},
-        "decode": {"prefill": None, "cached": None, "decode": batch, "context": tokens + 0.5 * points.output_tokens},
+        "prefill": {"prefill": question.chunk, "cached": question.prefix, "decode": zero, "context": zero},
+        "decode": {"prefill": None, "cached": None, "decode": batch, "context": question.context},
     }
     spent: list[Spent] = []
     for phase, load in loads.items():

@@ -9,7 +9,7 @@ numbers, act on values and have no derivative. An operation without a rule, or o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -100,9 +100,21 @@ class Dual(NDArrayOperatorsMixin):
             raise TypeError(f"derivatives are carried in double precision, not in {np.dtype(dtype)}")
         return self.copy() if copy else self
 
-    def take(self, index: Any, mode: str = "raise") -> Dual:
-        """Entries of the first and only axis, as `numpy.take`."""
-        return Dual(self.value.take(index, mode=mode), self.tangent.take(index, axis=1, mode=mode))
+    def take(self, index: Any, axis: int | None = None, mode: Literal["raise", "wrap", "clip"] = "raise") -> Dual:
+        """Entries along an axis, as `numpy.take`; of the first axis, or the only one."""
+        if axis not in (None, 0) or (axis is None and self.value.ndim > 1):
+            raise TypeError("entries of an array with derivatives are taken along its first axis")
+        return Dual(self.value.take(index, axis=0, mode=mode), self.tangent.take(index, axis=1, mode=mode))
+
+    def sum(self, axis: int) -> Dual:
+        """Sum along an axis, counted from 0."""
+        return Dual(self.value.sum(axis=axis), self.tangent.sum(axis=axis + 1))
+
+    def max(self, axis: int) -> Dual:
+        """The largest along an axis, counted from 0, with its own derivatives; of equals the first."""
+        at = np.expand_dims(self.value.argmax(axis=axis), axis)
+        tangent = np.take_along_axis(self.tangent, at[None], axis=axis + 1)
+        return Dual(self.value.max(axis=axis), tangent.squeeze(axis=axis + 1))
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         if method != "__call__" or options or not (ufunc in FLAT or ufunc in PARTIALS):
@@ -188,6 +200,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: _where,
     np.clip: _clip,
     np.interp: _interp,
+    np.argsort: lambda like, x, axis=-1: np.argsort(x.value, axis=axis),
     np.zeros_like: lambda like, x: _filled(like, plain(x).shape, 0.0),
     np.ones_like: lambda like, x: _filled(like, plain(x).shape, 1.0),
     np.full_like: lambda like, x, value: _filled(like, plain(x).shape, value),
@@ -202,7 +215,7 @@ def variable(value: Floats, directions: int, direction: int) -> Dual:
     return Dual(value, tangent)
 
 
-def settled(f: Callable[[Any], Any], found: Floats, ends: Any, inside: Any) -> Dual:
+def settled(f: Callable[[Any], Any], found: Floats, ends: Any, inside: Any) -> Any:
     """The derivatives of a root by the implicit function theorem: where ``f(x, p) = 0``, ``dx/dp = -f_p/f_x``.
 
     Parameters

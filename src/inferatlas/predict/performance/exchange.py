@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from inferatlas.catalogue.model import Attention
 from inferatlas.predict.arrays import Floats, Ints
-from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.llm.operators import OUTPUTS, PROMPTS, TOKENS, Operators
 from inferatlas.predict.performance.group_costs import GroupCosts
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.shard import Shard
@@ -48,7 +48,7 @@ class _Law:
     per_unit: Floats  # seconds per token (or output row)
     q: Floats | None
     inverse: Floats | None
-    per_output: bool = False
+    on: str = TOKENS
 
     def seconds(self, units: Floats) -> Floats:
         out = units * self.per_unit
@@ -69,11 +69,13 @@ class Exchange:
     laws: tuple[_Law, ...]
     ring: tuple[Floats, Floats] | None = None  # context parallelism: seconds a send, seconds a byte of it
 
-    def spend(self, tokens: Floats, outputs: Floats, sink: Callable[..., None] | None = None) -> Floats:
-        """Seconds of communication of one step."""
-        total = np.zeros_like(tokens)
+    def spend(self, units: Mapping[str, Floats], sink: Callable[..., None] | None = None) -> Floats:
+        """Seconds of communication of one step with so many ``units`` of each kind that laws are about."""
+        total = np.zeros_like(units[TOKENS])
         for law in self.laws:
-            seconds = law.seconds(outputs if law.per_output else tokens)
+            if law.on not in units:
+                continue  # of prompts, in a step without any
+            seconds = law.seconds(units[law.on])
             total += seconds
             if sink is not None:
                 sink(law.name, law.count, network=seconds)
@@ -97,10 +99,13 @@ def prepare_exchange(ops: Operators, row: PlatformTable, shard: Shard, collectiv
             if not ops.experts
             else (ops.reductions - ops.expert_reductions * wide).astype(shard.ep_f.dtype)
         )
-        laws.append(
-            _law(row, "all_reduce", ops.reductions, times, collectives.all_reduce, index, ranks, hidden, curved=True)
-        )
-    if collectives.all_gather is not None:
+        on = OUTPUTS if ops.model.encoder else TOKENS
+        tensor = collectives.all_reduce, index, ranks, hidden
+        laws.append(_law(row, "all_reduce", ops.reductions, times, *tensor, curved=True, on=on))
+        if ops.prompt_reductions:
+            many = ops.prompt_reductions
+            laws.append(_law(row, "encoder all_reduce", many, float(many), *tensor, curved=True, on=PROMPTS))
+    if collectives.all_gather is not None and not ops.model.embeds:
         laws.append(
             _law(
                 row,
@@ -111,7 +116,7 @@ def prepare_exchange(ops: Operators, row: PlatformTable, shard: Shard, collectiv
                 index,
                 ranks,
                 BYTES * ops.model.vocab,
-                per_output=True,
+                on=OUTPUTS,
             )
         )
     if collectives.all_to_all is not None:
@@ -136,13 +141,13 @@ def prepare_exchange(ops: Operators, row: PlatformTable, shard: Shard, collectiv
     if collectives.context is None or collectives.codes is None or shard.cp_f is None or collectives.send is None:
         return Exchange(tuple(laws))
     # a decoding sequence gathers its parts of attention, softmax statistics included, from the shards of its context
-    values = max(row.attention.heads * _value_dim(row.attention) for row in ops.attentions)
+    values = max((row.attention.heads * _value_dim(row.attention) for row in ops.attentions), default=0)
     count = sum(row.count for row in ops.attentions)
     column = np.searchsorted(collectives.codes, context_code(shard.cp, ranks)).astype(np.int32)
     laws.append(
         _law(
             row, "context all_reduce", count, float(count), collectives.context, index, column,
-            BYTES * values / shard.ranks_f, per_output=True,
+            BYTES * values / shard.ranks_f, on=OUTPUTS,
         )
     )  # fmt: skip
     hop = _law(
@@ -188,7 +193,7 @@ def _law(
     per_unit: Floats | float,
     *,
     curved: bool = False,
-    per_output: bool = False,
+    on: str = TOKENS,
 ) -> _Law:
     """``curved`` keeps the exponent of equation (21); messages of which there are few per step take q = 1."""
     at = index.astype(np.intp) * costs.q.shape[1] + group  # one flat gather instead of three in two dimensions
@@ -203,7 +208,7 @@ def _law(
             per_byte * per_unit,
             q,
             1.0 / q,
-            per_output,
+            on,
         )
     latency = costs.latency.ravel().take(at, mode="clip") * row.network_scale
-    return _Law(name, count, times, latency, per_byte * per_unit, None, None, per_output)
+    return _Law(name, count, times, latency, per_byte * per_unit, None, None, on)

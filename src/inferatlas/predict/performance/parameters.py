@@ -20,15 +20,18 @@ from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.priors import constant
+from inferatlas.predict.performance.speculation import Speculation
 
 # parameter -> {column of `PlatformTable`: power of the parameter in it}
 PARAMETERS: dict[str, dict[str, int]] = {
-    "compute": {"flop_s": -1, "flop_s_wide": -1},
+    "compute": {"flop_s": -1, "flop_s_wide": -1, "vector_flop_s": -1},
     "memory_bandwidth": {"byte_s": -1, "cache_byte_s": -1, "expert_byte_s": -1},
     "memory_capacity": {"capacity": 1},
     "link_bandwidth": {"network_byte_scale": -1, "hop_byte_scale": -1},
     "link_latency": {"network_scale": 1, "hop_scale": 1},
-    "offload_bandwidth": {"offload_s": -1},
+    "tier_bandwidth": {"offload_s": -1, "tier_rate": 1},
+    "tier_latency": {"tier_latency": 1},
+    "tier_capacity": {"tier_bytes": 1},
     "kernel_overhead": {"kernel_s": 1, "prefill_kernel_s": 1, "layer_s": 1, "routing_s": 1},
     "host_overhead": {"step_s": 1, "sequence_s": 1},
     "request_overhead": {"request_s": 1, "prompt_token_s": 1},
@@ -37,7 +40,8 @@ PARAMETERS: dict[str, dict[str, int]] = {
 }
 # +1: a time; -1: a rate. All times together set the scale of every predicted time.
 TIMES = {
-    "compute": -1, "memory_bandwidth": -1, "link_bandwidth": -1, "link_latency": 1, "offload_bandwidth": -1,
+    "compute": -1, "memory_bandwidth": -1, "link_bandwidth": -1, "link_latency": 1, "tier_bandwidth": -1,
+    "tier_latency": 1,
     "kernel_overhead": 1, "host_overhead": 1, "request_overhead": 1,
 }  # fmt: skip
 PREDICTED = ("ttft_s", "itl_s", "latency_s", "output_tokens_per_s", "power_w")
@@ -55,7 +59,9 @@ def scaled(table: PlatformTable, factors: Mapping[str, Any]) -> PlatformTable:
     0.5
     """
     columns = {
-        column: getattr(table, column) * np.asarray(factor, dtype=np.float64) ** power
+        column: (
+            getattr(table, column).T * np.asarray(factor, dtype=np.float64) ** power
+        ).T  # of tiers: [platform, tier]
         for name, factor in factors.items()
         for column, power in PARAMETERS[name].items()
     }
@@ -66,22 +72,25 @@ def seeded(table: PlatformTable, parameters: Mapping[str, Mapping[str, Any]]) ->
     """The table with derivatives by the logarithm of each parameter; one more direction is that of roots (`dual`)."""
     # bytes always carry derivatives: `predict` asks them which kind of number to answer in
     moved = {"byte_s", *(column for powers in parameters.values() for column in powers)}
-    still = np.zeros((len(parameters) + 1, len(table.byte_s)))
-    columns = {column: Dual(getattr(table, column), still.copy()) for column in moved}
+    columns = {
+        name: Dual(value := getattr(table, name), np.zeros((len(parameters) + 1, *value.shape))) for name in moved
+    }
     for place, powers in enumerate(parameters.values()):
         for column, power in powers.items():
-            columns[column].tangent[place] = power * columns[column].value
+            value = columns[column].value  # a memory without end stays so
+            columns[column].tangent[place] = np.where(np.isfinite(value), power * value, 0.0)
     return replace(table, **cast("dict[str, Any]", columns))
 
 
 def log_derivatives(
-    ops: Operators, table: PlatformTable, points: Points, parameters: Mapping[str, Mapping[str, Any]] = PARAMETERS
-) -> dict[str, dict[str, Floats]]:
+    ops: Operators, table: PlatformTable, points: Points, parameters: Mapping[str, Mapping[str, Any]] = PARAMETERS,
+    speculation: Speculation | None = None,
+) -> dict[str, dict[str, Floats]]:  # fmt: skip
     """Elasticities ``d ln(metric)/d ln(parameter)`` of every point, by metric and parameter; exact, one pass.
 
     NaN where a metric is unknown or a point infeasible. At a kink (a bound that just binds) the derivative is that of
     one side; whole numbers (sequences that fit, compiled batches) have none. Idle power that nobody publishes moves
-    with the rating.
+    with the rating; what unpacking a packed cache takes, relative to reading it, is taken as it is.
 
     Examples
     --------
@@ -95,7 +104,7 @@ def log_derivatives(
     >>> bool(-1 < found["itl_s"]["memory_bandwidth"][0] < -0.5)
     True
     """
-    found = predict(ops, seeded(table, parameters), points)
+    found = predict(ops, seeded(table, parameters), points, speculation=speculation)
     out: dict[str, dict[str, Floats]] = {}
     for metric in PREDICTED:
         column: Any = getattr(found, metric)

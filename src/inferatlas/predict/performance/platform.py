@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inferatlas.errors import NoFeasibleAnswer
 from inferatlas.predict.hardware.device import Device
@@ -48,6 +48,8 @@ class Platform:
     version: str | None = None  # of the engine, where a measurement states it
     calibration: Calibration = NOTHING
     drafted: bool = False  # measured by a source that may have used speculative decoding
+    kv_compression: float = 1.0  # of the cache, beyond its format
+    unmeasured: tuple[str, ...] = ()  # what no measured point of the calibration had
 
     @property
     def peak_flop_per_s(self) -> float:
@@ -61,15 +63,18 @@ class Platform:
 
     @property
     def label(self) -> str:
-        return "predicted" if self.coefficients.closest.covered else "extrapolated"
+        covered = self.coefficients.closest.covered and not self.unmeasured
+        return "predicted" if covered else "extrapolated"
 
 
 def make_platform(
     device: Device, engine: EngineSettings, precision: Precision, *, model: str | None = None, era: str = PRESENT,
     version: str | None = None, source: str | None = None, drafted: bool = False,
-    calibration: Calibration | None = None,
+    calibration: Calibration | None = None, kv_compression: float | None = None, unmeasured: tuple[str, ...] = (),
 ) -> Platform:  # fmt: skip
     """Bind a device, an engine and a precision; ``model``, ``era`` and ``source`` choose calibrated coefficients.
+
+    ``kv_compression``: how many times smaller the cache is than in its format; None: what the device's own unit does.
 
     Raises
     ------
@@ -95,23 +100,27 @@ def make_platform(
         notes.append(f"{device.id} publishes no rated power: power, energy and carbon are unknown")
     elif device.power.idle_w is None:
         notes.append("idle power is not published: 0.15 of rated power assumed (0.10 to 0.25)")
+    learned_by = coefficients(
+        device, engine.name, precision, compute, memory_fraction=engine.memory_fraction, model=model, era=era,
+        version=version, source=source, drafted=drafted, calibration=calibration,
+    )  # fmt: skip
+    own = {name: value for name in ("routing_s", "grouped_efficiency") if (value := getattr(device.units, name))}
+    if own:  # a unit of the device's own for mixtures of experts
+        learned_by = replace(learned_by, **own)
+        notes.append(f"{device.id} states its own {' and '.join(own)}: taken as stated")
+    ratio = kv_compression or device.units.cache_ratio or 1.0
+    if ratio > 1:
+        notes.append(_packed(device, ratio))
+        unmeasured = (*unmeasured, "a packed KV cache")
+    if own:
+        unmeasured = (*unmeasured, "units for mixtures of experts")
+    if unmeasured:
+        notes.append(f"no measured point of the calibration had {', '.join(unmeasured)}: the interval is a prior")
     return Platform(
         device,
         engine,
         precision,
-        coefficients(
-            device,
-            engine.name,
-            precision,
-            compute,
-            memory_fraction=engine.memory_fraction,
-            model=model,
-            era=era,
-            version=version,
-            source=source,
-            drafted=drafted,
-            calibration=calibration,
-        ),
+        learned_by,
         net,
         compute,
         tuple(notes),
@@ -119,4 +128,13 @@ def make_platform(
         version,
         learned,
         drafted,
+        ratio,
+        unmeasured,
     )
+
+
+def _packed(device: Device, ratio: float) -> str:
+    unit = "a unit of the device unpacks it" if device.units.cache_ratio else (
+        "unpacking is charged at least what is saved in reading"
+    )  # fmt: skip
+    return f"the KV cache is taken to be packed {ratio:g} times smaller, whatever that does to quality; {unit}"

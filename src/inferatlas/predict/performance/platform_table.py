@@ -12,8 +12,8 @@ from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.precision import FORMATS, sixteen_bit
 from inferatlas.predict.performance.calibrated import WIDTHS
 from inferatlas.predict.performance.coefficients import Closest
+from inferatlas.predict.performance.memories import tiers, unpacking, vector_flop_per_s
 from inferatlas.predict.performance.platform import Platform
-from inferatlas.predict.performance.priors import constant
 from inferatlas.predict.performance.widths import LOADS, elasticities, factors, surplus, width_table
 
 WHOLE = ("width", "elasticity", "surplus", "factor")  # columns that are not one value per platform
@@ -24,18 +24,22 @@ class PlatformTable:
     """Platforms as a struct of arrays, one entry per platform; rates are per engine device (die).
 
     ``flop_s`` and ``flop_s_wide``: seconds per FLOP of quantised and of 16-bit products, efficiency
-    included; ``byte_s``, ``cache_byte_s``, ``expert_byte_s``: seconds per byte of main memory when streaming
-    weights, the KV cache and experts, efficiency included; ``offload_s`` of the memory behind it.
-    ``domain``: engine devices on one scale-up network. ``hop_scale``, ``hop_byte_scale``: latency and seconds per byte
-    between systems with the model on chip, relative to the network's; 1 but where `parameters` asks what if.
+    included, ``vector_flop_s`` of elementwise work; ``byte_s``, ``cache_byte_s``, ``expert_byte_s``: seconds per byte
+    of main memory when streaming weights, the KV cache and experts, efficiency included, ``offload_s`` of the memory
+    behind it. ``unpacking``: what reading a packed cache takes, relative to its bytes. ``tier_rate``, ``tier_bytes``,
+    ``tier_latency`` of the memories behind the main one [platform, tier], 0 where there is none. ``domain``: engine
+    devices on one scale-up network. ``hop_scale``, ``hop_byte_scale``: latency and seconds per byte between systems
+    with the model on chip, relative to the network's; 1 but where `parameters` asks what if.
     """
 
     platforms: tuple[Platform, ...]
     dies: Floats
     flop_s: Floats
     flop_s_wide: Floats
+    vector_flop_s: Floats
     byte_s: Floats
     cache_byte_s: Floats
+    unpacking: Floats
     expert_byte_s: Floats
     grouped_efficiency: Floats
     attention_efficiency: Floats
@@ -64,6 +68,9 @@ class PlatformTable:
     capacity: Floats
     room: Floats
     offload_s: Floats
+    tier_rate: Floats
+    tier_bytes: Floats
+    tier_latency: Floats
     domain: Floats
     fraction: Floats
     of_free: Floats
@@ -107,7 +114,7 @@ class PlatformTable:
         return PlatformTable(
             self.platforms,
             **{
-                f.name: getattr(self, f.name).take(index, mode="clip")
+                f.name: getattr(self, f.name).take(index, axis=0, mode="clip")
                 for f in fields(self)
                 if f.name not in ("platforms", *WHOLE)
             },
@@ -144,13 +151,19 @@ def platform_table(
 
     dies = column(lambda p: p.device.engine_devices)
     peak_byte_s = dies / column(lambda p: p.device.memory.bytes_per_s)
+    vector = dies / (column(vector_flop_per_s) * c("compute_efficiency"))
+    rate, room, latency = tiers(platforms)
+    with np.errstate(divide="ignore"):
+        offload_s = np.where(rate[:, 0] > 0, dies / rate[:, 0], np.nan)
     return PlatformTable(
         platforms=tuple(platforms),
         dies=dies,
         flop_s=dies / (column(lambda p: p.peak_flop_per_s) * c("compute_efficiency")),
         flop_s_wide=dies / (column(lambda p: p.device.peaks[FORMATS[wide(p)].rate]) * c("compute_efficiency")),
+        vector_flop_s=vector,
         byte_s=peak_byte_s / c("memory_efficiency"),
         cache_byte_s=peak_byte_s / c("cache_efficiency"),
+        unpacking=unpacking(platforms, peak_byte_s / c("cache_efficiency"), vector),
         expert_byte_s=peak_byte_s / c("expert_efficiency"),
         grouped_efficiency=c("grouped_efficiency"),
         attention_efficiency=c("attention_efficiency"),
@@ -158,7 +171,7 @@ def platform_table(
         bytes_dense=column(lambda p: bytes_of(dense(p))),
         bytes_wide=column(lambda p: max(2.0, bytes_of(wide(p)))),
         bytes_a=column(lambda p: bytes_of(p.precision.activations)),
-        bytes_kv=column(lambda p: bytes_of(p.precision.kv_cache)),
+        bytes_kv=column(lambda p: bytes_of(p.precision.kv_cache) / p.kv_compression),
         kernel_s=c("kernel_s"),
         prefill_kernel_s=c("prefill_kernel_s"),
         layer_s=c("layer_s"),
@@ -178,7 +191,10 @@ def platform_table(
         hop_byte_scale=np.ones(len(platforms)),
         capacity=column(lambda p: p.device.memory.bytes) / dies,
         room=np.minimum(c("room"), 1.0),  # memory holds no more than fits
-        offload_s=dies / (column(_offload_bytes_per_s) * constant("offload", "efficiency")),
+        offload_s=offload_s,
+        tier_rate=rate / dies[:, None],
+        tier_bytes=room / dies[:, None],
+        tier_latency=latency,
         domain=column(lambda p: p.network.domain),
         fraction=c("memory_fraction"),
         of_free=column(lambda p: float(p.engine.of_free)),
@@ -202,10 +218,6 @@ def platform_table(
         wafer=np.array([p.device.style == "wafer" for p in platforms], dtype=bool),
         **_intervals(platforms, closest, is_moe=is_moe),
     )
-
-
-def _offload_bytes_per_s(platform: Platform) -> float | None:
-    return None if platform.device.offload is None else platform.device.offload.bytes_per_s
 
 
 def _intervals(platforms: Sequence[Platform], closest: Sequence[Closest] | None, *, is_moe: bool) -> dict[str, Floats]:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from inferatlas.predict.arrays import Floats, as_floats
+from inferatlas.predict.performance.parts import TINY
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.priors import table
 from inferatlas.predict.performance.serving import Served
-from inferatlas.predict.performance.step import TINY
 
 
 def active_power(

@@ -26,11 +26,11 @@ from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import OFFLINE, Points, Predictions, empty_predictions
 from inferatlas.predict.performance.power import draw
 from inferatlas.predict.performance.priors import spread
-from inferatlas.predict.performance.resident import resident_step
 from inferatlas.predict.performance.serving import Served, closed_loop, open_loop, static_batch
 from inferatlas.predict.performance.serving_question import Question
 from inferatlas.predict.performance.shard import Shard, shard_of
-from inferatlas.predict.performance.step import prepare, run
+from inferatlas.predict.performance.speculation import Speculation, own_head
+from inferatlas.predict.performance.stepping import one_step_of
 from inferatlas.predict.performance.widths import beyond
 
 CHUNK_BYTES = 32_768  # of one array in a pass: the live ones stay near the core
@@ -44,6 +44,7 @@ def predict(
     checked: bool = False,
     proven: bool = False,
     routing: Routing = UNIFORM,
+    speculation: Speculation | None = None,
     dtype: type[np.floating] = np.float64,
 ) -> Predictions:
     """Predict every point.
@@ -56,6 +57,7 @@ def predict(
     checked : the layouts are known to be legal (they come from `enumerate_layouts`).
     proven : the points were measured: where our account of layout or memory says no, it is the account that errs.
     routing : how tokens choose experts and where these sit.
+    speculation : drafts to verify; None decodes token by token.
     dtype : ``np.float32`` for sweeps: the same formulas with half the memory traffic, equal to five digits.
 
     Returns
@@ -79,7 +81,8 @@ def predict(
         collectives = collectives_in_use(ops, table, group, on_chip).astype(dtype)
         for start in range(0, chosen.size, chunk):
             index = slice(start, start + chunk) if whole else chosen[start : start + chunk]
-            _chunk(ops, table, points[index], out, index, collectives, on_chip, serve, proven, routing)
+            part = points[index]
+            _chunk(ops, table, part, out, index, collectives, on_chip, serve, proven, routing, speculation)
     return out
 
 
@@ -138,15 +141,19 @@ def _reachable(table: PlatformTable, marks: NDArray[np.bool_]) -> NDArray[np.boo
     return marks
 
 
-def budget_of(ops: Operators, table: PlatformTable, points: Points, redundant: int = 0) -> memory.Budget:
+def budget_of(
+    ops: Operators, table: PlatformTable, points: Points, redundant: int = 0, speculation: Speculation | None = None
+) -> memory.Budget:
     """Memory of points that are all on machines with the model in on-chip memory, or none; ``redundant`` experts."""
     row = table.rows(points.platform)
-    return memory_budget(ops, row, shard_of(row, points), points, bool(table.resident[points.platform[0]]), redundant)
+    resident = bool(table.resident[points.platform[0]])
+    return memory_budget(ops, row, shard_of(row, points), points, resident, redundant, speculation)
 
 
 def memory_budget(
-    ops: Operators, row: PlatformTable, shard: Shard, points: Points, resident: bool, redundant: int = 0
-) -> memory.Budget:
+    ops: Operators, row: PlatformTable, shard: Shard, points: Points, resident: bool, redundant: int = 0,
+    speculation: Speculation | None = None,
+) -> memory.Budget:  # fmt: skip
     """Memory per engine device and the sequences that fit, equations (4), (32), (33)."""
     tokens, output = points.input_tokens.astype(row.dies.dtype), points.output_tokens.astype(row.dies.dtype)
     mean = tokens + 0.5 * output
@@ -155,56 +162,73 @@ def memory_budget(
         row.bytes_dense, resident=resident, redundant=redundant,
     )  # fmt: skip
     weights = held()
-    if shard.offload is not None:  # what streams in needs a layer's room twice: the one in use and the next
+    spare = np.maximum(1.0 - 2.0 * shard.stages_f / ops.layers, 0.0)  # of what streams in, two layers need their room
+    waiting, behind = np.zeros_like(weights), row.tier_bytes.sum(axis=1)
+    if shard.offload is not None:
         waiting = held(tables=False) * shard.offload
-        weights = weights - np.maximum(waiting * (1.0 - 2.0 * shard.stages_f / ops.layers), 0.0)
+        weights = weights - waiting * spare
     step_tokens = np.minimum(row.step_tokens, np.maximum(tokens, 256.0)) if not resident else np.ones_like(tokens)
     activations = memory.activation_bytes(ops, shard.ranks_f, step_tokens, row.bytes_a)
     activations = activations / shard.stages_f if resident else activations
-    per_sequence, longest = (
-        memory.kv_bytes(
-            ops,
-            np.ones_like(tokens) if resident else shard.ranks_f,
-            shard.stages_f,
-            length,
-            row.bytes_kv,
-            block=row.block,
-            resident=resident,
+    ranks = np.ones_like(tokens) if resident else shard.ranks_f
+    drafts = None if speculation is None or not speculation.gamma else speculation.draft or own_head(ops.model)
+
+    def cache(length: Floats, of: Operators = ops) -> Floats:
+        """Of one sequence, without what all share."""
+        kept = memory.kv_bytes(
+            of, ranks, shard.stages_f, length, row.bytes_kv, block=row.block, resident=resident, source=tokens
         )
-        for length in (mean, tokens + output)
-    )
-    if shard.cp_f is not None:
-        per_sequence, longest = per_sequence / shard.cp_f, longest / shard.cp_f
-    taken = weights + activations + row.reserve
+        return kept if shard.cp_f is None else kept / shard.cp_f
+
+    shared = cache(points.prefix.astype(row.dies.dtype)) if points.prefix.any() else 0.0 * tokens
+    shared = shared * (points.prefix > 0)
+    per_sequence, longest = cache(mean) - shared, cache(tokens + output) - shared
+    if drafts is not None:  # a whole one on every stage's devices; a head of the model's own shares its tables
+        own = speculation is None or speculation.draft is None
+        weights = weights + memory.weight_bytes(
+            drafts, shard.ranks_f, 1.0, 1.0, row.bytes_w, row.bytes_wide, row.bytes_dense, tables=not own
+        )
+        per_sequence, longest = per_sequence + cache(mean, drafts), longest + cache(tokens + output, drafts)
+    room = behind - waiting
+    in_tiers = np.full_like(room, np.inf)
+    if shard.cache_offload is not None:
+        in_tiers = np.maximum(room, 0.0) / np.maximum(shard.cache_offload * per_sequence, 1e-9)
+        kept = 1.0 - shard.cache_offload * spare
+        per_sequence, longest = per_sequence * kept, longest * kept
+    taken = weights + activations + row.reserve + shared
     # the fraction is of all memory, or of what is free once the weights are loaded
     left = np.where(row.of_free > 0, (row.capacity - taken) * row.fraction, row.capacity * row.fraction - taken)
     usable = taken + left
     sequences = np.where(
         (left > 0) & (longest <= left), np.maximum(np.floor(left / np.maximum(per_sequence, 1e-9)), 1.0), 0.0
     )
-    return memory.Budget(weights, activations, row.reserve, row.capacity, usable, per_sequence, longest, sequences)
+    full = (waiting > behind) | (in_tiers < 1.0)
+    sequences = np.where(full, 0.0, np.minimum(sequences, np.floor(in_tiers)))
+    return memory.Budget(
+        weights, activations, row.reserve + shared, row.capacity, usable, per_sequence, longest, sequences, full
+    )
 
 
 def _chunk(
     ops: Operators, table: PlatformTable, points: Points, out: Predictions, index: slice | NDArray[np.intp],
     collectives: Collectives, resident: bool, serve: Callable[..., Served], proven: bool,
-    routing: Routing,
+    routing: Routing, speculation: Speculation | None,
 ) -> None:  # fmt: skip
     row = table.rows(points.platform)
     shard = shard_of(row, points)
-    budget = memory_budget(ops, row, shard, points, resident, routing.redundant)
+    budget = memory_budget(ops, row, shard, points, resident, routing.redundant, speculation)
     reason = out.reason[index]
     if proven:
         budget = replace(budget, sequences=np.where(budget.sequences < 1, np.inf, budget.sequences))
     else:
         reason = np.where(reason, reason, _memory_reason(budget))
-        too_long = points.input_tokens + points.output_tokens > ops.model.context_length
+        longest = ops.model.context_length or np.inf
+        too_long = points.input_tokens + points.output_tokens > longest
         reason = np.where((reason == 0) & too_long, np.int8(reasons.CONTEXT), reason)
-    if resident:
-        one_step = partial(resident_step, ops, row, shard, collectives)
-    else:
-        one_step = partial(run, prepare(ops, row, shard, collectives, routing))
-    question = Question.of(points, row, shard, budget, ops, resident)
+    one_step = one_step_of(
+        ops, row, shard, collectives, points, budget, resident=resident, routing=routing, speculation=speculation
+    )
+    question = Question.of(points, row, shard, budget, ops, resident, speculation)
     served = serve(one_step, question)
     reason = np.where((reason == 0) & served.saturated, np.int8(reasons.RATE), reason)
     power = draw(row, points.accelerators, served)
@@ -219,7 +243,7 @@ def _chunk(
         "power_w": power,
         "batch": served.batch,
         **{f.name: getattr(served, f.name) for f in fields(served) if f.name.endswith("_cv")},
-        **_sigmas(table, points, served, serve),
+        **_sigmas(table, points, served, serve, speculation),
     }
     for name, value in values.items():
         getattr(out, name)[index] = value if all_ok else np.where(ok, value, np.nan)
@@ -230,7 +254,9 @@ def _chunk(
 SERVED = (closed_loop, open_loop, static_batch)  # in the order of `widths.LOADS`
 
 
-def _sigmas(table: PlatformTable, points: Points, served: Served, serve: Callable[..., Served]) -> dict[str, Floats]:
+def _sigmas(
+    table: PlatformTable, points: Points, served: Served, serve: Callable[..., Served], speculation: Speculation | None
+) -> dict[str, Floats]:
     """Log standard deviations of the error of every metric; see `widths`."""
     width = table.width[SERVED.index(serve)].take(points.platform, axis=0, mode="clip")
     extra = table.surplus.take(points.platform, axis=0, mode="clip")
@@ -240,7 +266,9 @@ def _sigmas(table: PlatformTable, points: Points, served: Served, serve: Callabl
     far = beyond(table.platforms[0].calibration.width, batch, points.input_tokens + points.output_tokens)
     own = (served.ttft_sigma, served.itl_sigma, served.latency_sigma, served.latency_sigma, None)
     names = ("ttft_sigma", "itl_sigma", "latency_sigma", "rate_sigma", "power_sigma")
-    unseen = spread("technique") * ((points.cp > 1) | (points.offload > 0))
+    beyond_all = np.array([bool(p.unmeasured) for p in table.platforms]).take(points.platform)
+    unseen = (points.cp > 1) | (points.offload > 0) | (points.cache_offload > 0) | (points.prefix > 0) | beyond_all
+    unseen = spread("technique") * (unseen | (speculation is not None))
     out = {}
     for i, (name, sigma) in enumerate(zip(names, own, strict=True)):
         scaled = width[:, i] if sigma is None else width[:, i] * sigma ** table.elasticity[i]
@@ -251,5 +279,6 @@ def _sigmas(table: PlatformTable, points: Points, served: Served, serve: Callabl
 
 
 def _memory_reason(budget: memory.Budget) -> NDArray[np.int8]:
-    full = budget.weights + budget.activations + budget.reserve > budget.usable
-    return np.where(full, reasons.WEIGHTS, np.where(budget.sequences < 1, reasons.KV_CACHE, 0)).astype(np.int8)
+    over = budget.weights + budget.activations + budget.reserve > budget.usable
+    code = np.where(over, reasons.WEIGHTS, np.where(budget.sequences < 1, reasons.KV_CACHE, 0))
+    return np.where((code == reasons.KV_CACHE) & budget.tiers_full, reasons.TIERS, code).astype(np.int8)

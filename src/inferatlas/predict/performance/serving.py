@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.performance.arrivals import arrival_noise, boundary_noise
+from inferatlas.predict.performance.parts import TINY, Parts
 from inferatlas.predict.performance.points import BOUNDS
 from inferatlas.predict.performance.priors import spread
 from inferatlas.predict.performance.roots import root
 from inferatlas.predict.performance.serving_question import Question
-from inferatlas.predict.performance.step import TINY, Parts
 
 OneStep = Callable[..., Parts]
 LN2 = 0.6931471805599453
@@ -99,9 +99,7 @@ def load_of(one_step: OneStep, q: Question, running: Floats, rate: Floats | None
     together = np.maximum(np.where(answers, carried, np.minimum(held, q.prompts)), 1.0)
     # beside a prompt run the others: none of one, all of many (a fraction is an average of both)
     others = np.where(answers, batch * np.clip(batch - 1.0, 0.0, 1.0), 0.0)
-    mixed = one_step(
-        prefill=q.chunk, cached=0.5 * q.chunk * (q.chunks - 1.0), decode=others, context=q.context, prompts=together
-    )
+    mixed = one_step(prefill=q.chunk, cached=q.cached, decode=others, context=q.context, prompts=together)
     own = mixed.total * (1.0 + (q.chunks - 1.0) * q.slowest)
     behind = np.minimum(np.maximum(running, 1.0), q.stages) * q.slowest  # micro-batches before one's own comes again
     if (behind > 1.0 + 1e-6).any():
@@ -182,7 +180,7 @@ def static_batch(one_step: OneStep, q: Question) -> Served:
     decode = one_step(prefill=None, cached=None, decode=batch, context=q.context)
     prompts = np.minimum(q.prompts, batch)  # in one step
     mixed = one_step(
-        prefill=q.chunk, cached=0.5 * q.chunk * (q.chunks - 1.0), decode=np.zeros_like(batch), context=q.context,
+        prefill=q.chunk, cached=q.cached, decode=np.zeros_like(batch), context=q.context,
         prompts=prompts,
     )  # fmt: skip
     # micro-batches follow one another through the stages of a pipeline

@@ -13,6 +13,7 @@ from inferatlas.predict.mapping.memory import Budget
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points
 from inferatlas.predict.performance.shard import Shard
+from inferatlas.predict.performance.speculation import Speculation
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +21,10 @@ class Question:
     """What serving needs of a chunk of points; per replica, arrays of equal length.
 
     ``gaps``: inter-token gaps of a request (output tokens - 1). ``chunks``: steps a prompt takes,
-    ``chunk`` its tokens in each, ``fill`` the steps' token budgets it takes (short prompts share a step).
-    ``accepted``: tokens a sequence yields per step. ``slots``: sequences that can run at once. ``prompts`` that
-    one step can hold. ``slowest``: share of the layers in the fullest of the ``stages``.
+    ``chunk`` its tokens in each, ``fill`` the steps' token budgets it takes (short prompts share a step),
+    ``prefix`` its tokens that were computed before. ``accepted``: tokens a sequence yields per step. ``slots``:
+    sequences that can run at once. ``prompts`` that one step can hold. ``slowest``: share of the layers in the fullest
+    of the ``stages``.
     """
 
     concurrency: Floats
@@ -31,6 +33,7 @@ class Question:
     chunk: Floats
     chunks: Floats
     fill: Floats
+    prefix: Floats
     context: Floats
     stages: Floats
     slowest: Floats
@@ -55,6 +58,11 @@ class Question:
         return 1.0 + (self.chunks - 1.0) / self.stages
 
     @property
+    def cached(self) -> Floats:
+        """Tokens before a chunk of a prompt, over its chunks."""
+        return self.prefix + 0.5 * self.chunk * (self.chunks - 1.0)
+
+    @property
     def decode_steps(self) -> Floats:
         return self.gaps / self.accepted
 
@@ -72,12 +80,14 @@ class Question:
 
     @staticmethod
     def of(
-        points: Points, row: PlatformTable, shard: Shard, budget: Budget, ops: Operators, resident: bool
-    ) -> Question:
+        points: Points, row: PlatformTable, shard: Shard, budget: Budget, ops: Operators, resident: bool,
+        speculation: Speculation | None = None,
+    ) -> Question:  # fmt: skip
         kind = row.dies.dtype
         step_tokens = tokens_of_a_step(row, shard)
-        tokens, replicas = points.input_tokens.astype(kind), points.dp.astype(kind)
-        chunks = chunks_of(row, shard, tokens, resident)
+        replicas, prefix = points.dp.astype(kind), points.prefix.astype(kind)
+        tokens = points.input_tokens.astype(kind) - prefix
+        chunks = chunks_of(row, shard, tokens, resident or ops.whole_prompts)
         held = budget.sequences * row.room  # in flight, of those that memory has room for
         slots = np.maximum(np.minimum(held, row.max_sequences), 1.0)
         if row.compiled.any():  # the largest batch compiled that memory holds
@@ -89,18 +99,19 @@ class Question:
             chunk=tokens / chunks,
             chunks=chunks,
             fill=tokens / step_tokens if not resident else np.zeros_like(tokens),
-            context=tokens + 0.5 * points.output_tokens.astype(kind),
+            prefix=prefix,
+            context=points.input_tokens.astype(kind) + 0.5 * points.output_tokens.astype(kind),
             stages=np.ones_like(tokens) if resident else shard.stages_f,
             slowest=np.ones_like(tokens) if resident else np.ceil(ops.layers / shard.stages_f) / ops.layers,
             slots=slots,
             memory_slots=np.maximum(held, 1.0),
             compiled=row.compiled > 0,
-            request_s=row.request_s + tokens * row.prompt_token_s,
+            request_s=row.request_s + points.input_tokens.astype(kind) * row.prompt_token_s,
             prompts=np.maximum(step_tokens / tokens, 1.0) if not resident else np.full_like(tokens, np.inf),
             interference=row.interference,
             grouping=row.grouping,
             straggling=row.straggling,
-            accepted=row.accepted,
+            accepted=row.accepted * (1.0 if speculation is None else speculation.tokens),
             input_cv=points.input_cv.astype(kind),
             output_cv=points.output_cv.astype(kind),
             sigmas=(row.sigma_compute, row.sigma_memory, row.sigma_overhead),

@@ -7,21 +7,21 @@ step, one that also carries a chunk of a prompt, and how often that happens.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.llm.placement import UNIFORM, Routing
+from inferatlas.predict.performance.parts import Parts
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
 from inferatlas.predict.performance.predictor import collectives_in_use, memory_budget
-from inferatlas.predict.performance.resident import resident_step
 from inferatlas.predict.performance.serving import load_of
 from inferatlas.predict.performance.serving_question import Question
 from inferatlas.predict.performance.shard import shard_of
-from inferatlas.predict.performance.step import Parts, prepare, run
+from inferatlas.predict.performance.speculation import Speculation
+from inferatlas.predict.performance.stepping import one_step_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +45,19 @@ class UnderLoad:
 
 
 def under_load(
-    ops: Operators, table: PlatformTable, points: Points, predictions: Predictions, routing: Routing = UNIFORM
-) -> UnderLoad:
+    ops: Operators, table: PlatformTable, points: Points, predictions: Predictions, routing: Routing = UNIFORM,
+    speculation: Speculation | None = None,
+) -> UnderLoad:  # fmt: skip
     """Evaluate the steps of predictions; platforms of one kind (resident or not) at a time."""
     resident = bool(table.resident[points.platform].all()) if len(points) else False
     row = table.rows(points.platform)
     shard = shard_of(row, points)
     collectives = collectives_in_use(ops, table, points, resident)
-    if resident:
-        one_step = partial(resident_step, ops, row, shard, collectives)
-    else:
-        one_step = partial(run, prepare(ops, row, shard, collectives, routing))
-    budget = memory_budget(ops, row, shard, points, resident, routing.redundant)
-    question = Question.of(points, row, shard, budget, ops, resident)
+    budget = memory_budget(ops, row, shard, points, resident, routing.redundant, speculation)
+    one_step = one_step_of(
+        ops, row, shard, collectives, points, budget, resident=resident, routing=routing, speculation=speculation
+    )
+    question = Question.of(points, row, shard, budget, ops, resident, speculation)
     running = np.nan_to_num(predictions.batch.astype(np.float64), nan=1.0)
     seen = np.where(np.isnan(points.request_rate), running, np.minimum(running + 1.0, question.slots))
     load = load_of(one_step, question, seen, question.rate)

@@ -37,7 +37,7 @@ def effects(names: Sequence[str], panels: Sequence[tuple[str, bool, Mapping[str,
 
 def _panel(
     names: Sequence[str], panel: tuple[str, bool, Mapping[str, float | None]], scale: alt.Scale, *, labels: bool
-) -> alt.LayerChart:
+) -> alt.LayerChart | alt.FacetChart:
     title, smaller, row = panel
     bars = [
         {"name": name, "value": x, "zero": 0, "text": signed(x), "colour": BETTER if (x < 0) == smaller else WORSE}
