@@ -27,8 +27,8 @@ from inferatlas.predict.performance.platform import Platform
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import Points, make_points
 from inferatlas.predict.performance.predictor import CHUNK_BYTES, collectives_in_use, memory_budget, predict
-from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.prepared import prepare
+from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.step import run
 from inferatlas.predict.platforms import bind
 

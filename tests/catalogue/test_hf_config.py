@@ -64,6 +64,20 @@ QWEN3_MOE = sizes(
     sliding_window=None, attention_bias=False, tie_word_embeddings=False,
 )  # fmt: skip
 
+SIGLIP = {
+    "hidden_size": 1152, "image_size": 896, "intermediate_size": 4304, "model_type": "siglip_vision_model",
+    "num_attention_heads": 16, "num_hidden_layers": 27, "patch_size": 14, "vision_use_head": False,
+}  # fmt: skip
+LLAMA4_VISION = {
+    "hidden_size": 1408, "image_size": 336, "intermediate_size": 5632, "model_type": "llama4_vision_model",
+    "num_attention_heads": 16, "num_channels": 3, "num_hidden_layers": 34, "patch_size": 14, "pixel_shuffle_ratio": 0.5,
+    "projector_input_dim": 4096, "projector_output_dim": 4096, "vision_output_dim": 4096,
+}  # fmt: skip
+PIXTRAL = {
+    "model_type": "pixtral", "hidden_size": 1024, "head_dim": 64, "intermediate_size": 4096, "image_size": 1540,
+    "patch_size": 14, "num_attention_heads": 16, "num_hidden_layers": 24, "num_channels": 3,
+}  # fmt: skip
+
 
 def _nemotron() -> Config:
     """Eighty blocks in the form of the model's own file; multipliers give the catalogue's widths."""
@@ -104,19 +118,24 @@ KNOWN: dict[str, Config] = {
         "deepseek_v3", 7168, 61, 129280, 163840, 128, 128, n_routed_experts=256, first_k_dense_replace=3,
         moe_layer_freq=1, topk_method="noaux_tc", tie_word_embeddings=False, **MLA,
     ),
+    "deepseek-v3.2": sizes(
+        "deepseek_v32", 7168, 61, 129280, 163840, 128, 128, n_routed_experts=256, first_k_dense_replace=3,
+        moe_layer_freq=1, topk_method="noaux_tc", tie_word_embeddings=False, index_n_heads=64, index_head_dim=128,
+        index_topk=2048, **MLA,
+    ),
     "kimi-k2": sizes(
         "kimi_k2", 7168, 61, 163840, 131072, 64, 64, n_routed_experts=384, first_k_dense_replace=1, **MLA,
     ),
-    "llama-4-scout": {"model_type": "llama4", "text_config": SCOUT_TEXT, "vision_config": {"hidden_size": 1408}},
+    "llama-4-scout": {"model_type": "llama4", "text_config": SCOUT_TEXT, "vision_config": LLAMA4_VISION},
     "mistral-small-3.1-24b": {
-        "model_type": "mistral3", "torch_dtype": "bfloat16", "vision_config": {"hidden_size": 1024},
+        "model_type": "mistral3", "torch_dtype": "bfloat16", "vision_config": PIXTRAL, "spatial_merge_size": 2,
         "text_config": _without(sizes(
             "mistral", 5120, 40, 131072, 131072, 32, 8, head_dim=128, intermediate_size=32768, sliding_window=None,
         ), "torch_dtype"),
     },
     "gemma-3-27b": {
         "model_type": "gemma3", "torch_dtype": "bfloat16", "text_config": _without(GEMMA3_TEXT, "model_type"),
-        "vision_config": {"hidden_size": 1152},
+        "vision_config": SIGLIP, "mm_tokens_per_image": 256,
     },
     "opt-66b": _without(sizes(
         "opt", 9216, 64, 50272, 2048, 72, 72, ffn_dim=36864, word_embed_proj_dim=9216, do_layer_norm_before=True,
@@ -141,19 +160,42 @@ def test_a_published_configuration_gives_the_catalogues_model(slug: str, tmp_pat
     assert grouped[0] == grouped[1]
     for field in (
         "kind", "hidden", "vocab", "context_length", "tied_embeddings", "position_embeddings", "norm_bias",
-        "checkpoint_weights",
+        "checkpoint_weights", "vision", "other_parameters",
     ):  # fmt: skip
         assert getattr(ours, field) == getattr(theirs, field), field
-    assert count(theirs).total == count(ours).total - ours.other_parameters
+    assert count(theirs) == count(ours)
 
 
-def test_the_text_part_of_a_wrapper_counts_and_the_rest_is_named_as_a_gap(tmp_path: Path) -> None:
-    model = _read(tmp_path, KNOWN["gemma-3-27b"])
+def test_the_text_part_of_an_unknown_wrapper_counts_and_the_rest_is_named_as_a_gap(tmp_path: Path) -> None:
+    model = _read(tmp_path, {"model_type": "llava", "text_config": LLAMA, "vision_config": SIGLIP})
     assert model.facts is not None
     gap = model.facts.chosen("parameters.other")
     assert gap is not None
     assert (gap.value, gap.provenance) == (None, "gap")
     assert model.other_parameters == 0
+    assert model.vision is None
+
+
+def test_a_known_tower_is_counted(tmp_path: Path) -> None:
+    facts = _read(tmp_path, KNOWN["gemma-3-27b"]).facts
+    assert facts is not None
+    assert facts.number("parameters.vision") == 416_866_032
+    assert facts.number("parameters.projector") == 6_194_304
+    assert facts.chosen("parameters.other") is None
+
+
+def test_a_decoder_without_head_embeds(tmp_path: Path) -> None:
+    e5 = sizes(
+        "mistral", 4096, 32, 32000, 32768, 32, 8, intermediate_size=14336, sliding_window=4096,
+        architectures=["MistralModel"], tie_word_embeddings=False,
+    )  # fmt: skip
+    ours, theirs = load_model("e5-mistral-7b"), _read(tmp_path, e5)
+    assert (theirs.kind, theirs.layers, theirs.tied_embeddings) == ("embedding", ours.layers, True)
+    assert count(theirs) == count(ours)
+    both_ways = _read(tmp_path, e5 | {"is_causal": False}).layers[0].attention
+    assert both_ways is not None
+    assert not both_ways.causal
+    assert _read(tmp_path, e5 | {"architectures": ["MistralForCausalLM"]}).kind == "dense"
 
 
 def test_library_defaults_are_named_in_the_facts(tmp_path: Path) -> None:
@@ -238,12 +280,11 @@ def test_the_checkpoints_format_is_read(quantization: Config, expected: str, tmp
 @pytest.mark.parametrize(
     ("config", "kind"),
     [
-        ({"model_type": "falcon_mamba", "hidden_size": 4096, "vocab_size": 65024, "expand": 16}, "ssm"),
-        ({"d_model": 2560, "n_layer": 64, "vocab_size": 50277, "ssm_cfg": {"layer": "Mamba2"}}, "ssm"),
-        ({"model_type": "jamba", "hidden_size": 4096, "vocab_size": 65536}, "hybrid"),
-        ({"model_type": "rwkv6", "hidden_size": 4096, "vocab_size": 65536, "context_length": 4096}, "linear rnn"),
-        ({"model_type": "t5", "d_model": 4096, "vocab_size": 32128, "n_positions": 512}, "encoder-decoder"),
-        ({"model_type": "bert", "hidden_size": 1024, "vocab_size": 30522, "max_position_embeddings": 512}, "embedding"),
+        ({"model_type": "zamba2", "hidden_size": 3584, "vocab_size": 32000, "max_position_embeddings": 4096}, "hybrid"),
+        ({"model_type": "qwen3_next", "hidden_size": 2048, "vocab_size": 151936}, "hybrid"),
+        ({"model_type": "rwkv", "hidden_size": 4096, "vocab_size": 65536, "context_length": 4096}, "linear rnn"),
+        ({"model_type": "bart", "d_model": 1024, "vocab_size": 50265}, "encoder-decoder"),
+        ({"model_type": "modernbert", "hidden_size": 1024, "vocab_size": 50368}, "embedding"),
     ],
 )
 def test_recognised_but_not_modelled_architectures_say_so(config: Config, kind: str, tmp_path: Path) -> None:
@@ -289,6 +330,13 @@ BAD: list[tuple[Config, str, str]] = [
     ({"model_type": "llama4", "text_config": _without(SCOUT_TEXT, "vocab_size")}, "text_config.vocab_size", "missing"),
     (KNOWN["nemotron-super-49b"] | {"block_configs": [1] * 80}, "block_configs.0", "section"),
     (_without(KNOWN["nemotron-super-49b"], "block_configs"), "block_configs", "missing"),
+    (KNOWN["gemma-3-27b"] | {"vision_config": 5}, "vision_config", "section"),
+    (KNOWN["gemma-3-27b"] | {"vision_config": _without(SIGLIP, "image_size")}, "vision_config.image_size", "missing"),
+    (KNOWN["gemma-3-27b"] | {"mm_tokens_per_image": 255}, "mm_tokens_per_image", "do not divide"),
+    (
+        KNOWN["llama-4-scout"] | {"vision_config": LLAMA4_VISION | {"pixel_shuffle_ratio": 4.0}},
+        "vision_config.pixel_shuffle_ratio", "does not divide",
+    ),
     (KNOWN["opt-66b"] | {"word_embed_proj_dim": 512}, "word_embed_proj_dim", "not supported"),
 ]  # fmt: skip
 
@@ -341,7 +389,8 @@ def test_no_garbled_value_gets_past_a_typed_error(
     data: st.DataObject, slug: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     config = json.loads(json.dumps(KNOWN[slug]))
-    part = config["text_config"] if "text_config" in config and data.draw(st.booleans()) else config
+    sections = [part for part in (config, config.get("text_config"), config.get("vision_config")) if part]
+    part = data.draw(st.sampled_from(sections))
     part[data.draw(st.sampled_from(sorted(part)))] = data.draw(JSON)
     try:
         model = _read(tmp_path_factory.getbasetemp(), config, "garbled.json")

@@ -15,8 +15,8 @@ FILES = sorted((DATA / "models").glob("*.yaml"))
 LLAMA = (DATA / "models" / "llama-3.1-8b.yaml").read_text(encoding="utf-8")
 
 
-def test_there_are_83_models_and_each_file_is_named_after_its_slug() -> None:
-    assert len(model_ids()) == len(models()) == 83
+def test_there_are_87_models_and_each_file_is_named_after_its_slug() -> None:
+    assert len(model_ids()) == len(models()) == 87
     assert all(models()[file.stem].id == file.stem for file in FILES)
 
 
@@ -164,11 +164,106 @@ def test_what_is_no_model_file_is_refused(tmp_path: Path, text: str, message: st
 
 
 def test_layers_may_be_missing_only_where_it_is_said_why(tmp_path: Path) -> None:
-    text = (DATA / "models" / "mamba2-2.7b.yaml").read_text(encoding="utf-8")
-    path = tmp_path / "mine.yaml"
-    path.write_text("".join(line for line in text.splitlines(True) if "not_modelled" not in line), encoding="utf-8")
-    with pytest.raises(BadInput, match="no layers"):
+    path, start, end = tmp_path / "mine.yaml", LLAMA.index("  layers:\n"), LLAMA.index("  source:")
+    text = LLAMA[:start] + "  layers: []\n" + LLAMA[end:]
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput, match="no layers") as caught:
         load_file(path)
+    assert "not_modelled" in (caught.value.allowed or "")
+    path.write_text(text.replace("config:", "not_modelled: layers of clay are not modelled yet\nconfig:", 1), "utf-8")
+    assert (load_file(path).not_modelled, load_file(path).layers) == ("layers of clay are not modelled yet", ())
+
+
+# file of the catalogue, what to replace in it by what, then the field and a word of the message
+BEYOND = [
+    ("mamba2-2.7b", "form: mamba2", "form: mamba3", "config.layers[1].recurrence.form", "not allowed"),
+    ("mamba2-2.7b", "form: mamba2", "form: rwkv6", "config.layers[1].recurrence", "conv does not belong to rwkv6"),
+    ("mamba2-2.7b", "conv: 4", "conv: 0", "config.layers[1].recurrence", "mamba2 needs conv"),
+    ("mamba2-2.7b", "conv: 4", "conv: 4, groups: 3", "config.layers[1].recurrence", "does not divide heads"),
+    ("mamba2-2.7b", "conv: 4", "conv: 4, groups: 0", "config.layers[1].recurrence", "groups"),
+    ("mamba2-2.7b", "conv: 4", "conv: 4, width: 2", "config.layers[1].recurrence.width", "unknown key"),
+    ("mamba2-2.7b", ", key: 128", "", "config.layers[1].recurrence", "'key' is missing"),
+    ("mamba2-2.7b", "heads: 80", "heads: -80", "config.layers[1].recurrence.heads", "whole number"),
+    (
+        "mamba2-2.7b",
+        "attention: null",
+        "attention: {heads: 8, kv_heads: 8, head_dim: 64}",
+        "config.layers[1]",
+        "attention and recurrence in one layer",
+    ),
+    ("mamba2-2.7b", "context_length: 0", "context_length: -1", "config.context_length", "whole number"),
+    ("mamba2-2.7b", "kind: ssm", "kind: hybrids", "kind", "not allowed"),
+    ("llama-3.1-8b", "kind: dense", "kind: ssm", "config.layers", "needs layers with a recurrence"),
+    ("nemotron-h-8b", "kind: hybrid", "kind: ssm", "config.layers", "has no attention"),
+    ("falcon-mamba-7b", "value: 1", "value: 2", "config.layers[1].recurrence", "value is 1"),
+    ("falcon-mamba-7b", ", rank: 256", "", "config.layers[1].recurrence", "mamba1 needs rank"),
+    ("falcon-mamba-7b", "rank: 256", "rank: 256, groups: 2", "config.layers[1].recurrence", "1 elsewhere"),
+    ("rwkv-6-world-7b", "value: 64", "value: 32", "config.layers[1].recurrence", "equal"),
+    ("rwkv-6-world-7b", "heads: 64", "heads: 32", "config.layers[1].recurrence", "is not the hidden size"),
+    ("rwkv-6-world-7b", ", decay_rank: 128", "", "config.layers[1].recurrence", "needs decay_rank"),
+    ("rwkv-6-world-7b", "receptance: true", "receptance: true, experts: 2, top_k: 1", "config.layers[1].ffn", "dense"),
+    ("deepseek-v3.2", ", index_dim: 128", "", "config.layers[1].attention", "go together"),
+    ("deepseek-v3.2", "selected: 2048, ", "", "config.layers[1].attention", "go together"),
+    ("flan-t5-xxl", "kind: encoder-decoder", "kind: dense", "kind", "belong to a model of kind encoder-decoder"),
+    (
+        "flan-t5-xxl",
+        "      cross: {heads: 64, kv_heads: 64, head_dim: 64, causal: false}\n",
+        "",
+        "config",
+        "needs an encoder, and layers with cross",
+    ),
+    (
+        "flan-t5-xxl",
+        "cross: {heads: 64, kv_heads: 64, head_dim: 64, causal: false}",
+        "cross: {heads: 64, kv_heads: 64, head_dim: 64}",
+        "config.layers[1].cross",
+        "every token of an encoder is seen",
+    ),
+    (
+        "flan-t5-xxl",
+        "head_dim: 64, causal: false}\n      ffn",
+        "head_dim: 64}\n      ffn",
+        "config.encoder[1]",
+        "causal: false",
+    ),
+    ("flan-t5-xxl", "  encoder:\n", "  encoder: 24\n  rest:\n", "config.rest", "unknown key"),
+    ("llama-3.1-8b", "head_dim: 128", "head_dim: 128, causal: false", "config.layers[1].attention", "only encoders"),
+    ("llama-3.1-8b", "head_dim: 128", "head_dim: 128, causal: no-one", "config.layers[1].attention.causal", "truth"),
+    ("bge-m3", "pooler: true", "pooler: 1", "config.pooler", "truth value"),
+    ("bge-m3", "token_types: 1", "token_types: -1", "config.token_types", "whole number"),
+    ("gemma-3-27b", "resize: fixed", "resize: stretched", "config.vision.resize", "not allowed"),
+    ("gemma-3-27b", "image: 896", "image: 900", "config.vision", "not a multiple"),
+    ("gemma-3-27b", "    image: 896\n", "", "config.vision", "'image' is missing"),
+    ("gemma-3-27b", "merge: 4", "merge: 0", "config.vision.merge", "whole number"),
+    ("gemma-3-27b", "resize: fixed", "resize: fixed\n    most_tiles: 4", "config.vision", "needs resize: tiles"),
+    ("gemma-3-27b", "projector: 6194304", "projector: 999999999999", "config.vision", "more than parameters"),
+    ("gemma-3-27b", "other_parameters: 423060336", "other_parameters: 5", "config.vision", "does not hold those"),
+    ("gemma-3-27b", "out_bias: true, causal: false", "out_bias: true", "config.vision", "causal: false"),
+    ("gemma-3-27b", "width: 4304", "width: 0", "config.vision.layers[1].ffn.width", "whole number"),
+]
+
+
+@pytest.mark.parametrize(("slug", "old", "new", "field", "message"), BEYOND)
+def test_shapes_that_cannot_be_true_together_are_refused(
+    tmp_path: Path, slug: str, old: str, new: str, field: str, message: str
+) -> None:
+    good = (DATA / "models" / f"{slug}.yaml").read_text(encoding="utf-8")
+    assert old in good
+    path = tmp_path / "mine.yaml"
+    path.write_text(good.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(BadInput, match=message) as caught:
+        load_file(path)
+    assert (caught.value.file, caught.value.field) == (str(path), field)
+    assert caught.value.line is not None
+
+
+def test_a_model_that_names_no_context_has_no_limit() -> None:
+    for name in ("falcon-mamba-7b", "mamba2-2.7b", "mamba-2.8b", "rwkv-6-world-7b", "rwkv-7-world-7.2b"):
+        assert load_model(name).context_length == 0
+        assert load_model(name).holds(1e9)
+    assert not load_model("llama-3.1-8b").holds(131_073)
+    m3 = load_model("bge-m3")
+    assert (m3.context_length, m3.position_embeddings) == (8192, 8194)
 
 
 @pytest.mark.parametrize("name", model_ids())

@@ -35,7 +35,24 @@ def test_list_may_be_of_one_kind(cli):
     assert {row["kind"] for row in rows} == {"model"}
     page = cli("catalogue", "list", "models").out
     assert "llama-3.1-8b" in page
-    assert "not yet" in page  # state-space models are known but not modelled
+    lines = {line.split()[0]: line.split() for line in page.splitlines() if line[:1].isalpha()}
+    assert lines["falcon-mamba-7b"][-4:-1] == ["none", "named", "bf16"]  # a state of fixed size needs no context
+    assert (lines["gemma-3-27b"][-1], lines["llama-3.1-8b"][-1] == "yes") == ("yes", False)
+    assert {row["id"] for row in rows if row["images"] == "True"} >= {"gemma-3-27b", "llama-4-scout"}
+
+
+@pytest.mark.parametrize(("name", "said"), [
+    ("falcon-mamba-7b", "ssm; 64 layers, 64 of them mamba1; context none named"),
+    ("flan-t5-xxl", "encoder-decoder; 24 encoder and 24 decoder layers; context 512"),
+    ("nemotron-h-8b", "hybrid; 52 layers, 24 of them mamba2; context 8,192"),
+    ("gemma-3-27b", "dense; 62 layers; context 131,072; vision tower of 27 layers"),
+])  # fmt: skip
+def test_show_says_what_a_model_is_made_of(cli, name: str, said: str):
+    assert said in " ".join(cli("catalogue", "show", name).out.split())
+    found = cli("catalogue", "show", name, "--format", "json").json()
+    assert bool(found["encoder"]) == (name == "flan-t5-xxl")
+    assert bool(found["vision"]) == (name == "gemma-3-27b")
+    assert all("recurrence" in group for group in found["shapes"])
 
 
 @pytest.mark.parametrize("name", ["nvidia-h100-sxm", "llama-3.1-8b", "vllm"])

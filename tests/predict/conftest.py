@@ -15,11 +15,11 @@ from inferatlas.predict.llm.experts import zipf_popularity
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.precision import Precision
 from inferatlas.predict.performance.calibrated import NOTHING
+from inferatlas.predict.performance.parts import Parts
 from inferatlas.predict.performance.platform import EngineSettings, Platform, make_platform
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.predictor import collectives_in_use, shard_of
-from inferatlas.predict.performance.parts import Parts
 from inferatlas.predict.performance.prepared import prepare
 from inferatlas.predict.performance.step import run
 

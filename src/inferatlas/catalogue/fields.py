@@ -42,7 +42,8 @@ FIELD_UNITS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "model": (
         ("attention", (TEXT,)), ("attention.pattern", (TEXT,)), ("moe.experts", (TEXT,)), ("licence", (TEXT,)),
         ("shape.*", ("1", TEXT)), ("context.advertised", (TEXT,)), ("context.*", ("1",)),
-        ("kv.values_per_token", ("1",)), ("state.form", (TEXT,)), ("state.values_per_sequence", ("1",)),
+        ("kv.values_per_token", ("1",)), ("kv.index_values_per_token", ("1",)), ("vision.form", (TEXT,)),
+        ("state.form", (TEXT,)), ("state.values_per_sequence", ("1",)),
         ("parameters.*", ("1",)),
     ),
     "engine": (

@@ -7,46 +7,54 @@ absent key. Weights are not needed; nothing is downloaded.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from inferatlas.catalogue.facts import Fact, FactSheet
+from inferatlas.catalogue.hf_encoders import ENCODERS
 from inferatlas.catalogue.hf_families import FAMILIES
 from inferatlas.catalogue.hf_keys import Keys, read_keys
-from inferatlas.catalogue.model import ModelConfig
+from inferatlas.catalogue.hf_recurrent import RECURRENT
+from inferatlas.catalogue.hf_shapes import Shapes
+from inferatlas.catalogue.hf_vision import TOWERS
+from inferatlas.catalogue.model import ModelConfig, Vision
 
 # text part of wrappers whose text_config leaves model_type out
-_TEXT_TYPES = {"gemma3": "gemma3_text", "llama4": "llama4_text", "mistral3": "mistral"}
+_TEXT_TYPES = {"gemma3": "gemma3_text", "llama4": "llama4_text", "mistral3": "mistral", "qwen2_5_vl": "qwen2_5_vl_text"}
+_READERS = {**FAMILIES, **RECURRENT, **ENCODERS}
+_OUR_NAMES = ("mamba_ssm",)  # of files that name no type
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "float8_e4m3fn": "fp8"}
 
-_SSM = "state-space layers are not modelled yet"
-_HYBRID = "hybrids of state-space and attention layers are not modelled yet"
-_RNN = "linear recurrent layers are not modelled yet"
-_ENCODER = "embedding models (no decode) are not modelled yet"
-_BOTH = "encoder-decoder models are not modelled yet"
-_SPARSE = "sparse attention is not modelled yet"
+_HYBRID = "hybrids of {} and attention layers are not modelled yet"
 NOT_MODELLED: dict[str, tuple[str, str]] = {  # model_type -> (kind, reason)
-    **dict.fromkeys(("mamba", "mamba2", "falcon_mamba"), ("ssm", _SSM)),
     **dict.fromkeys(
-        ("jamba", "bamba", "nemotron_h", "zamba", "zamba2", "falcon_h1", "granitemoehybrid", "qwen3_next",
-         "recurrent_gemma", "minimax", "lfm2"), ("hybrid", _HYBRID)),
-    **dict.fromkeys(("rwkv", "rwkv5", "rwkv6", "rwkv7"), ("linear rnn", _RNN)),
-    **dict.fromkeys(("t5", "mt5", "umt5", "bart", "mbart", "pegasus"), ("encoder-decoder", _BOTH)),
+        ("zamba", "zamba2"), ("hybrid", "attention layers that share their weights are not modelled yet")),
+    "falcon_h1": ("hybrid", "layers with attention and a state-space block side by side are not modelled yet"),
+    "granitemoehybrid": ("hybrid", "hybrids with a shared block beside experts are not modelled yet"),
+    "recurrent_gemma": ("hybrid", _HYBRID.format("gated linear recurrent")),
+    "lfm2": ("hybrid", _HYBRID.format("gated convolution")),
+    **dict.fromkeys(("qwen3_next", "kimi_linear"), ("hybrid", _HYBRID.format("gated delta-rule"))),
+    "minimax": ("hybrid", _HYBRID.format("linear")),
+    **dict.fromkeys(("rwkv", "rwkv5"), ("linear rnn", "RWKV before version 6 is not modelled yet")),
     **dict.fromkeys(
-        ("bert", "roberta", "xlm-roberta", "distilbert", "mpnet", "modernbert", "nomic_bert"), ("embedding", _ENCODER)),
-    "deepseek_v32": ("moe", _SPARSE),
+        ("bart", "mbart", "pegasus"), ("encoder-decoder", "encoder-decoders other than T5 are not modelled yet")),
+    **dict.fromkeys(
+        ("distilbert", "mpnet", "modernbert", "nomic_bert"),
+        ("embedding", "encoders other than BERT and RoBERTa are not modelled yet")),
 }  # fmt: skip
 
 
 def supported() -> list[str]:
     """The ``model_type`` values that are modelled, sorted (wrappers with a text_config of one of these are too)."""
-    return sorted({*FAMILIES, *_TEXT_TYPES})
+    return sorted({*_READERS, *_TEXT_TYPES} - set(_OUR_NAMES))
 
 
 def read(path: str | Path) -> ModelConfig:
     """Read a ``config.json``.
 
-    Recognised architectures that have no performance model come back with ``not_modelled`` set. Of
-    multimodal wrappers the text part counts; the vision part is named as a gap in the facts.
+    Recognised architectures that have no performance model come back with ``not_modelled`` set. Of multimodal
+    wrappers the text part counts, and the vision tower where its form is known; else it is a gap in the facts. A file
+    whose class has no head (``MistralModel``) is of a model that embeds.
 
     Raises
     ------
@@ -54,7 +62,7 @@ def read(path: str | Path) -> ModelConfig:
     """
     top = read_keys(path)
     if "model_type" not in top.data and "ssm_cfg" in top.data:  # the original Mamba files name no type
-        top.data["model_type"] = "mamba"
+        top.data["model_type"] = "mamba_ssm"
     keys = top.section("text_config") if "text_config" in top.data else top
     wrapper = top.data.get("model_type")
     if keys is not top and not keys.has("model_type") and isinstance(wrapper, str) and wrapper in _TEXT_TYPES:
@@ -64,24 +72,51 @@ def read(path: str | Path) -> ModelConfig:
     model_type = keys.text("model_type")
     if model_type in NOT_MODELLED:
         return _not_modelled(keys, model_type, Path(path))
-    if model_type not in FAMILIES:
+    if model_type not in _READERS:
         raise keys.bad("model_type", f"unknown architecture '{model_type}'", ", ".join(supported()))
-    shapes = FAMILIES[model_type](keys)
+    return _model(top, keys, _as_used(top, keys, _READERS[model_type](keys)), Path(path))
+
+
+def _model(top: Keys, keys: Keys, shapes: Shapes, path: Path) -> ModelConfig:
+    model_type, (slug, hf_id) = keys.text("model_type"), _identity(top, path)
     text_defaults = {"vocab_size": 262208, "max_position_embeddings": 131072} if model_type == "gemma3_text" else {}
     tied_in = keys if keys.has("tie_word_embeddings") or not top.has("tie_word_embeddings") else top
-    slug, hf_id = _identity(top, Path(path))
+    hidden = shapes.hidden or keys.count("hidden_size")
+    context = shapes.context
+    vision = _vision(top, hidden)
+    unknown = top.has("audio_config") or (top.has("vision_config") and vision is None)
+    experts = any(group.ffn and group.ffn.is_moe for group in shapes.layers)
     return ModelConfig(
-        id=slug, name=slug, family=model_type, hf_id=hf_id,
-        kind="moe" if any(group.ffn and group.ffn.is_moe for group in shapes.layers) else "dense",
-        hidden=keys.count("hidden_size"),
-        vocab=_count(keys, "vocab_size", text_defaults),
-        context_length=_count(keys, "max_position_embeddings", text_defaults),
-        tied_embeddings=tied_in.flag("tie_word_embeddings", shapes.tied),
-        layers=shapes.layers, position_embeddings=shapes.position_embeddings, norm_bias=shapes.norm_bias,
-        checkpoint_weights=_weights(top, keys),
-        facts=_facts(keys, model_type, vision=any(key in top.data for key in ("vision_config", "audio_config"))),
-        file=str(path),
+        id=slug, name=slug, family=model_type, hf_id=hf_id, kind=shapes.kind or ("moe" if experts else "dense"),
+        hidden=hidden, vocab=shapes.vocab or _count(keys, "vocab_size", text_defaults),
+        context_length=_count(keys, "max_position_embeddings", text_defaults) if context is None else context,
+        tied_embeddings=shapes.kind == "embedding" or tied_in.flag("tie_word_embeddings", shapes.tied),
+        layers=shapes.layers, encoder=shapes.encoder, vision=vision,
+        other_parameters=vision.parameters if vision else 0, position_embeddings=shapes.position_embeddings,
+        token_types=shapes.token_types, position_buckets=shapes.position_buckets, norm_bias=shapes.norm_bias,
+        embedding_norm=shapes.embedding_norm, final_norm=shapes.final_norm, pooler=shapes.pooler,
+        checkpoint_weights=_weights(top, keys), facts=_facts(keys, model_type, unknown, vision), file=str(path),
     )  # fmt: skip
+
+
+def _vision(top: Keys, hidden: int) -> Vision | None:
+    wrapper = top.data.get("model_type")
+    if not top.has("vision_config") or not isinstance(wrapper, str) or wrapper not in TOWERS:
+        return None
+    return TOWERS[wrapper](top, top.section("vision_config"), hidden)
+
+
+def _as_used(top: Keys, keys: Keys, shapes: Shapes) -> Shapes:
+    """A decoder without head embeds; and in some that embed every token sees all others."""
+    classes = top.data.get("architectures")
+    name = classes[0] if isinstance(classes, list) and classes else None
+    if shapes.kind is not None or not isinstance(name, str) or not name.endswith("Model"):
+        return shapes
+    if keys.flag("is_causal", True) and not keys.flag("use_bidirectional_attention", False):
+        return replace(shapes, kind="embedding")
+    pairs = ((group, group.attention) for group in shapes.layers)
+    layers = tuple(replace(group, attention=a and replace(a, causal=False)) for group, a in pairs)
+    return replace(shapes, kind="embedding", layers=layers)
 
 
 def _count(keys: Keys, key: str, defaults: dict[str, int]) -> int:
@@ -164,7 +199,7 @@ def _integer(q: Keys, key: str) -> str:
     return f"int{bits}"
 
 
-def _facts(keys: Keys, model_type: str, vision: bool = False) -> FactSheet:
+def _facts(keys: Keys, model_type: str, unknown: bool = False, vision: Vision | None = None) -> FactSheet:
     """What the shapes rest on: the file, and the library's defaults for the keys it leaves out."""
 
     def fact(
@@ -180,7 +215,27 @@ def _facts(keys: Keys, model_type: str, vision: bool = False) -> FactSheet:
                 f"default.{key}", str(value), "", "unverified", "recalled", "default of Hugging Face transformers", note
             )
         )
-    if vision:
+    if vision is not None:
+        tower = vision.parameters - vision.projector
+        for field, value in (("parameters.vision", tower), ("parameters.projector", vision.projector)):
+            condition = "not used by text; held by the checkpoint and counted in the total"
+            facts.append(
+                Fact(
+                    field,
+                    float(value),
+                    "1",
+                    str(value),
+                    "count",
+                    condition,
+                    "chosen",
+                    "derived",
+                    keys.file,
+                    None,
+                    "",
+                    "",
+                )
+            )
+    if unknown:
         note = "the checkpoint holds more than the text model; its vision or audio part is not counted"
         facts.append(fact("parameters.other", None, "", "unverified", "gap", keys.file, note))
     return FactSheet(facts)

@@ -1,4 +1,4 @@
-"""What each ``model_type`` of a Hugging Face ``config.json`` means in layers.
+"""What each ``model_type`` of a Hugging Face ``config.json`` of a decoder-only transformer means in layers.
 
 Defaults are those of the configuration classes of Hugging Face transformers (``LlamaConfig`` and so on), and only where
 published files leave the key out; sizes that make the model are required. The reader reports the defaults it used.
@@ -8,89 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from inferatlas.catalogue.hf_keys import Keys
+from inferatlas.catalogue.hf_shapes import Shapes, dense_everywhere, grouped_query, layer_count, routed_experts, spread
 from inferatlas.catalogue.model import Attention, FeedForward, Layers
-
-MOST_LAYERS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Shapes:
-    """What a family adds to the sizes that all have."""
-
-    layers: tuple[Layers, ...]
-    tied: bool = False  # default of tie_word_embeddings
-    position_embeddings: int = 0
-    norm_bias: bool = False
-
-
-def _depth(k: Keys) -> int:
-    layers = k.count("num_hidden_layers")
-    if layers > MOST_LAYERS:
-        raise k.bad("num_hidden_layers", f"{layers} is out of range", f"1 to {MOST_LAYERS}")
-    return layers
-
-
-def _grouped_query(
-    k: Keys, *, biased: bool = False, heads: int | None = None, kv_heads: int | None = None, head_dim: int | None = None
-) -> Attention:
-    """MHA, GQA or MQA; the arguments are the family's defaults where it has its own."""
-    heads = k.count("num_attention_heads", default=heads)
-    kv = k.count("num_key_value_heads", default=kv_heads or heads)
-    if heads % kv:
-        raise k.bad("num_key_value_heads", f"{kv} does not divide num_attention_heads ({heads})", "a divisor")
-    if not k.has("head_dim") and head_dim is None:
-        hidden = k.count("hidden_size")
-        if hidden % heads:
-            raise k.bad("num_attention_heads", f"{heads} does not divide hidden_size ({hidden})", "or give head_dim")
-        head_dim = hidden // heads
-    bias = k.flag("attention_bias", biased) if biased or k.has("attention_bias") else False
-    return Attention(heads, kv, k.count("head_dim", default=head_dim), qkv_bias=bias, out_bias=bias)
-
-
-def _spread(
-    k: Keys,
-    attention: Attention,
-    ffn: Callable[[int], FeedForward],
-    *,
-    window: int | None = None,
-    local: Callable[[int], bool] = lambda _: True,
-    norms: int = 2,
-) -> tuple[Layers, ...]:
-    """Equal layers in groups: layer i looks back ``window`` tokens where ``local(i)``; ``layer_types`` overrules."""
-    depth = _depth(k)
-    kinds = k.items("layer_types", depth)
-    groups: Counter[tuple[Attention, FeedForward]] = Counter()
-    for i in range(depth):
-        near = _is_local(k, kinds[i]) if kinds else local(i)
-        if near and kinds and window is None:
-            raise k.bad("sliding_window", "is missing, and layer_types has local layers")
-        groups[replace(attention, window=window if near else None), ffn(i)] += 1
-    return tuple(Layers(count, a, f, norms) for (a, f), count in groups.items())
-
-
-def _is_local(k: Keys, kind: object) -> bool:
-    if kind not in ("full_attention", "sliding_attention", "chunked_attention"):
-        raise k.bad("layer_types", f"'{kind}' is not supported", "full_attention, sliding_attention, chunked_attention")
-    return kind != "full_attention"
-
-
-def _dense(k: Keys, key: str = "intermediate_size") -> Callable[[int], FeedForward]:
-    block = FeedForward(k.count(key), bias=k.has("mlp_bias") and k.flag("mlp_bias", False))
-    return lambda _: block
-
-
-def _experts(k: Keys, number: str, width: str) -> FeedForward:
-    experts, top_k = k.count(number), k.count("num_experts_per_tok")
-    if top_k > experts:
-        raise k.bad("num_experts_per_tok", f"{top_k} is more than {number} ({experts})", f"1 to {experts}")
-    return FeedForward(k.count(width), experts=experts, top_k=top_k)
 
 
 def llama(k: Keys) -> Shapes:
-    return Shapes(_spread(k, _grouped_query(k), _dense(k)))
+    return Shapes(spread(k, grouped_query(k), dense_everywhere(k)))
 
 
 def mistral(k: Keys) -> Shapes:
@@ -98,43 +24,43 @@ def mistral(k: Keys) -> Shapes:
     window = (
         k.count_or_none("sliding_window") if "sliding_window" in k.data else k.count("sliding_window", default=4096)
     )
-    return Shapes(_spread(k, _grouped_query(k), _dense(k), window=window))
+    return Shapes(spread(k, grouped_query(k), dense_everywhere(k), window=window))
 
 
 def phi3(k: Keys) -> Shapes:
-    return Shapes(_spread(k, _grouped_query(k), _dense(k), window=k.count_or_none("sliding_window")))
+    return Shapes(spread(k, grouped_query(k), dense_everywhere(k), window=k.count_or_none("sliding_window")))
 
 
 def olmo2(k: Keys) -> Shapes:
-    return Shapes(_spread(k, replace(_grouped_query(k), qk_norm_over_heads=True), _dense(k)))
+    return Shapes(spread(k, replace(grouped_query(k), qk_norm_over_heads=True), dense_everywhere(k)))
 
 
 def mixtral(k: Keys) -> Shapes:
-    experts = _experts(k, "num_local_experts", "intermediate_size")
-    return Shapes(_spread(k, _grouped_query(k), lambda _: experts, window=k.count_or_none("sliding_window")))
+    experts = routed_experts(k, "num_local_experts", "intermediate_size")
+    return Shapes(spread(k, grouped_query(k), lambda _: experts, window=k.count_or_none("sliding_window")))
 
 
 def _qwen(k: Keys, attention: Attention, ffn: Callable[[int], FeedForward]) -> Shapes:
     """Windows from layer ``max_window_layers`` on, if they are switched on at all."""
     if not k.flag("use_sliding_window", False):
-        return Shapes(_spread(k, attention, ffn))
+        return Shapes(spread(k, attention, ffn))
     first, window = k.count("max_window_layers", default=28, least=0), k.count("sliding_window", default=4096)
-    return Shapes(_spread(k, attention, ffn, window=window, local=lambda i: i >= first))
+    return Shapes(spread(k, attention, ffn, window=window, local=lambda i: i >= first))
 
 
 def qwen2(k: Keys) -> Shapes:
     # the biases are fixed in the code, not in the file
-    return _qwen(k, replace(_grouped_query(k), qkv_bias=True, out_bias=False), _dense(k))
+    return _qwen(k, replace(grouped_query(k), qkv_bias=True, out_bias=False), dense_everywhere(k))
 
 
 def qwen3(k: Keys) -> Shapes:
-    return _qwen(k, replace(_grouped_query(k, head_dim=128), qk_norm=True), _dense(k))
+    return _qwen(k, replace(grouped_query(k, head_dim=128), qk_norm=True), dense_everywhere(k))
 
 
 def _qwen_experts(k: Keys, experts: FeedForward) -> Callable[[int], FeedForward]:
     dense_layers = k.indices("mlp_only_layers") or set()
     step = k.count("decoder_sparse_step", default=1)
-    depth = _depth(k)
+    depth = layer_count(k)
     if not dense_layers and step == 1:
         return lambda _: experts
     dense = FeedForward(k.count("intermediate_size"))
@@ -144,42 +70,44 @@ def _qwen_experts(k: Keys, experts: FeedForward) -> Callable[[int], FeedForward]
 
 def qwen2_moe(k: Keys) -> Shapes:
     experts = replace(
-        _experts(k, "num_experts", "moe_intermediate_size"),
+        routed_experts(k, "num_experts", "moe_intermediate_size"),
         shared_experts=1, shared_width=k.count("shared_expert_intermediate_size"), shared_gate=True,
     )  # fmt: skip
-    return _qwen(k, replace(_grouped_query(k), qkv_bias=True, out_bias=False), _qwen_experts(k, experts))
+    return _qwen(k, replace(grouped_query(k), qkv_bias=True, out_bias=False), _qwen_experts(k, experts))
 
 
 def qwen3_moe(k: Keys) -> Shapes:
-    attention = replace(_grouped_query(k), qk_norm=True)
-    experts = _experts(k, "num_experts", "moe_intermediate_size")
+    attention = replace(grouped_query(k), qk_norm=True)
+    experts = routed_experts(k, "num_experts", "moe_intermediate_size")
     window = k.count("sliding_window") if k.flag("use_sliding_window", False) else None
-    return Shapes(_spread(k, attention, _qwen_experts(k, experts), window=window))
+    return Shapes(spread(k, attention, _qwen_experts(k, experts), window=window))
 
 
 def gemma(k: Keys) -> Shapes:
-    return Shapes(_spread(k, _grouped_query(k, head_dim=256, kv_heads=16), _dense(k)), tied=True)
+    return Shapes(spread(k, grouped_query(k, head_dim=256, kv_heads=16), dense_everywhere(k)), tied=True)
 
 
 def gemma2(k: Keys) -> Shapes:
-    attention, window = _grouped_query(k, head_dim=256, kv_heads=4), k.count("sliding_window", default=4096)
-    return Shapes(_spread(k, attention, _dense(k), window=window, local=lambda i: i % 2 == 0, norms=4), tied=True)
+    attention, window = grouped_query(k, head_dim=256, kv_heads=4), k.count("sliding_window", default=4096)
+    return Shapes(
+        spread(k, attention, dense_everywhere(k), window=window, local=lambda i: i % 2 == 0, norms=4), tied=True
+    )
 
 
 def gemma3(k: Keys) -> Shapes:
     # published gemma3 files hold only what differs from Gemma3TextConfig
-    attention = replace(_grouped_query(k, heads=8, kv_heads=4, head_dim=256), qk_norm=True)
+    attention = replace(grouped_query(k, heads=8, kv_heads=4, head_dim=256), qk_norm=True)
     period = k.count("sliding_window_pattern", default=6)
     window = k.count("sliding_window", default=4096)
-    layers = _spread(k, attention, _dense(k), window=window, local=lambda i: (i + 1) % period != 0, norms=4)
+    layers = spread(k, attention, dense_everywhere(k), window=window, local=lambda i: (i + 1) % period != 0, norms=4)
     return Shapes(layers, tied=True)
 
 
 def gpt_oss(k: Keys) -> Shapes:
-    attention = replace(_grouped_query(k, biased=True, head_dim=64), sinks=True)
-    experts = replace(_experts(k, "num_local_experts", "intermediate_size"), bias=True, router_bias=True)
+    attention = replace(grouped_query(k, biased=True, head_dim=64), sinks=True)
+    experts = replace(routed_experts(k, "num_local_experts", "intermediate_size"), bias=True, router_bias=True)
     window = k.count("sliding_window", default=128)
-    return Shapes(_spread(k, attention, lambda _: experts, window=window, local=lambda i: i % 2 == 0))
+    return Shapes(spread(k, attention, lambda _: experts, window=window, local=lambda i: i % 2 == 0))
 
 
 def _leading_dense(k: Keys, router_bias: bool) -> Callable[[int], FeedForward]:
@@ -187,7 +115,7 @@ def _leading_dense(k: Keys, router_bias: bool) -> Callable[[int], FeedForward]:
     dense, width = FeedForward(k.count("intermediate_size")), k.count("moe_intermediate_size")
     shared = k.count("n_shared_experts", default=0, least=0)
     experts = replace(
-        _experts(k, "n_routed_experts", "moe_intermediate_size"),
+        routed_experts(k, "n_routed_experts", "moe_intermediate_size"),
         shared_experts=shared, shared_width=width if shared else 0, router_bias=router_bias,
     )  # fmt: skip
     first = k.count("first_k_dense_replace", least=0)
@@ -204,25 +132,34 @@ def deepseek(k: Keys) -> Shapes:
     )  # fmt: skip
     corrected = k.data.get("model_type") != "deepseek_v2" or k.data.get("topk_method") == "noaux_tc"
     if k.data.get("n_routed_experts") is None:
-        return Shapes(_spread(k, attention, _dense(k)))
-    return Shapes(_spread(k, attention, _leading_dense(k, router_bias=corrected)))
+        return Shapes(spread(k, attention, dense_everywhere(k)))
+    return Shapes(spread(k, attention, _leading_dense(k, router_bias=corrected)))
+
+
+def deepseek_v32(k: Keys) -> Shapes:
+    """DeepSeek-V3 with an indexer in each attention."""
+    shapes = deepseek(k)
+    heads, size = k.count("index_n_heads", default=64), k.count("index_head_dim", default=128)
+    index = {"selected": k.count("index_topk", default=2048), "index_heads": heads, "index_dim": size}
+    groups = ((g, g.attention) for g in shapes.layers)
+    return replace(shapes, layers=tuple(replace(g, attention=a and replace(a, **index)) for g, a in groups))
 
 
 def glm4_moe(k: Keys) -> Shapes:
-    attention = replace(_grouped_query(k), out_bias=False, qk_norm=k.flag("use_qk_norm", False))
-    return Shapes(_spread(k, attention, _leading_dense(k, router_bias=True)))
+    attention = replace(grouped_query(k), out_bias=False, qk_norm=k.flag("use_qk_norm", False))
+    return Shapes(spread(k, attention, _leading_dense(k, router_bias=True)))
 
 
 def llama4(k: Keys) -> Shapes:
-    depth, width = _depth(k), k.count("intermediate_size")
-    experts = replace(_experts(k, "num_local_experts", "intermediate_size"), shared_experts=1, shared_width=width)
+    depth, width = layer_count(k), k.count("intermediate_size")
+    experts = replace(routed_experts(k, "num_local_experts", "intermediate_size"), shared_experts=1, shared_width=width)
     step = k.count("interleave_moe_layer_step", default=1)
     sparse = k.indices("moe_layers") or set(range(step - 1, depth, step))
     dense = FeedForward(k.count("intermediate_size_mlp")) if len(sparse) < depth else experts
     rotary = k.items("no_rope_layers", depth)  # 1: with rotary positions and chunks, 0: neither
     period = 4 if rotary else k.count("no_rope_layer_interval", default=4)
-    layers = _spread(
-        k, _grouped_query(k), lambda i: experts if i in sparse else dense,
+    layers = spread(
+        k, grouped_query(k), lambda i: experts if i in sparse else dense,
         window=k.count("attention_chunk_size", default=8192),
         local=lambda i: bool(rotary[i]) if rotary else (i + 1) % period != 0,
     )  # fmt: skip
@@ -231,7 +168,7 @@ def llama4(k: Keys) -> Shapes:
 
 def nemotron_nas(k: Keys) -> Shapes:
     """Pruned Llama (Puzzle): each block has its own attention, feed-forward width, or none."""
-    depth, heads, hidden = _depth(k), k.count("num_attention_heads"), k.count("hidden_size")
+    depth, heads, hidden = layer_count(k), k.count("num_attention_heads"), k.count("hidden_size")
     if not k.has("block_configs"):
         raise k.bad("block_configs", "is missing", "one entry a layer")
     groups: Counter[tuple[Attention | None, FeedForward | None]] = Counter()
@@ -270,13 +207,15 @@ def opt(k: Keys) -> Shapes:
     attention = Attention(heads, heads, hidden // heads, qkv_bias=bias, out_bias=bias)
     ffn = FeedForward(k.count("ffn_dim"), gated=False, bias=bias)
     positions = k.count("max_position_embeddings") + 2  # the table has two rows that no token uses
-    return Shapes(_spread(k, attention, lambda _: ffn), tied=True, position_embeddings=positions, norm_bias=True)
+    return Shapes(spread(k, attention, lambda _: ffn), tied=True, position_embeddings=positions, norm_bias=True)
 
 
 FAMILIES: dict[str, Callable[[Keys], Shapes]] = {
     "llama": llama, "granite": llama, "mistral": mistral, "mixtral": mixtral, "phi3": phi3, "olmo2": olmo2, "opt": opt,
-    "qwen2": qwen2, "qwen2_moe": qwen2_moe, "qwen3": qwen3, "qwen3_moe": qwen3_moe,
+    "qwen2": qwen2, "qwen2_5_vl": qwen2, "qwen2_5_vl_text": qwen2, "qwen2_moe": qwen2_moe,
+    "qwen3": qwen3, "qwen3_moe": qwen3_moe,
     "gemma": gemma, "gemma2": gemma2, "gemma3_text": gemma3, "gpt_oss": gpt_oss,
-    "deepseek_v2": deepseek, "deepseek_v3": deepseek, "kimi_k2": deepseek, "glm4_moe": glm4_moe,
+    "deepseek_v2": deepseek, "deepseek_v3": deepseek, "kimi_k2": deepseek, "deepseek_v32": deepseek_v32,
+    "glm4_moe": glm4_moe,
     "llama4_text": llama4, "nemotron-nas": nemotron_nas,
 }  # fmt: skip

@@ -6,12 +6,14 @@ everything in the main memory: slower memory holds what does not fit, and nothin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.llm.placement import UNIFORM, Routing
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points
 from inferatlas.predict.performance.predictor import budget_of, predict
@@ -44,27 +46,51 @@ def least_offload(
     return np.where(never, np.nan, np.where(high > 0, np.minimum(high + MARGIN, 1.0), 0.0))
 
 
+def place_points(
+    ops: Operators, table: PlatformTable, points: Points, speculation: Speculation | None = None,
+    cache_shares: Sequence[float] = CACHE_SHARES, routing: Routing = UNIFORM,
+) -> Points:  # fmt: skip
+    """Each point with the shares in slower memory at which its requests take the least time.
+
+    For each share of the cache, and for powers of two of requests that shall run at once, the least share of weights is
+    tried. A point that fits as it is stays as it is; one that no share makes fit keeps none.
+    """
+    flying = np.nan_to_num(points.concurrency, nan=1.0) / points.dp
+    sizes = 2.0 ** np.arange(int(np.log2(max(flying.max(), 1.0))) + 1)
+    n, wanted, shares = len(points), np.repeat(sizes, len(cache_shares)), np.tile(cache_shares, len(sizes))
+    index = np.repeat(np.arange(n), len(wanted))
+    wanted, shares = np.tile(wanted, n), np.tile(shares, n)
+    keep = wanted <= np.maximum(flying[index], 1.0)
+    index, wanted, shares = index[keep], wanted[keep], shares[keep]
+    tried = replace(points[index], cache_offload=shares.astype(np.float32))
+    least = least_offload(ops, table, tried, wanted, speculation)
+    possible = np.isfinite(least)
+    tried = replace(tried, offload=np.where(possible, least, 0.0).astype(np.float32))
+    found = predict(ops, table, tried, speculation=speculation, routing=routing)
+    asis = predict(ops, table, points, speculation=speculation, routing=routing)
+    latency = np.where(possible & found.fits, found.latency_s, np.inf)
+    best = np.lexsort((latency, index))[np.searchsorted(index, np.arange(n))]
+    chosen = tried[best]
+    stay = asis.fits | ~np.isfinite(latency[best])
+    return replace(
+        chosen, offload=np.where(stay, points.offload, chosen.offload),
+        cache_offload=np.where(stay, points.cache_offload, chosen.cache_offload),
+    )  # fmt: skip
+
+
 def place(
-    ops: Operators, table: PlatformTable, load: Workload, layouts: list[Layout],
-    speculation: Speculation | None = None, cache_offload: float | None = None,
+    ops: Operators, table: PlatformTable, load: Workload, layouts: Sequence[Layout],
+    speculation: Speculation | None = None, cache_offload: float | None = None, routing: Routing = UNIFORM,
 ) -> Layout | None:  # fmt: skip
     """The best of several layouts with what must wait in slower memory waiting there; None where nothing fits.
 
-    For each share of the cache, and for powers of two of requests that shall run at once, the least share of weights;
-    of all these the one whose requests take the least time. ``cache_offload``: the share of the cache, where given.
+    ``cache_offload``: the share of the cache, where it is given.
     """
     shares = CACHE_SHARES if cache_offload is None else (cache_offload,)
-    flying = max(load.concurrency or 1, 1)
-    wanted = [2.0**k for k in range(int(np.log2(flying)) + 1)]
-    rows = [(replace(x, cache_offload=s), n) for x in layouts for s in shares for n in wanted]
-    points = points_of(load, [row for row, _ in rows])
-    held = np.array([n for _, n in rows]) / points.dp
-    least = least_offload(ops, table, points, np.maximum(held, 1.0), speculation)
-    tried = [i for i, share in enumerate(least.tolist()) if np.isfinite(share)]
-    if not tried:
-        return None
-    chosen = [replace(rows[i][0], offload=float(least[i])) for i in tried]
-    found = predict(ops, table, points_of(load, chosen), speculation=speculation)
+    points = place_points(ops, table, points_of(load, list(layouts)), speculation, shares, routing)
+    found = predict(ops, table, points, speculation=speculation, routing=routing)
     latency = np.where(found.fits, found.latency_s, np.inf)
     best = int(np.argmin(latency))
-    return chosen[best] if np.isfinite(latency[best]) else None
+    if not np.isfinite(latency[best]):
+        return None
+    return replace(layouts[best], offload=float(points.offload[best]), cache_offload=float(points.cache_offload[best]))

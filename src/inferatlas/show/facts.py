@@ -37,6 +37,8 @@ def thing_dict(thing: Thing) -> dict[str, Any]:
         words |= {"family": thing.family, "hf_id": thing.hf_id, "architecture": thing.kind, "aliases": thing.aliases}
         words |= {"context_length": thing.context_length, "not_modelled": thing.not_modelled}
         words |= {"shapes": [asdict(group) for group in thing.layers], "hidden": thing.hidden, "vocab": thing.vocab}
+        words |= {"encoder": [asdict(group) for group in thing.encoder]}
+        words |= {"vision": asdict(thing.vision) if thing.vision is not None else None}
     elif isinstance(thing, Accelerator):
         words |= {"vendor": thing.vendor, "aliases": thing.aliases, "architectural_class": thing.architectural_class}
         words |= {"execution": thing.execution, "topology": thing.topology, "devices_per_card": thing.devices_per_card}
@@ -86,12 +88,35 @@ def badge(status: str) -> str:
     return "UNVERIFIED" if status == "unverified" else status
 
 
+def context(tokens: int) -> str:
+    """A context in words; 0 where the configuration names none.
+
+    Examples
+    --------
+    >>> context(131072), context(0)
+    ('131,072', 'none named')
+    """
+    return f"{tokens:,}" if tokens else "none named"
+
+
+def _depth(model: ModelConfig) -> str:
+    """Layers, by what they are where they are not all attention and feed-forward blocks."""
+    if model.encoder:
+        return f"{sum(group.count for group in model.encoder)} encoder and {model.layer_count} decoder layers"
+    recurrent = [group for group in model.layers if group.recurrence is not None]
+    forms = ", ".join(sorted({group.recurrence.form for group in recurrent if group.recurrence is not None}))
+    words = f"{model.layer_count} layers"
+    return f"{words}, {sum(group.count for group in recurrent)} of them {forms}" if recurrent else words
+
+
 def _identity(thing: Thing) -> str:
     if isinstance(thing, Accelerator):
         parts = [thing.vendor, thing.architectural_class, f"{thing.execution} execution", f"{thing.topology} topology"]
         parts += [f"{thing.devices_per_card} devices a card"] if thing.devices_per_card > 1 else []
     elif isinstance(thing, ModelConfig):
-        parts = [thing.family, thing.kind, f"{thing.layer_count} layers", f"context {thing.context_length:,}"]
+        parts = [thing.family, thing.kind, _depth(thing), f"context {context(thing.context_length)}"]
+        if thing.vision is not None:
+            parts.append(f"vision tower of {sum(group.count for group in thing.vision.layers)} layers")
         parts += [f"not modelled: {thing.not_modelled}"] if thing.not_modelled else []
     else:
         parts = [f"serving engine, {thing.support_field} of an accelerator says whether it runs there"]

@@ -11,7 +11,7 @@ from inferatlas.catalogue.find import Thing
 from inferatlas.catalogue.memory import main_memory, main_memory_bytes
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.quantities import show
-from inferatlas.show.facts import kind_of
+from inferatlas.show.facts import context, kind_of
 from inferatlas.show.numbers import NONE
 from inferatlas.show.page import Block, Column, Command, Page, Table
 from inferatlas.workload import load_workload, regimes, workload_names
@@ -46,6 +46,7 @@ def list_rows(things: Iterable[Thing]) -> list[dict[str, Any]]:
             row |= {
                 "context_length": thing.context_length,
                 "weights": thing.checkpoint_weights,
+                "images": thing.vision is not None,
                 "modelled": thing.not_modelled is None,
             }
         rows.append(row)
@@ -108,15 +109,15 @@ def _accelerators(rows: Rows) -> Table:
 
 def _models(rows: Rows) -> Table:
     columns = [Column("model"), Column("architecture"), Column("parameters, billion", right=True)]
-    columns += [Column("context", right=True), Column("weights"), Column("performance model")]
+    columns += [Column("context", right=True), Column("weights"), Column("images")]
     cells = [
         [
             row["id"],
             row["architecture"],
             show(row["parameters"] and row["parameters"] / 1e9, "1"),
-            f"{row['context_length']:,}",
+            context(row["context_length"]),
             row["weights"],
-            "yes" if row["modelled"] else "not yet",
+            "yes" if row["images"] else NONE,
         ]
         for row in rows
     ]

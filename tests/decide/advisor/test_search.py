@@ -11,6 +11,8 @@ from inferatlas.decide.advisor.search import Designs, Limits, evaluate
 from inferatlas.errors import BadInput, NotModelled, UnknownName
 from inferatlas.workload import make_workload
 
+NOT_MODELLED = str(Path(__file__).parents[2] / "not_modelled" / "config.json")  # layers no model of ours describes
+
 LLAMA = load_model("llama-3.1-8b")
 LOAD = make_workload(None, isl=512, osl=128, concurrency=8)
 
@@ -166,5 +168,5 @@ def test_a_vendor_of_a_users_own_accelerator_is_known(tmp_path):
 
 def test_a_model_without_a_performance_model_is_refused():
     with pytest.raises(NotModelled) as caught:
-        evaluate(load_model("falcon-mamba-7b"), LOAD, Limits())
+        evaluate(load_model(NOT_MODELLED), LOAD, Limits())
     assert caught.value.exit_code == 3

@@ -23,6 +23,8 @@ from inferatlas.errors import BadInput, NoFeasibleAnswer, NotModelled, UnknownNa
 from inferatlas.predict.answer import Answer
 from inferatlas.workload.traces import read_trace
 
+NOT_MODELLED = str(Path(__file__).parents[2] / "not_modelled" / "config.json")  # layers no model of ours describes
+
 SHARED = Path(__file__).parents[4] / "shared" / "traces"
 MODEL, MIXTURE, GPU = "llama-3.1-8b", "qwen3-30b-a3b", "nvidia-h100-sxm"
 DIGEST = {"compute", "memory_bandwidth", "interconnect", "memory_capacity", "latency_variance"}
@@ -442,7 +444,7 @@ def test_the_start_command_admits_the_longest_request(tmp_path: Path):
 
 
 def test_a_model_without_a_performance_model(trace: Path):
-    refusal(NotModelled, "falcon-mamba-7b", trace, accelerator=GPU)
+    refusal(NotModelled, NOT_MODELLED, trace, accelerator=GPU)
 
 
 @pytest.mark.parametrize("count", [0, 2000])

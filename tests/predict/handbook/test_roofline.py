@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.models import load_model, model_ids, models
+from inferatlas.errors import NotModelled
 from inferatlas.predict.handbook.roofline import Peaks, Shape, decode_step, fits, prefill_step, ring_all_reduce
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.experts import distinct_uniform
@@ -71,8 +72,19 @@ def test_o_all_vectors_in_one_call():
     assert decode_step(shape, peaks, batch, context, devices) == pytest.approx(np.array(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", [slug for slug in model_ids() if models()[slug].not_modelled is None])
-def test_every_modelled_model_has_a_plain_baseline(name):
+def plain(name):
+    model = models()[name]
+    return not (model.encoder or model.embeds or any(g.recurrence for g in model.layers))
+
+
+@pytest.mark.parametrize("name", [name for name in model_ids() if not plain(name)])
+def test_what_is_no_decoder_with_attention_is_refused(name):
+    with pytest.raises(NotModelled, match="attention of decoders only"):
+        Shape.of(models()[name])
+
+
+@pytest.mark.parametrize("name", [name for name in model_ids() if plain(name)])
+def test_every_decoder_with_attention_has_a_plain_baseline(name):
     shape, peaks = Shape.of(models()[name]), PARTS["H100-SXM"]
     assert 0 < shape.active <= shape.weights
     one, many = decode_step(shape, peaks, 1, 1024), decode_step(shape, peaks, 256, 1024)

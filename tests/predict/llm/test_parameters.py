@@ -15,8 +15,13 @@ from inferatlas.predict.llm.parameters import (
     count,
     expert_parameters,
     ffn_parameters,
+    indexer_parameters,
 )
 
+# The table the facts came from gives the first layer of RWKV-7 a value adapter, which it has not: 2 x 4096 x 96 + 4096.
+CORRECTED = dict.fromkeys(
+    (("rwkv-7-world-7.2b", "parameters.computed"), ("rwkv-7-world-7.2b", "parameters.active.computed")), -790_528
+)
 TABLE = Path(__file__).parents[3].parent / "shared" / "facts" / "models.csv"
 MODELLED = [slug for slug in model_ids() if models()[slug].not_modelled is None]
 
@@ -121,11 +126,66 @@ def test_small_tensors_are_counted_where_they_are() -> None:
     assert count(load_model("gpt-3-175b")).norms == (96 * 2 + 1) * 2 * 12288
 
 
-@pytest.mark.parametrize("slug", sorted(set(model_ids()) - set(MODELLED)))
-def test_what_is_not_modelled_is_not_counted(slug: str) -> None:
+def test_what_is_not_modelled_is_not_counted() -> None:
     with pytest.raises(NotModelled, match="not modelled yet") as caught:
-        count(models()[slug])
+        count(load_model(Path(__file__).parents[2] / "not_modelled"))
     assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("slug", "total", "active"),
+    [
+        ("falcon-mamba-7b", 7_272_665_088, 7_272_665_088),
+        ("mamba-2.8b", 2_768_345_600, 2_768_345_600),
+        ("mamba2-2.7b", 2_702_599_680, 2_702_599_680),
+        ("nemotron-h-8b", 8_100_852_736, 8_100_852_736),
+        ("jamba-1.5-mini", 51_570_323_328, 12_110_311_296),
+        ("jamba-1.5-large", 398_555_145_696, 94_149_338_592),
+        ("rwkv-6-world-7b", 7_635_746_816, 7_635_746_816),
+        ("rwkv-7-world-7.2b", 7_199_932_416 - 790_528, 7_199_932_416 - 790_528),
+        ("flan-t5-xxl", 11_135_332_352, 11_135_332_352),
+        ("bge-large-en-v1.5", 335_141_888, 335_141_888),
+        ("bge-m3", 567_754_752, 567_754_752),
+        ("e5-mistral-7b", 7_110_660_096, 7_110_660_096),
+        ("deepseek-v3.2", 671_026_419_200 + 61 * 13_959_424, 37_552_297_472 + 61 * 13_959_424),
+        ("qwen2.5-vl-7b", 8_292_166_656, 7_615_616_512),
+    ],
+)
+def test_what_is_no_dense_transformer_is_counted_to_the_last_weight(slug: str, total: int, active: int) -> None:
+    p = count(load_model(slug))
+    assert (p.total, p.active) == (total, active)
+
+
+def test_an_indexer_adds_queries_from_the_latent_one_key_and_weights_of_its_heads() -> None:
+    attention = load_model("deepseek-v3.2").layers[0].attention
+    assert attention is not None
+    assert indexer_parameters(attention, 7168) == 1536 * 64 * 128 + 7168 * 128 + 7168 * 64
+    sparse, full = count(load_model("deepseek-v3.2")), count(load_model("deepseek-r1"))
+    assert sparse.attention - full.attention == 61 * indexer_parameters(attention, 7168)
+    assert sparse.norms - full.norms == 61 * 2 * 128  # a LayerNorm of the key, with bias
+    assert indexer_parameters(Attention(32, 8, 128), 4096) == 0
+
+
+def test_a_decoded_token_meets_neither_the_encoder_nor_the_making_of_cross_keys() -> None:
+    p, d = count(load_model("flan-t5-xxl")), 4096
+    attention, ffn, table = 4 * d * d, 3 * d * 10240, 32128 * d
+    assert p.streamed == 24 * (attention + 2 * d * d + ffn + 3 * d) + d + table
+    assert p.positions == 2 * 32 * 64
+    assert p.norms == 24 * (2 + 3) * d + 2 * d
+
+
+def test_an_embedding_model_reads_all_but_its_tables() -> None:
+    bge, e5 = count(load_model("bge-large-en-v1.5")), count(load_model("e5-mistral-7b"))
+    assert bge.streamed == bge.total - (30522 + 512 + 2) * 1024
+    assert e5.streamed == e5.total - 32000 * 4096  # no output projection, so the table is only looked up
+    assert bge.pooler == 1024 * 1024 + 1024
+    assert bge.norms == (24 * 2 + 1) * 2 * 1024  # one of the embedding, none at the end
+
+
+def test_a_block_is_what_its_published_size_says() -> None:
+    finch = count(load_model("rwkv-6-world-7b"))
+    assert finch.ffn == 32 * (2 * 4096 * 14336 + 4096 * 4096)  # with the receptance
+    assert finch.norms == (32 * 2 + 2) * 2 * 4096  # of the embedding and at the end, with bias
 
 
 @given(
@@ -164,5 +224,7 @@ def test_shipped_facts_equal_the_table_they_came_from() -> None:
     for row in rows:
         for field, column in columns.items():
             expected = float(row[column]) if row[column] else None
+            if expected is not None:
+                expected += CORRECTED.get((row["id"], field), 0)
             assert _fact(row["id"], field) == expected, (row["id"], field)
         assert _fact(row["id"], "kv.values_per_token") == float(row["kv_values_per_token_all_layers"].split()[0])

@@ -15,8 +15,8 @@ from inferatlas.predict.llm.operators import operators
 from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import Points, make_points
 from inferatlas.predict.performance.predictor import collectives_in_use, predict
-from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.prepared import prepare
+from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.step import run
 from inferatlas.predict.performance.variance import variance
 from inferatlas.predict.platforms import bind

@@ -13,14 +13,14 @@ from inferatlas.catalogue.accelerators import accelerators, load_accelerator
 from inferatlas.predict.hardware.device import MemoryTier, device
 from inferatlas.predict.llm.parameters import count
 from inferatlas.predict.mapping import reasons
+from inferatlas.predict.performance.parts import Parts
 from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import collectives_in_use, memory_budget, predict
+from inferatlas.predict.performance.prepared import prepare
 from inferatlas.predict.performance.priors import constant, spread
 from inferatlas.predict.performance.resident import resident_step
 from inferatlas.predict.performance.shard import shard_of
-from inferatlas.predict.performance.parts import Parts
-from inferatlas.predict.performance.prepared import prepare
 from inferatlas.predict.performance.step import run
 from inferatlas.predict.platforms import bind
 from inferatlas.predict.question import ask

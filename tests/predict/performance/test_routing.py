@@ -15,8 +15,8 @@ from inferatlas.predict.llm.placement import UNIFORM, Routing
 from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import Predictions, make_points
 from inferatlas.predict.performance.predictor import collectives_in_use, memory_budget, predict
-from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.prepared import prepare
+from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.step import run
 from inferatlas.predict.platforms import bind
 

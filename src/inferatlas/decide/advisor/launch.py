@@ -26,7 +26,8 @@ def command(
         return None
     name = model.hf_id or model.id
     ranks = tp * platform.device.engine_devices
-    length = min(model.context_length, (longest or _longest(workload)) // 256 * 256 + 256)
+    length = (longest or _longest(workload)) // 256 * 256 + 256
+    length = min(model.context_length, length) if model.context_length else length
     # experts over more ranks than a replica has join replicas; other replicas know nothing of each other
     joint = max(ep // ranks, 1)
     cast = weights in _CASTS[engine] and model.checkpoint_weights in SIXTEEN_BIT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -71,9 +72,10 @@ def crossover(
     load = _load(over, workload, isl, osl, concurrency)
     if over not in ("isl", "osl"):
         check_context(config, load)
-    xs = grid(over, values, first, last, steps, config.context_length - _total(load, over, 0.0))
+    room = (config.context_length or math.inf) - _total(load, over, 0.0)
+    xs = grid(over, values, first, last, steps, room)
     ask = Sweep(config, tuple(known), load, over, formats, count)
-    fits = [x for x in xs if _total(load, over, x) <= config.context_length]
+    fits = [x for x in xs if config.holds(_total(load, over, x))]
     found = swept(ask, fits) if fits else None
     rejected = list(_absent(ask, found, xs))
     if found is None or not len(found):
@@ -191,12 +193,14 @@ Why = tuple[str, str] | None  # code and words
 
 def _absent(ask: Sweep, found: Swept | None, xs: list[float]) -> Iterator[Absent]:
     """Accelerators without a point, by ranges of x with one reason."""
-    limit = ask.model.context_length
-    words = f"input and output tokens exceed the context of {ask.model.id} ({limit:,})"
+    model = ask.model
+    words = f"input and output tokens exceed the context of {model.id} ({model.context_length:,})"
     beyond = reasons.CODES[reasons.CONTEXT], words
     for one in ask.known:
         held: list[Why] = [
-            beyond if found is None or _total(ask.workload, ask.over, x) > limit else found.missing.get((one.id, x))
+            found.missing.get((one.id, x))
+            if found is not None and model.holds(_total(ask.workload, ask.over, x))
+            else beyond
             for x in xs
         ]
         yield from _ranges(one.id, xs, held)

@@ -19,9 +19,13 @@ from inferatlas.predict.performance.arguments import floats
 def kv_values_per_token(model: ModelConfig) -> int:
     """Values cached per token over all layers (equation (4)); multiply by the bytes of a cached value.
 
-    An upper bound where layers have a window: they stop growing at ``window`` tokens.
+    An upper bound where layers have a window: they stop growing at ``window`` tokens. Nothing is kept of a prompt that
+    is only embedded. Index keys of sparse attention and cross attention, which grows with the prompt alone, are not in
+    it.
     """
     require_modelled(model)
+    if model.embeds:
+        return 0
     return sum(group.count * kv_values(group.attention) for group in model.layers if group.attention)
 
 

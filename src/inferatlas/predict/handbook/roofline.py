@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inferatlas.catalogue.model import ModelConfig
+from inferatlas.errors import NotModelled
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.hardware.device import Device
 from inferatlas.predict.llm.attention import flops_per_pair, kv_values
@@ -40,7 +41,14 @@ class Shape:
 
     @staticmethod
     def of(model: ModelConfig) -> Shape:
-        """Read the shape of a model. Windows of attention are ignored: that is what plain means."""
+        """Read the shape of a decoder. Windows of attention are ignored: that is what plain means.
+
+        Raises
+        ------
+        NotModelled : the model has recurrent layers or an encoder, or it embeds and decodes nothing.
+        """
+        if model.encoder or model.embeds or any(g.recurrence for g in model.layers):
+            raise NotModelled(f"{model.id}: the plain roofline knows attention of decoders only", field="model")
         attention = [(g.count, g.attention) for g in model.layers if g.attention is not None]
         ffn = [(g.count, g.ffn) for g in model.layers if g.ffn is not None]
         weights = sum(n * attention_parameters(a, model.hidden) for n, a in attention)

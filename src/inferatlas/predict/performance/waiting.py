@@ -27,29 +27,36 @@ class Waiting:
     """What waits in slower memory: arrays of one row a point, one column a tier.
 
     ``hot`` bytes of weights that every step reads, ``cold`` bytes of experts, both through all stages of one engine
-    device; ``hot_s`` and ``cold_s`` the seconds a tier needs for its part of a byte of each. ``late_s``: what requests
-    for experts, made once the router has chosen, wait for latency in one step. ``share`` of the experts that waits.
+    device; ``hot_held`` and ``cold_held`` the shares of each in a tier, ``byte_s`` its seconds per byte. ``late_s``:
+    what requests for experts, made once the router has chosen, wait for latency in one step. ``share`` of the experts
+    that waits.
     """
 
     hot: Floats
     cold: Floats
-    hot_s: Floats
-    cold_s: Floats
+    hot_held: Floats
+    cold_held: Floats
+    byte_s: Floats
     late_s: Floats
     share: Floats
     routing: Routing
 
+    @property
+    def held(self) -> Floats:
+        """Bytes of weights in each tier, through all stages of one engine device."""
+        return self.hot[:, None] * self.hot_held + self.cold[:, None] * self.cold_held
+
     def everything(self, cache_bytes: Floats) -> Floats:
         """Seconds of the busiest tier to bring all weights that wait, and ``cache_bytes``."""
-        return ((self.hot + cache_bytes)[:, None] * self.hot_s + self.cold[:, None] * self.cold_s).max(axis=1)
+        return ((self.held + cache_bytes[:, None] * self.hot_held) * self.byte_s).max(axis=1)
 
     def every_step(self, cache_bytes: Floats) -> Floats:
         """The same without the experts."""
-        return ((self.hot + cache_bytes)[:, None] * self.hot_s).max(axis=1)
+        return ((self.hot + cache_bytes)[:, None] * self.hot_held * self.byte_s).max(axis=1)
 
     def experts(self, touched: Floats) -> Floats:
         """Of a share of the waiting experts alone."""
-        return ((self.cold * touched)[:, None] * self.cold_s).max(axis=1)
+        return ((self.cold * touched)[:, None] * self.cold_held * self.byte_s).max(axis=1)
 
 
 def waiting_of(
@@ -78,7 +85,7 @@ def waiting_of(
     blocks = sum(op.count for op in ops.experts)
     shares = np.where(routed > 0, cold / np.maximum(routed, 1.0), 0.0)
     return Waiting(
-        hot, cold, (held * per_byte).astype(kind), (cold_held * per_byte).astype(kind),
+        hot, cold, held.astype(kind), cold_held.astype(kind), per_byte.astype(kind),
         (slowest * blocks).astype(kind), shares, routing,
     )  # fmt: skip
 
@@ -145,8 +152,6 @@ def touched_share(p: Waiting, ops: Operators, tokens: Floats) -> Floats:
     if not p.routing.is_skewed:
         return distinct_uniform(op.experts, op.top_k, seen) / op.experts
     rare = np.sort(inclusion(p.routing.weights(op.experts), op.top_k))
-    out = np.empty_like(seen)
-    for i, (count, share) in enumerate(zip(seen.tolist(), p.share.tolist(), strict=True)):
-        coldest = rare[: max(round(share * op.experts), 1)]
-        out[i] = float((1.0 - (1.0 - coldest) ** count).mean())
-    return out
+    taken = np.cumsum(1.0 - (1.0 - rare) ** seen[:, None], axis=1)  # of the rarest so many experts
+    many = np.clip(np.rint(p.share * op.experts), 1, op.experts).astype(np.intp)
+    return (taken[np.arange(len(many)), many - 1] / many).astype(seen.dtype)
