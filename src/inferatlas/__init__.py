@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from inferatlas.decide.sweeps.crossover import crossover
     from inferatlas.decide.tiering.curve import tiers
     from inferatlas.decide.variability import variability as variance
+    from inferatlas.decide.whatif.whatif import whatif
 
 _NAMES = {
     "accelerators": ("inferatlas.catalogue.accelerators", "accelerators"),
@@ -39,10 +40,11 @@ _NAMES = {
     "tiers": ("inferatlas.decide.tiering.curve", "tiers"),
     "scale": ("inferatlas.decide.scaling.compare", "scale"),
     "variance": ("inferatlas.decide.variability", "variability"),
+    "whatif": ("inferatlas.decide.whatif.whatif", "whatif"),
 }
 __all__ = [
     "__version__", "accelerators", "crossover", "explore", "load_accelerator", "load_model", "models", "predict",
-    "profile", "recommend", "regimes", "scale", "tiers", "variance",
+    "profile", "recommend", "regimes", "scale", "tiers", "variance", "whatif",
 ]  # fmt: skip
 
 

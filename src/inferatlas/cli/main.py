@@ -43,6 +43,7 @@ for _name, _path, _help in (
     ("crossover", "crossover:crossover", "Sweep a load or a length: where the best accelerator changes."),
     ("scale", "scale:scale", "Scaling strategies side by side: how to spread a model over many accelerators."),
     ("tiers", "tiers:tiers", "Memory beyond HBM: how much larger a model or context fits, at which slowdown."),
+    ("whatif", "whatif:whatif", "A device of your own beside another, and what each of its parameters buys."),
     ("variance", "variance:variance", "How much latency varies at a load, and the share of each cause."),
     ("profile", "profile:profile", "A trace's regimes, its primary constraint, and what follows."),
     ("catalogue", "catalogue:app", "Accelerators, models and engines with every fact and its source."),

@@ -54,7 +54,12 @@ class Platform:
     @property
     def peak_flop_per_s(self) -> float:
         """Peak of the accelerator in the format in which products are formed; FLOP/s."""
-        return self.device.peaks[FORMATS[self.compute].rate]
+        return self.device.peaks[self.compute_rate]
+
+    @property
+    def compute_rate(self) -> str:
+        """Which of the device's peaks that is."""
+        return FORMATS[self.compute].rate
 
     @property
     def label(self) -> str:

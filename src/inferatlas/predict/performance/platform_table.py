@@ -28,7 +28,8 @@ class PlatformTable:
     of main memory when streaming weights, the KV cache and experts, efficiency included, ``offload_s`` of the memory
     behind it. ``unpacking``: what reading a packed cache takes, relative to its bytes. ``tier_rate``, ``tier_bytes``,
     ``tier_latency`` of the memories behind the main one [platform, tier], 0 where there is none. ``domain``: engine
-    devices on one scale-up network.
+    devices on one scale-up network. ``hop_scale``, ``hop_byte_scale``: latency and seconds per byte between systems
+    with the model on chip, relative to the network's; 1 but where `parameters` asks what if.
     """
 
     platforms: tuple[Platform, ...]
@@ -62,6 +63,8 @@ class PlatformTable:
     accepted: Floats
     network_scale: Floats
     network_byte_scale: Floats
+    hop_scale: Floats
+    hop_byte_scale: Floats
     capacity: Floats
     room: Floats
     offload_s: Floats
@@ -184,6 +187,8 @@ def platform_table(
         accepted=c("accepted"),
         network_scale=c("network_scale"),
         network_byte_scale=c("network_byte_scale"),
+        hop_scale=np.ones(len(platforms)),
+        hop_byte_scale=np.ones(len(platforms)),
         capacity=column(lambda p: p.device.memory.bytes) / dies,
         room=np.minimum(c("room"), 1.0),  # memory holds no more than fits
         offload_s=offload_s,

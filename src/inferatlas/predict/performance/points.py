@@ -136,11 +136,14 @@ class Predictions:
         return self.reason == 0
 
 
-def empty_predictions(n: int) -> Predictions:
-    """Room for n answers; only ``reason`` is set (to 0), everything else is written by the predictor."""
+def empty_predictions(n: int, like: Any = None) -> Predictions:
+    """Room for n answers; only ``reason`` is set (to 0), everything else is written by the predictor.
+
+    ``like``: an array of the kind that numbers are to be held in, plain or with derivatives (`dual.Dual`).
+    """
     doubles = {"ttft_s", "itl_s", "itl_median_s", "latency_s", "output_tokens_per_s", "power_w"}
     columns: dict[str, Any] = {
-        f.name: np.empty(n, dtype="f8" if f.name in doubles else "f4") for f in fields(Predictions)
+        f.name: np.empty(n, dtype="f8" if f.name in doubles else "f4", like=like) for f in fields(Predictions)
     }
     columns |= {"bound": np.empty(n, dtype=np.int8), "reason": np.zeros(n, dtype=np.int8)}
     return Predictions(**columns)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from inferatlas.predict.arrays import Floats
+from inferatlas.predict.arrays import Floats, as_floats
 from inferatlas.predict.performance.parts import TINY
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.priors import table
@@ -21,10 +21,8 @@ def active_power(
     compute: ArrayLike,
 ) -> Floats:  # fmt: skip
     """Power while kernels run; ``memory_use`` and ``compute_use`` are shares of the peaks."""
-    share = (
-        np.asarray(floor) + np.asarray(memory) * np.asarray(memory_use) + np.asarray(compute) * np.asarray(compute_use)
-    )
-    return np.asarray(rated_w) * np.minimum(share, 1.0)
+    share = as_floats(floor) + as_floats(memory) * as_floats(memory_use) + as_floats(compute) * as_floats(compute_use)
+    return as_floats(rated_w) * np.minimum(share, 1.0)
 
 
 def draw(row: PlatformTable, accelerators: ArrayLike, served: Served) -> Floats:

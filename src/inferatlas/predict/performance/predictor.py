@@ -64,8 +64,8 @@ def predict(
     -------
     Predictions, with a reason code where a point cannot be; nothing infeasible has a value.
     """
-    out = empty_predictions(len(points))
     table = table.astype(dtype)
+    out = empty_predictions(len(points), like=table.byte_s)
     chunk = CHUNK_BYTES // np.dtype(dtype).itemsize
     if not (checked or proven):
         _check_layouts(ops, table, points, out)
