@@ -22,6 +22,7 @@ def predict(
     weights: Annotated[str | None, flag("Format of the weights.", DEPLOYMENT)] = None,
     activations: Annotated[str | None, flag("Format of the activations.", DEPLOYMENT)] = None,
     kv_cache: flags.KvCache = None,
+    power: flags.Power = flags.Power(),  # noqa: B008
     traffic: flags.Traffic = flags.Traffic(),  # noqa: B008
     economics: flags.Economics = flags.Economics(),  # noqa: B008
     utilisation: flags.Utilisation = 1.0,
@@ -44,6 +45,7 @@ def predict(
         weights=weights,
         activations=activations,
         kv_cache=kv_cache,
+        **asdict(power),
         **asdict(traffic),
         **asdict(economics),
         utilisation=utilisation,
