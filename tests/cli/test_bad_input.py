@@ -46,7 +46,7 @@ CASES = [
     ((*PREDICT, *LOAD, "--clock", "1.2"), 2, "clock: 1.2"),
     ((*PREDICT, *LOAD, "--clock", "nan"), 2, "clock: nan"),
     ((*PREDICT, *LOAD, "--power-cap", "0W"), 2, "power_cap: 0.0 W is not a cap (allowed: a power above 0"),
-    ((*PREDICT, *LOAD, "--power-cap", "-5 W"), 2, "power_cap: -5.0 W"),
+    ((*PREDICT, *LOAD, "--power-cap=-5 W"), 2, "power_cap: -5.0 W"),
     ((*PREDICT, *LOAD, "--power-cap", "400"), 2, "power_cap: '400' has no unit"),
     ((*PREDICT, *LOAD, "--power-cap", "90 W"), 3, "power_cap: 90 W is below what nvidia-h100-sxm draws"),
     ((*PREDICT, *LOAD, "--format", "xml"), 2, "parquet"),

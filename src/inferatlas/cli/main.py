@@ -43,6 +43,7 @@ for _name, _path, _help in (
     ("crossover", "crossover:crossover", "Sweep a load or a length: where the best accelerator changes."),
     ("scale", "scale:scale", "Scaling strategies side by side: how to spread a model over many accelerators."),
     ("variance", "variance:variance", "How much latency varies at a load, and the share of each cause."),
+    ("own", "own:own", "What owning a deployment costs, emits and evaporates, and what would change that."),
     ("profile", "profile:profile", "A trace's regimes, its primary constraint, and what follows."),
     ("catalogue", "catalogue:app", "Accelerators, models and engines with every fact and its source."),
     ("calibrate", "calibrate:calibrate", "Fit the predictor to measured points, and write coefficients."),

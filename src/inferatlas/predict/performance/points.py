@@ -107,10 +107,10 @@ def make_points(
 class Predictions:
     """Answers as arrays; NaN where a point is infeasible or a figure unknown, never 0.
 
-    ``active_w``: power while kernels run, ``power_w`` the average with its pauses. Values are means over requests. ``*_sigma``: standard deviation of the logarithm of the error;
+    Values are means over requests. ``*_sigma``: standard deviation of the logarithm of the error;
     ``*_cv``: coefficient of variation over requests (the workload's own spread, not our error).
-    ``itl_median_s`` is the median over all gaps. Throughput and power are of the whole deployment. ``batch``:
-    sequences in one step per replica.
+    ``itl_median_s`` is the median over all gaps. Throughput and power are of the whole deployment, ``power_w`` on
+    average, ``active_w`` while kernels run. ``batch``: sequences in one step per replica.
     """
 
     ttft_s: Floats
