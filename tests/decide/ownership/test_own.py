@@ -51,9 +51,9 @@ def test_parts_add_up_and_intervals_hold_their_value(metric):
 
 def test_what_is_given_narrows_the_interval():
     wide, narrow = own(), own(utilisation=0.5, life=5.0, interest=0.08)
-    for one, other in zip(*((x.usd_per_million_tokens,) for x in (wide, narrow)), strict=True):
-        assert one is not None and other is not None
-        assert one.value == other.value and other.high / other.low < one.high / one.low
+    one, other = wide.usd_per_million_tokens, narrow.usd_per_million_tokens
+    assert one is not None and other is not None
+    assert one.value == other.value and other.high / other.low < one.high / one.low
     assert {bar.parameter for bar in narrow.tornado if bar.given} >= {"utilisation", "life", "interest"}
 
 
@@ -81,9 +81,8 @@ def test_what_nobody_states_is_named_and_not_guessed():
 
 def test_a_cleaner_grid_a_lower_cap_and_an_open_loop():
     dirty, clean = own(), own(region="France")
-    assert (clean.gco2e_per_million_tokens or dirty.gco2e_per_million_tokens).value < 0.6 * (  # pyright: ignore
-        dirty.gco2e_per_million_tokens.value  # pyright: ignore[reportOptionalMemberAccess]
-    )
+    green, brown = (one.gco2e_per_million_tokens for one in (clean, dirty))
+    assert green is not None and brown is not None and green.value < 0.6 * brown.value
     capped = own(deployment={"tp": 4, "count": 4, "power_cap_w": 450.0})
     held = {one.parameter: one for one in capped.figures}
     assert capped.label == "extrapolated" and capped.inputs["clock"] < 1

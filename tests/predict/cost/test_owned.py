@@ -68,7 +68,7 @@ def test_what_the_elasticities_must_add_up_to(it, factor):
     assert token_totals(dearer)["usd"] == pytest.approx(factor * float(token_totals(it)["usd"]))
     assert float(carbon["gco2e_per_kwh"] + carbon["embodied_g"]) == pytest.approx(1.0)
     assert float(water["wue_site"] + water["wue_grid"]) == pytest.approx(1.0)
-    if it.idle_w <= it.power_w:  # pyright: ignore[reportOptionalOperand] - numbers here
+    if it.idle_w <= it.power_w:
         assert -1 <= usd["utilisation"] < 0 and -1 <= carbon["utilisation"] < 0
 
 

@@ -151,8 +151,8 @@ def _facts(accelerator: Accelerator, part: Device) -> list[Figure]:
         out.append(_of("idle", idle.value, idle.low, idle.high, idle.source))
     elif rated is not None:
         share = table()["power"]["idle_share"]
-        ends = (share[end] * rated for end in ("value", "low", "high"))
-        out.append(_of("idle", *ends, f"prior: {share['value']:g} of rated power"))
+        value, low, high = (share[end] * rated for end in ("value", "low", "high"))
+        out.append(_of("idle", value, low, high, f"prior: {share['value']:g} of rated power"))
     grams, source = embodied_of(part.architectural_class, part.node)
     if grams is not None:
         out.append(_of("embodied", grams, None, None, source or ""))

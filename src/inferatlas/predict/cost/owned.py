@@ -74,7 +74,9 @@ def token_parts(it: Owned) -> Parts:
     rate, mean = floats(it.tokens_per_s, "tokens_per_s", above=0), mean_power(it)
     hour = ownership_parts(replace(it, power_w=mean))
     usable = floats(it.availability, "availability", above=0, high=1) * busy
-    making = embodied_g_per_hour(it.embodied_g, floats(it.life_years, "life_years", above=0), usable)
+    making = embodied_g_per_hour(
+        floats(it.embodied_g, "embodied_g", 0), floats(it.life_years, "life_years", above=0), usable
+    )
     dry = np.zeros(())
     return {
         "usd": {name: usd_per_million_tokens(part, rate, busy) for name, part in hour.items()},
@@ -127,7 +129,7 @@ def elasticities(it: Owned) -> dict[str, dict[str, Array]]:
     return out
 
 
-def _responses(it: Owned) -> dict[str, dict[str, Mapping[str, ArrayLike]]]:
+def _responses(it: Owned) -> dict[str, dict[str, Mapping[str, Array | float]]]:
     """Elasticity of every part of every total to its inputs."""
     interest, years = floats(it.interest, "interest", 0), floats(it.life_years, "life_years", above=0)
     recovery, kept = capital_recovery(interest, years), 1.0 - floats(it.residual_share, "residual_share", 0, 1)

@@ -60,16 +60,15 @@ def tornado(rows: Sequence[Swing], value: float, axis: Axis) -> AnyChart:
     def x(field: str) -> alt.X:
         return alt.X(field, scale=drawn.scale(), axis=drawn.ticks())
 
+    def label(side: str) -> alt.Chart:
+        return alt.Chart(data([text for text in texts if text["side"] == side]))
+
     base = alt.Chart(data(bars)).properties(width=WIDTH, height=ROW_HEIGHT * len(rows))
     return dress(
         alt.layer(
             base.mark_bar(height=13).encode(x=x("from:Q"), x2="to:Q", y=y, color=colours),
-            *(
-                alt.Chart(data([text for text in texts if text["side"] == side]))
-                .mark_text(align=align, dx=dx, fontSize=11)
-                .encode(x=x("at:Q"), y=y, text="text:N")
-                for side, align, dx in (("left", "right", -5), ("right", "left", 5))
-            ),
+            label("left").mark_text(align="right", dx=-5, fontSize=11).encode(x=x("at:Q"), y=y, text="text:N"),
+            label("right").mark_text(align="left", dx=5, fontSize=11).encode(x=x("at:Q"), y=y, text="text:N"),
             alt.Chart(data([{"value": value}])).mark_rule(color=INK, strokeWidth=1.5).encode(x=x("value:Q")),
         )
     )
