@@ -142,6 +142,8 @@ def test_a_cap_slows_the_cores_until_it_is_kept(cli):
     assert any("no measurement at another clock" in line for line in capped["fallbacks"])
     for name in ("ttft_s", "latency_s"):
         assert capped["metrics"][name]["value"] > free["metrics"][name]["value"]
+    out = cli(*busy[:-2], "--power-cap", "400W").out
+    assert "400 W per accelerator" in out and "of the measured one" in out
     above = cli(*busy, "--power-cap", "0.7 kW").json()
     assert above["metrics"] == free["metrics"] and above["label"] == "predicted"
 
