@@ -17,7 +17,6 @@ from inferatlas.predict.arrays import Floats
 from inferatlas.predict.cost.owned import Owned, elasticities, mean_power, token_parts, token_totals
 from inferatlas.predict.mapping.reasons import field_of
 from inferatlas.predict.performance.points import Predictions
-from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.question import Asked, asked, why_not
 from inferatlas.workload import make_workload
 
@@ -87,7 +86,7 @@ def own(
     check(owner)
     load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
     one = asked(model, accelerator, load, **deployment)
-    answer = predict(one.ops, one.table, one.points)
+    answer = one.predict()
     if not answer.fits[0]:
         why = why_not(one, answer)
         field = field_of(why["code"], {name: deployment.get(name) for name in ("tp", "pp", "ep", "cp")})
