@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from inferatlas.catalogue.models import load_model, models
     from inferatlas.decide.advisor.explore import explore
     from inferatlas.decide.advisor.recommend import recommend
+    from inferatlas.decide.ownership.own import own
+    from inferatlas.decide.ownership.owner import Owner
     from inferatlas.decide.profiles.profile import profile
     from inferatlas.decide.regimes.fitness import fitness as regimes
     from inferatlas.decide.scaling.compare import scale
@@ -34,6 +36,8 @@ _NAMES = {
     "load_accelerator": ("inferatlas.catalogue.accelerators", "load_accelerator"),
     "load_model": ("inferatlas.catalogue.models", "load_model"),
     "models": ("inferatlas.catalogue.models", "models"),
+    "own": ("inferatlas.decide.ownership.own", "own"),
+    "Owner": ("inferatlas.decide.ownership.owner", "Owner"),
     "profile": ("inferatlas.decide.profiles.profile", "profile"),
     "recommend": ("inferatlas.decide.advisor.recommend", "recommend"),
     "regimes": ("inferatlas.decide.regimes.fitness", "fitness"),
@@ -43,8 +47,8 @@ _NAMES = {
     "whatif": ("inferatlas.decide.whatif.whatif", "whatif"),
 }
 __all__ = [
-    "__version__", "accelerators", "crossover", "explore", "load_accelerator", "load_model", "models", "predict",
-    "profile", "recommend", "regimes", "scale", "tiers", "variance", "whatif",
+    "Owner", "__version__", "accelerators", "crossover", "explore", "load_accelerator", "load_model", "models", "own",
+    "predict", "profile", "recommend", "regimes", "scale", "tiers", "variance", "whatif",
 ]  # fmt: skip
 
 

@@ -53,9 +53,14 @@ def _whole(text: str, token: Token) -> int:
 
 def watts(_: Any, tokens: Sequence[Token]) -> float:
     """Power with its unit: ``700 W``, ``10 kW``."""
+    return measured(tokens[0], "W")
+
+
+def measured(token: Token, unit: str) -> float:
+    """A number with its unit, in SI."""
     from inferatlas.quantities import parse
 
-    return parse(tokens[0].value, "W", field="max_power")
+    return parse(token.value, unit, field=(token.keyword or "").lstrip("-").replace("-", "_") or None)
 
 
 def flag(help: str, group: Group, *names: str, **more: Any) -> Parameter:
@@ -212,6 +217,18 @@ class Beyond:
     ] = None
     images: Annotated[int, integer("Images in every prompt, beside its text.", BEYOND)] = 0
     image_size: Annotated[str, flag("Pixels of an image.", BEYOND)] = "1024x1024"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Power:
+    """What the accelerators may draw."""
+
+    clock: Annotated[float, flag("Clock of the cores, relative to the rated one: 0.8.", DEPLOYMENT)] = 1.0
+    power_cap_w: Annotated[
+        float | None,
+        flag("Most that an accelerator may draw: 400W.", DEPLOYMENT, "--power-cap", converter=watts, n_tokens=1),
+    ] = None
 
 
 @Parameter(name="*")

@@ -45,6 +45,7 @@ for _name, _path, _help in (
     ("tiers", "tiers:tiers", "Memory beyond HBM: how much larger a model or context fits, at which slowdown."),
     ("whatif", "whatif:whatif", "A device of your own beside another, and what each of its parameters buys."),
     ("variance", "variance:variance", "How much latency varies at a load, and the share of each cause."),
+    ("own", "own:own", "What owning a deployment costs, emits and evaporates, and what would change that."),
     ("profile", "profile:profile", "A trace's regimes, its primary constraint, and what follows."),
     ("catalogue", "catalogue:app", "Accelerators, models and engines with every fact and its source."),
     ("calibrate", "calibrate:calibrate", "Fit the predictor to measured points, and write coefficients."),

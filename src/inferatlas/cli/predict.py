@@ -20,6 +20,7 @@ def predict(
     activations: Annotated[str | None, flag("Format of the activations.", DEPLOYMENT)] = None,
     kv_cache: flags.KvCache = None,
     beyond: flags.Beyond = flags.Beyond(),  # noqa: B008
+    power: flags.Power = flags.Power(),  # noqa: B008
     traffic: flags.Traffic = flags.Traffic(),  # noqa: B008
     prefix_tokens: Annotated[int | None, flags.PREFIX] = None,
     economics: flags.Economics = flags.Economics(),  # noqa: B008
@@ -43,6 +44,7 @@ def predict(
         weights=weights,
         activations=activations,
         kv_cache=kv_cache,
+        **asdict(power),
         **asdict(traffic),
         prefix_tokens=prefix_tokens,
         **asdict(economics),

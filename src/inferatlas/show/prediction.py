@@ -97,6 +97,10 @@ def _inputs(answer: Answer) -> Table:
                 [label, NONE if known is None else f"{known:g} {unit}".strip(), money.get(source) or "no source"]
             )
     rows.append(["power", f"of the {inputs['power_scope']}", ""])
+    if inputs["power_cap_w"] is not None:
+        rows.append(["power cap", f"{figure(inputs['power_cap_w'], 'W')} per accelerator", ""])
+    if inputs["clock"] is not None and inputs["clock"] < 1:
+        rows.append(["clock", f"{inputs['clock']:.3g} of the measured one", ""])
     return Table("Asked", [Column("input"), Column("value"), Column("source", wraps=True)], rows)
 
 
@@ -199,6 +203,7 @@ def prediction_rows(answer: Answer) -> list[dict[str, Any]]:
             "model": inputs["model"], "accelerator": inputs["accelerator"], "count": inputs["count"],
             **inputs["layout"], **{name: inputs[name] for name in ("engine", "weights", "activations", "kv_cache")},
             **{name: load[name] for name in ("input_tokens", "output_tokens", "concurrency", "request_rate")},
+            "clock": inputs["clock"], "power_cap_w": inputs["power_cap_w"],
             "fits": answer.fits, "reason": reason.get("code"), "reason_detail": reason.get("detail"),
             "least_count": reason.get("least_count"), **flat_metrics(answer.metrics), **percentiles,
             "bound": answer.bound, "batch": answer.batch, **answer.memory, "label": answer.label,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,12 +106,20 @@ class PlatformTable:
             **{name: getattr(self, name) for name in WHOLE},
         )
 
-    def rows(self, index: NDArray[np.int32]) -> PlatformTable:
-        """The table gathered for design points: entry i is the platform of point i.
+    def at_clock(self, clock: Floats) -> PlatformTable:
+        """The same with cores at a relative clock, equation (40): compute slows, memory, network and host do not."""
+        if (clock == 1.0).all():
+            return self
+        slower = clock.astype(self.flop_s.dtype)
+        rates = ("flop_s", "flop_s_wide", "vector_flop_s")
+        return replace(self, **{name: getattr(self, name) / slower for name in rates})
+
+    def rows(self, index: NDArray[np.int32], clock: Floats | None = None) -> PlatformTable:
+        """The table gathered for design points: entry i is the platform of point i, at the clock of point i.
 
         ``mode="clip"`` spares numpy's second pass over the index, which points from this table always satisfy.
         """
-        return PlatformTable(
+        gathered = PlatformTable(
             self.platforms,
             **{
                 f.name: getattr(self, f.name).take(index, axis=0, mode="clip")
@@ -120,6 +128,7 @@ class PlatformTable:
             },
             **{name: getattr(self, name) for name in WHOLE},
         )
+        return gathered if clock is None else gathered.at_clock(clock)
 
 
 def platform_table(

@@ -216,7 +216,7 @@ def _chunk(
     collectives: Collectives, resident: bool, serve: Callable[..., Served], proven: bool,
     routing: Routing, speculation: Speculation | None,
 ) -> None:  # fmt: skip
-    row = table.rows(points.platform)
+    row = table.rows(points.platform, points.clock)
     shard = shard_of(row, points)
     budget = memory_budget(ops, row, shard, points, resident, routing.redundant, speculation)
     reason = out.reason[index]
@@ -233,7 +233,7 @@ def _chunk(
     question = Question.of(points, row, shard, budget, ops, resident, speculation)
     served = serve(one_step, question)
     reason = np.where((reason == 0) & served.saturated, np.int8(reasons.RATE), reason)
-    power = draw(row, points.accelerators, served)
+    power, active = draw(row, points.accelerators, served, points.clock)
     ok = reason == 0
     all_ok = bool(ok.all())
     values = {
@@ -243,6 +243,7 @@ def _chunk(
         "latency_s": served.latency_s,
         "output_tokens_per_s": served.requests_per_s * points.dp.astype(row.dies.dtype) * points.output_tokens,
         "power_w": power,
+        "active_w": active,
         "batch": served.batch,
         **{f.name: getattr(served, f.name) for f in fields(served) if f.name.endswith("_cv")},
         **_sigmas(table, points, served, serve, speculation),
@@ -270,7 +271,7 @@ def _sigmas(
     names = ("ttft_sigma", "itl_sigma", "latency_sigma", "rate_sigma", "power_sigma")
     beyond_all = np.array([bool(p.unmeasured) for p in table.platforms]).take(points.platform)
     unseen = (points.cp > 1) | (points.offload > 0) | (points.cache_offload > 0) | (points.prefix > 0) | beyond_all
-    unseen = spread("technique") * (unseen | (speculation is not None))
+    unseen = spread("technique") * (unseen | (points.clock < 1) | (speculation is not None))
     out = {}
     for i, (name, sigma) in enumerate(zip(names, own, strict=True)):
         scaled = width[:, i] if sigma is None else width[:, i] * sigma ** table.elasticity[i]
