@@ -39,11 +39,11 @@ def check_load(config: ModelConfig, load: Workload) -> None:
     ------
     BadInput : with the field and what is allowed.
     """
-    if not config.holds(load.total_tokens):
+    if not config.holds(config.span(load.input_tokens, load.output_tokens)):
         raise BadInput(
             f"{load.input_tokens:g} input and {load.output_tokens:g} output tokens exceed the context of {config.id}",
             field="isl",
-            allowed=f"isl + osl up to {config.context_length}",
+            allowed=f"{'isl and osl' if config.encoder else 'isl + osl'} up to {config.context_length}",
         )
     check_kind(config, load)
 

@@ -225,7 +225,7 @@ def _chunk(
     else:
         reason = np.where(reason, reason, _memory_reason(budget))
         longest = ops.model.context_length or np.inf
-        too_long = points.input_tokens + points.output_tokens > longest
+        too_long = ops.model.span(points.input_tokens, points.output_tokens) > longest
         reason = np.where((reason == 0) & too_long, np.int8(reasons.CONTEXT), reason)
     one_step = one_step_of(
         ops, row, shard, collectives, points, budget, resident=resident, routing=routing, speculation=speculation
