@@ -20,6 +20,11 @@ FIELD = "vary"
 UNITS = {
     "compute": "FLOP/s", "memory_bandwidth": "B/s", "memory_capacity": "B", "link_bandwidth": "B/s", "power": "W",
 }  # fmt: skip
+# Hardware that few devices have: facts of a device, with their unit and the values that make sense
+OWN_UNITS = {
+    "moe.routing_time": ("s", 1e-9, 1.0), "moe.grouped_efficiency": ("1", 1e-3, 1.0),
+    "kv_engine.compression": ("1", 1.0, 1e3),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,8 @@ def axes_of(texts: Sequence[str], platform: Platform) -> list[Axis]:
     ----------
     texts : ``FIELD=LOW..HIGH:N`` each: N values from LOW to HIGH. FIELD is a fact of the catalogue that the device's
         predictions use (``mem.hbm.bandwidth``, ``mem.hbm.capacity``, ``peak_bf16``, ``power.tdp``), or one of `UNITS`.
-        The words also take plain numbers, multiples of the device's own value.
+        The words also take plain numbers, multiples of the device's own value. `OWN_UNITS` are facts of hardware for
+        experts and for the cache.
 
     Raises
     ------
@@ -92,6 +98,8 @@ def _axis(text: str, platform: Platform) -> Axis:
             f"'{text}' is no range", field=FIELD, allowed="FIELD=LOW..HIGH:N, as mem.hbm.bandwidth=2TB/s..8TB/s:7"
         )
     field = name.strip()
+    if field in OWN_UNITS:
+        return _of_units(field, low, high, _count(number, text), text)
     parameter, rates, base = _meant(field, platform)
     multiples = field in UNITS and _plain(low) and _plain(high)
     unit = "1" if multiples else UNITS[parameter]
@@ -116,6 +124,15 @@ def _axis(text: str, platform: Platform) -> Axis:
     return Axis(field, parameter, unit, own, np.linspace(first, last, count).tolist(), rates)
 
 
+def _of_units(field: str, low: str, high: str, count: int, text: str) -> Axis:
+    """A range of a unit for experts or for the cache; its values stand for themselves."""
+    unit, least, most = OWN_UNITS[field]
+    first, last = (parse(end.strip(), unit, field=f"{FIELD} {field}") for end in (low, high))
+    if not least <= first <= last <= most or (first == last) != (count == 1):
+        raise BadInput(f"'{text}' is out of range", field=FIELD, allowed=f"{least:g} to {most:g}, ascending")
+    return Axis(field, field, unit, 1.0, np.linspace(first, last, count).tolist())
+
+
 def _meant(field: str, platform: Platform) -> tuple[str, list[str] | None, float | None]:
     """Parameter, peaks and own value of a field."""
     part = platform.device
@@ -138,7 +155,7 @@ def _meant(field: str, platform: Platform) -> tuple[str, list[str] | None, float
     peaks = {f"peak_{rate}": rate for rate in part.peaks if rate in used}
     if field in peaks:
         return "compute", [peaks[field]], part.peaks[peaks[field]]
-    known = [*facts, *peaks, *words]
+    known = [*facts, *peaks, *words, *OWN_UNITS]
     raise UnknownName("parameter of a prediction", field, known, field=FIELD, allowed=", ".join(known))
 
 

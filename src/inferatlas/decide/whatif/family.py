@@ -19,7 +19,7 @@ from inferatlas.predict.arrays import Floats
 from inferatlas.predict.cost.economics import Economics
 from inferatlas.predict.performance.collectives import faster
 from inferatlas.predict.performance.parameters import energy_kept
-from inferatlas.predict.performance.platform import Platform
+from inferatlas.predict.performance.platform import Platform, with_units
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.platforms import bind
 from inferatlas.predict.question import Asked
@@ -180,7 +180,8 @@ def _member(
     if "power" in by:
         changed["power"] = replace(part.power, rated_w=(part.power.rated_w or math.nan) * by["power"][1])
     network = links[by["link_bandwidth"][1]] if "link_bandwidth" in by else base.network
-    return replace(base, device=replace(part, **changed), network=network)
+    member = replace(base, device=replace(part, **changed), network=network)
+    return with_units(member, {name: factor for name, (_, factor) in by.items()})
 
 
 def _powered(table: PlatformTable, axes: Sequence[Axis], grid: Sequence[Floats], one: Asked) -> PlatformTable:
