@@ -6,14 +6,25 @@ Two components over an active floor: ``P = P_idle`` when nothing runs, else
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from inferatlas.predict.arrays import Floats, as_floats
-from inferatlas.predict.performance.parts import TINY
+from inferatlas.predict.performance.parts import TINY, Parts
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.priors import table
-from inferatlas.predict.performance.serving import Served
+
+
+class Busy(Protocol):
+    """What power needs of a server: its average step, and the share of the time in which steps run."""
+
+    @property
+    def average(self) -> Parts: ...
+
+    @property
+    def duty(self) -> Floats: ...
 
 
 def active_power(
@@ -25,7 +36,7 @@ def active_power(
     return as_floats(rated_w) * np.minimum(share, 1.0)
 
 
-def draw(row: PlatformTable, accelerators: ArrayLike, served: Served) -> Floats:
+def draw(row: PlatformTable, accelerators: ArrayLike, served: Busy) -> Floats:
     """Average power of all accelerators in W; NaN where no rating is known."""
     total = np.maximum(served.average.total, TINY)
     memory_use = np.minimum(served.average.byte_s * row.memory_efficiency / total, 1.0)
