@@ -1,0 +1,132 @@
+"""Attention and feed-forward layers on accelerators of their own: ratio, gap between tokens, gain; equation (50).
+
+Attention devices keep the cache and hand each layer's hidden states to feed-forward devices, which see the batches of
+several of them and read their weights once for all: two hops per layer more, in return for larger products. Two
+micro-batches alternate, so that both kinds work at once: a token takes ``2 max(t_att, t_ffn) + hops``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from inferatlas.decide.disaggregation.sides import Side
+from inferatlas.predict.arrays import Floats
+from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.performance.collectives import hop_cost
+from inferatlas.predict.performance.exchange import BYTES
+from inferatlas.predict.performance.points import Points
+from inferatlas.predict.performance.predictor import collectives_in_use, memory_budget
+from inferatlas.predict.performance.serving_question import Question
+from inferatlas.predict.performance.shard import shard_of
+from inferatlas.predict.performance.step import prepare, run
+
+FEED_FORWARD = ("ffn_up", "ffn_down", "activation", "experts", "shared_expert", "router", "expert all_to_all")
+BOTH = ("norm+residual", "all_reduce", "kernel launches")  # once per block of either kind
+BATCHES = np.geomspace(1.0, 4096.0, 97)
+RATIOS = np.geomspace(1.0, 64.0, 61)  # attention devices per feed-forward device
+EQUAL = 1e-6
+
+
+@dataclass(frozen=True)
+class AttentionFfn:
+    """The split of a decode unit. ``ratio_by_time`` is t_att:t_ffn of its own step; ``ratio`` what is best.
+
+    Both are attention over feed-forward accelerators. ``gain``: tokens/s per accelerator over the unsplit unit's at
+    the same ITL; None where no split keeps it, and then ``ratio`` and ``itl_s`` are those of the shortest gap.
+    """
+
+    ratio_by_time: float
+    attention_s: float
+    feed_forward_s: float
+    hop_s: float
+    hops: int
+    ratio: float
+    batch: float
+    itl_s: float
+    itl_limit_s: float
+    gain: float | None
+
+
+def attention_ffn(ops: Operators, side: Side, point: Points, batch: float, limit_s: float) -> AttentionFfn | None:
+    """Split one decode unit that runs ``batch`` sequences, within a gap of ``limit_s`` seconds between tokens.
+
+    Parameters
+    ----------
+    point : the unit as a single point, without stages of a pipeline.
+
+    Returns
+    -------
+    None for pipelines and for machines with the model in on-chip memory, whose layers have devices of their own.
+    """
+    if bool(side.table.resident[0]) or int(point.pp[0]) > 1 or not ops.layers:
+        return None
+    accelerators = float(point.accelerators[0])
+    copies = int(point.dp[0])
+    sequences = np.append(BATCHES, max(batch, 1.0))
+    attention, feed_forward, _ = _times(ops, side, point, sequences)
+    places, with_room = _places(ops, side, point)
+    own = slice(-1, None)
+    hop_latency, per_byte, _ = hop_cost(side.platform.network, across=True)
+    lanes = float(point.tp[0])  # every rank sends its share of the hidden states
+    hops = 2 * ops.layers
+
+    def hop(b: Floats | float) -> Floats | float:
+        return hop_latency + b * BYTES * ops.model.hidden * per_byte / lanes
+
+    b, r = np.meshgrid(BATCHES, RATIOS, indexing="ij")
+    grid = np.log(BATCHES)
+    own_ffn = np.exp(np.interp(np.log(b * r), grid, np.log(feed_forward[:-1])))
+    own_att = np.broadcast_to(attention[:-1, None], b.shape)
+    itl = 2.0 * np.maximum(own_att, own_ffn) + hops * hop(b)
+    tokens = 2.0 * b * copies / itl / (accelerators * (1.0 + 1.0 / r))
+    room = (2.0 * b <= with_room) & (b * r <= BATCHES[-1])
+    unsplit_step = attention[own][0] + feed_forward[own][0]
+    unsplit = min(max(batch, 1.0), places) * copies / unsplit_step / accelerators
+    keeps = room & (itl <= limit_s * (1.0 + EQUAL))
+    if keeps.any():
+        at = np.unravel_index(np.argmax(np.where(keeps, tokens, -np.inf)), b.shape)
+        gain = float(tokens[at] / unsplit)
+    else:
+        at = np.unravel_index(np.argmin(np.where(room, itl, np.inf)), b.shape)
+        gain = None
+    return AttentionFfn(
+        ratio_by_time=float(attention[own][0] / feed_forward[own][0]),
+        attention_s=float(attention[own][0]), feed_forward_s=float(feed_forward[own][0]),
+        hop_s=float(hop(b[at])), hops=hops, ratio=float(r[at]), batch=float(2.0 * b[at]), itl_s=float(itl[at]),
+        itl_limit_s=limit_s, gain=gain,
+    )  # fmt: skip
+
+
+def _times(ops: Operators, side: Side, point: Points, sequences: Floats) -> tuple[Floats, Floats, Floats]:
+    """Seconds of a decode step in attention, in feed-forward, and in all, for batches of a replica."""
+    points = point[np.zeros(len(sequences), dtype=np.intp)]
+    row = side.table.rows(points.platform)
+    shard = shard_of(row, points)
+    step = partial(run, prepare(ops, row, shard, collectives_in_use(ops, side.table, points, False)))
+    attention, feed_forward = np.zeros(len(sequences)), np.zeros(len(sequences))
+
+    def sink(name: str, count: int, **seconds: Floats) -> None:
+        spent = np.sum([np.broadcast_to(part, sequences.shape) for part in seconds.values()], axis=0)
+        share = 1.0 if name in FEED_FORWARD else 0.5 if name in BOTH else 0.0
+        feed_forward[:] += share * spent
+        attention[:] += (1.0 - share) * spent
+
+    context = points.input_tokens.astype(np.float64) + 0.5 * points.output_tokens
+    whole = step(prefill=None, cached=None, decode=sequences, context=context, sink=sink)
+    return attention, feed_forward, whole.total
+
+
+def _places(ops: Operators, side: Side, point: Points) -> tuple[float, float]:
+    """Sequences of a replica that memory and engine let run, and with the feed-forward weights gone."""
+    row = side.table.rows(point.platform)
+    shard = shard_of(row, point)
+    budget = memory_budget(ops, row, shard, point, False)
+    slots = float(Question.of(point, row, shard, budget, ops, False).slots[0])
+    ranks, ep = float(shard.ranks_f[0]), float(shard.ep_f[0])
+    dense = sum(op.count * op.weights for op in ops.gemms if op.name in FEED_FORWARD) / ranks * row.bytes_dense[0]
+    routed = sum(op.count * op.experts * op.weights for op in ops.experts) / max(ranks, ep) * row.bytes_w[0]
+    more = float((dense + routed) / budget.kv_per_sequence[0])
+    return slots, min(slots + more, max(float(row.max_sequences[0]), slots))

@@ -1,0 +1,168 @@
+"""Prefill and decode apart against fleets that do both: rates, ratio, link, gain and the conditions for it (49)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from inferatlas.catalogue.model import ModelConfig
+from inferatlas.catalogue.models import load_model
+from inferatlas.decide.disaggregation import doubt
+from inferatlas.decide.disaggregation.answered import Disaggregation, Found, answer
+from inferatlas.decide.disaggregation.asking import Asking, asking
+from inferatlas.decide.disaggregation.mixed import fleets
+from inferatlas.decide.disaggregation.rates import UnitRates, unit_rates, unit_tops
+from inferatlas.decide.disaggregation.refusals import why_none
+from inferatlas.decide.disaggregation.sides import side_of
+from inferatlas.decide.disaggregation.splits import Pair, Splits, best_rates, best_splits, joined, pool_rates, under
+from inferatlas.errors import BadInput, UnknownName
+from inferatlas.predict.arrays import Floats
+from inferatlas.predict.llm.operators import Operators, operators
+from inferatlas.predict.performance.pools import decode_pool
+from inferatlas.predict.question import check_context
+from inferatlas.predict.replicas import MOST_ACCELERATORS
+from inferatlas.workload import Workload, make_workload, parse_targets
+
+COUNTS = (32, 256, MOST_ACCELERATORS)  # most accelerators in all where no count is given; larger if nothing fits
+ENOUGH = 0.98  # of the best rate per accelerator: the smallest count that reaches it is taken
+LENGTHS = (4096, 512)  # of a request, where none are given
+SIDES = ("prefill", "decode")
+LEAST_LINK, MOST_LINK = 1e3, 1e15  # B/s that anybody has
+
+
+def disaggregate(
+    model: str, prefill: str, decode: str | None = None, *, slo: str | Sequence[str] = (), workload: str | None = None,
+    isl: int | None = None, osl: int | None = None, count: int | None = None, link: float | None = None,
+    first_token: str = "decode", engine: str | None = None, weights: str | None = None, kv_cache: str | None = None,
+) -> Disaggregation:  # fmt: skip
+    """Find the best split of accelerators into a prefill and a decode pool, and what it gains over mixed fleets.
+
+    Parameters
+    ----------
+    model, prefill, decode : catalogue names or paths; decode runs on the prefill part unless it is named.
+    slo : targets on ttft, itl or latency; without any, rates are those of saturation.
+    workload, isl, osl : lengths; without any 4,096 and 512 tokens.
+    count : accelerators in all. Without it, the smallest count up to 32 that reaches 98 % of the best rate per
+        accelerator; up to 1,024 where nothing fits on 32.
+    link : B/s of one link that carries every transfer; without it the network ports of both pools carry them.
+    first_token : which side sends the first token; ``decode``: TTFT includes the transfer.
+    engine, weights, kv_cache : as in `predict.question.ask`, on both sides.
+
+    Raises
+    ------
+    BadInput, UnknownName, NotModelled. NoFeasibleAnswer : no split keeps the targets, with what came closest.
+
+    Examples
+    --------
+    >>> found = disaggregate("llama-3.3-70b", "h100", slo=["ttft<1s", "itl<25ms"], count=16)
+    >>> found.prefill["count"] + found.decode["count"], found.gain.low < found.gain.value < found.gain.high
+    (16, True)
+    """
+    if first_token not in SIDES:
+        raise UnknownName("first token", first_token, SIDES, field="first_token")
+    if link is not None and not LEAST_LINK <= link <= MOST_LINK:
+        raise BadInput(f"{link!r} B/s", field="link", allowed=f"{LEAST_LINK:g} to {MOST_LINK:g} B/s")
+    if count is not None and (not 2 <= count <= MOST_ACCELERATORS or count != int(count)):
+        raise BadInput(f"{count} accelerators are no two pools", field="count", allowed=f"2 to {MOST_ACCELERATORS}")
+    if workload is None and isl is None and osl is None:
+        isl, osl = LENGTHS
+    load = make_workload(workload, isl=isl, osl=osl, concurrency=1)
+    if load.output_tokens < 2:
+        raise BadInput("one output token leaves nothing to decode", field="osl", allowed="2 or more")
+    config = load_model(model)
+    check_context(config, load)
+    ops, targets = operators(config), parse_targets(slo)
+    for most in COUNTS if count is None else (count,):
+        pair = _pair(config, ops, prefill, decode or prefill, most, link, first_token, engine, weights, kv_cache)
+        asked = asking(
+            load.input_tokens, load.output_tokens, (load.input_cv, load.output_cv), targets,
+            None if any(t.metric == "itl" for t in targets) else _shortest(pair, load), config.context_length,
+        )  # fmt: skip
+        rates = _unit_rates(pair, asked)
+        chosen = count or _enough(pair, rates, most)
+        if chosen is None:
+            continue
+        rows = doubt.scenarios(same=pair.prefill is pair.decode)
+        splits, rate = best_splits(pair, asked.settings, rates, chosen)
+        if len(splits) and splits.s[0] == 0:
+            unit = int(splits.prefill_unit[0]), int(splits.decode_unit[0])
+            found = Found(
+                splits, _over(pair, asked, splits, rows, rate), fleets(pair, asked.settings, rates, chosen, rows),
+                {int(s): i for i, s in enumerate(splits.s)}, chosen,
+                (float(rates[0].prefill[0, unit[0]]), float(rates[1].decode[0, unit[1]])),
+            )  # fmt: skip
+            return answer(config, load, pair, asked, found)
+    raise why_none(pair, asked.settings, count or most)  # pyright: ignore[reportPossiblyUnboundVariable]
+
+
+def _pair(
+    config: ModelConfig, ops: Operators, prefill: str, decode: str, most: int, link: float | None, first_token: str,
+    engine: str | None, weights: str | None, kv_cache: str | None,
+) -> Pair:  # fmt: skip
+    named = {"engine": engine, "weights": weights, "kv_cache": kv_cache}
+    first = side_of(prefill, config, ops, most, **named)
+    second = first if decode == prefill else side_of(decode, config, ops, most, **named)
+    pair = Pair(ops, first, second, link, first_token)
+    # one part by two names is one side; a cluster keeps its own count
+    if pair.same and first.known.cluster is None and second.known.cluster is None:
+        return Pair(ops, first, first, link, first_token)
+    return pair
+
+
+def _shortest(pair: Pair, load: Workload) -> float:
+    """The shortest gap between tokens that any decode unit offers, nearly idle."""
+    side, n = pair.decode, len(pair.decode.units)
+    if not n:
+        return np.nan
+    full = np.full(n, 1.0)
+    points = side.points(
+        np.arange(n), 0, full * 1e-6, full * load.input_tokens, full * load.output_tokens, (0.0, 0.0)
+    )  # fmt: skip
+    pool = decode_pool(pair.ops, side.table, points)
+    fits = pool.itl_s[pool.reason == 0]
+    return float(fits.min()) if fits.size else np.nan
+
+
+def _unit_rates(pair: Pair, asked: Asking) -> tuple[UnitRates, UnitRates]:
+    both = ("prefill", "decode", "mixed")
+    if pair.prefill is pair.decode:
+        one = unit_rates(pair.ops, pair.prefill, asked.settings, roles=both)
+        return one, one
+    return (
+        unit_rates(pair.ops, pair.prefill, asked.settings, roles=("prefill", "mixed")),
+        unit_rates(pair.ops, pair.decode, asked.settings, roles=("decode", "mixed")),
+    )
+
+
+def _enough(pair: Pair, rates: tuple[UnitRates, UnitRates], most: int) -> int | None:
+    """The smallest count that reaches `ENOUGH` of the best rate per accelerator as asked; None: none serves."""
+    ends = [
+        pool_rates(unit[:1], side.units.size, most)[0][0, :, 0]
+        for side, unit in ((pair.prefill, rates[0].prefill), (pair.decode, rates[1].decode))
+        if len(side.units)
+    ]
+    if len(ends) < 2:
+        return None
+    best = np.zeros(most + 1)
+    for n in range(2, most + 1):
+        first = np.arange(max(1, n - pair.decode.most), min(n - 1, pair.prefill.most) + 1)
+        best[n] = np.minimum(ends[0][first], ends[1][n - first]).max(initial=0.0) / n
+    return int(np.flatnonzero(best >= ENOUGH * best.max())[0]) if best.max() > 0 else None
+
+
+def _over(
+    pair: Pair, asked: Asking, splits: Splits, rows: list[tuple[int, int, float]], base: Floats
+) -> Floats:
+    """Rates [scenario, split] of fixed splits."""
+    several = joined([under(splits, *row) for row in rows[1:]])
+    rates = best_rates(pair, asked.settings, several, _top(pair, asked, several))
+    return np.concatenate([base[None, :], rates.reshape(len(rows) - 1, -1)])
+
+
+def _top(pair: Pair, asked: Asking, it: Splits) -> Floats:
+    """What the slower pool of each split could do without targets."""
+    ops, settings = pair.ops, asked.settings
+    first = unit_tops(ops, pair.prefill, settings, it.s, it.prefill_unit, it.prefill_row)[0] * it.prefill_copies
+    then = unit_tops(ops, pair.decode, settings, it.s, it.decode_unit, it.decode_row)[1] * it.decode_copies
+    return np.minimum(first, then)
