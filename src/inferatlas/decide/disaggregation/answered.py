@@ -15,7 +15,7 @@ from inferatlas.decide.disaggregation.asking import Asking
 from inferatlas.decide.disaggregation.attention_ffn import AttentionFfn, attention_ffn
 from inferatlas.decide.disaggregation.described import fleet_words, pool_words, total, usage
 from inferatlas.decide.disaggregation.mixed import Fleet
-from inferatlas.decide.disaggregation.splits import Operation, Pair, Splits, best_rates, operate
+from inferatlas.decide.disaggregation.splits import Operation, Pair, Splits, best_rates, operate, pool_tops
 from inferatlas.predict.answer import Interval
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.performance.kv_transfer import needed_bytes_per_s
@@ -59,13 +59,14 @@ class Disaggregation:
 
 @dataclass(frozen=True)
 class Found:
-    """Best split of every setting that has one, and mixed fleets.
+    """Best split of every setting that has one, its rivals, and mixed fleets.
 
-    ``rate``: [scenario, split]; ``at``: setting -> its split; ``alone``: largest rates of a prefill and a decode unit
-    of the first split, each for itself.
+    ``rate``: [scenario, split], in other scenarios than the first that of the best rival; ``at``: setting -> its
+    split; ``alone``: largest rates of a prefill and a decode unit of the first split, each for itself.
     """
 
     splits: Splits
+    rivals: Splits
     rate: Floats
     fleets: list[Fleet]
     at: dict[int, int]
@@ -78,11 +79,11 @@ def answer(config: ModelConfig, load: Workload, pair: Pair, asked: Asking, found
     one, rate, settings = found.splits[np.array([0])], float(found.rate[0, 0]), asked.settings
     now = operate(pair, settings, one, found.rate[0, :1])
     pools = pool_words(pair, one, now, rate, settings)
-    request_rate, wider = _rate_interval(pair, asked, found, one, now)
+    request_rate = _rate_interval(pair, asked, found, one, now)
     fleets = [fleet for fleet in found.fleets if fleet.rate[0, 0] > 0]
     colocated = [fleet_words(pair.ops, settings, fleet) for fleet in fleets]
     for words, fleet in zip(colocated, fleets, strict=True):
-        words["request_rate"] = _interval(fleet.rate[:, 0], wider, ratio=False)
+        words["request_rate"] = _interval(fleet.rate[:, 0], ratio=False)
     dollars = total([pool["usd_per_hour"] for pool in pools.values()])
     watts = total([pool["power_w"] for pool in pools.values()])
     order = sorted(colocated, key=lambda words: -words["request_rate"].value)
@@ -103,11 +104,11 @@ def answer(config: ModelConfig, load: Workload, pair: Pair, asked: Asking, found
         latencies={name: float(getattr(now, name)[0]) for name in ("ttft_s", "itl_s", "latency_s")},
         link=_link_words(pair, now, rate),
         colocated=order,
-        gain=_gain(found, fleets, 0, wider),
-        gain_per_usd=_gain(found, fleets, 0, wider, dollars, [words["usd_per_hour"] for words in colocated]),
-        gain_per_watt=_gain(found, fleets, 0, wider, watts, [words["power_w"] for words in colocated]),
+        gain=_gain(found, fleets, 0),
+        gain_per_usd=_gain(found, fleets, 0, dollars, [words["usd_per_hour"] for words in colocated]),
+        gain_per_watt=_gain(found, fleets, 0, watts, [words["power_w"] for words in colocated]),
         usage=usage(pair, list(pools.values()), order[0] if order else None),
-        curve=_curve(pair, asked, found, fleets, wider),
+        curve=_curve(pair, asked, found, fleets),
         attention_ffn=attention_ffn(
             pair.ops, pair.decode, point, float(now.decode.batch[0] / part.pp[one.decode_unit][0]),
             float(now.decode.itl_s[0]),
@@ -117,8 +118,8 @@ def answer(config: ModelConfig, load: Workload, pair: Pair, asked: Asking, found
     )  # fmt: skip
 
 
-def _rate_interval(pair: Pair, asked: Asking, found: Found, one: Splits, now: Operation) -> tuple[Interval, float]:
-    """The rate with its ends, and how much more measurements say than the ranges of coefficients.
+def _rate_interval(pair: Pair, asked: Asking, found: Found, one: Splits, now: Operation) -> Interval:
+    """The rate with its ends.
 
     If all times were f times as long, the rate would be that at bounds f times as tight, over f. f is the error of a
     lone prompt and of a decode step as calibrated; on one part the larger of the two, on two parts both in squares.
@@ -126,17 +127,16 @@ def _rate_interval(pair: Pair, asked: Asking, found: Found, one: Splits, now: Op
     sides = _speed_sigmas(pair, asked, one, now)
     sigma = max(sides) if pair.prefill is pair.decode else float(np.hypot(*sides))
     base = float(found.rate[0, 0])
-    ends = []
-    for factor in (np.exp(Z80 * sigma), np.exp(-Z80 * sigma)):
-        top = np.array([base * max(1.0, 1.0 / factor) * 3.0])
-        ends.append(float(best_rates(pair, asked.settings, one, top, 1.0 / factor)[0] / factor))
+    rivals = found.rivals[np.flatnonzero(found.rivals.s == 0)]
+    top = pool_tops(pair, asked.settings, rivals)
+    ends = [
+        float(best_rates(pair, asked.settings, rivals, top, 1.0 / f).max() / f)
+        for f in (np.exp(Z80 * sigma), np.exp(-Z80 * sigma))
+    ]
     fall, rise = (abs(np.log(end / base)) if end > 0 else np.inf for end in ends)
-    own = np.hypot(*doubt.deviations(found.rate[:, :1])) / 2.0**0.5
-    spread = min(fall, rise)
-    wider = max(1.0, float(spread / own[0])) if own[0] > 0 else 1.0
     more = doubt.unmodelled(ratio=False)
     low = 0.0 if not np.isfinite(fall) else base * float(np.exp(-np.hypot(fall, more)))
-    return Interval(low, base, base * float(np.exp(np.hypot(rise, more)))), wider
+    return Interval(low, base, base * float(np.exp(np.hypot(rise, more))))
 
 
 def _speed_sigmas(pair: Pair, asked: Asking, one: Splits, now: Operation) -> tuple[float, float]:
@@ -156,16 +156,16 @@ def _speed_sigmas(pair: Pair, asked: Asking, one: Splits, now: Operation) -> tup
     return out[0], out[1]
 
 
-def _interval(values: Floats, wider: float, *, ratio: bool) -> Interval:
-    """A result [scenario] with its ends: deviations in squares, as much wider as measurements say, and the rest."""
+def _interval(values: Floats, *, ratio: bool) -> Interval:
+    """A result [scenario] with its ends: deviations in squares, and what no coefficient covers."""
     fall, rise = doubt.deviations(values[:, None])
     more = doubt.unmodelled(ratio=ratio)
-    low, high = (float(np.hypot(wider * end[0], more)) for end in (fall, rise))
+    low, high = (float(np.hypot(end[0], more)) for end in (fall, rise))
     return Interval(float(values[0] * np.exp(-low)), float(values[0]), float(values[0] * np.exp(high)))
 
 
 def _gain(
-    found: Found, fleets: list[Fleet], s: int, wider: float, own: float | None = 1.0,
+    found: Found, fleets: list[Fleet], s: int, own: float | None = 1.0,
     others: list[float | None] | None = None,
 ) -> Interval | None:  # fmt: skip
     """Rate of a split over that of the best mixed fleet of as many accelerators, each over what it costs or draws."""
@@ -180,16 +180,16 @@ def _gain(
     with np.errstate(divide="ignore", invalid="ignore"):
         # a scenario in which neither serves says nothing; one in which only the split does is an order of magnitude
         ratio = np.where(best > 0, split / best, np.where(split > 0, 10.0 * split[0] / best[0], split[0] / best[0]))
-    return _interval(ratio, wider, ratio=True)
+    return _interval(ratio, ratio=True)
 
 
-def _curve(pair: Pair, asked: Asking, found: Found, fleets: list[Fleet], wider: float) -> list[dict[str, Any]]:
+def _curve(pair: Pair, asked: Asking, found: Found, fleets: list[Fleet]) -> list[dict[str, Any]]:
     """A row per setting but the first: rates per accelerator, gain, and the split."""
     rows = []
     for s in range(1, len(asked.settings)):
         best = max((float(fleet.rate[0, s]) for fleet in fleets), default=0.0)
         i = found.at.get(s)
-        gain = _gain(found, fleets, s, wider)
+        gain = _gain(found, fleets, s)
         row: dict[str, Any] = {
             "axis": asked.axis[s], "x": float(asked.x[s]), "isl": float(asked.settings.isl[s]),
             "osl": float(asked.settings.osl[s]),
@@ -260,8 +260,9 @@ def _assumptions(config: ModelConfig, pair: Pair) -> list[str]:
         "the largest rate is the same for split and mixed fleets: Poisson arrivals, every target kept; accelerators "
         "that a whole number of replicas leaves over idle",
         "no measurement of a split fleet is in the calibration. Intervals: each coefficient moved alone to the ends of "
-        "its range, on one part for both fleets alike, so that common errors cancel in the gain; deviations add in "
-        "squares, as much wider as measurements left out of the fit were; prices have no interval",
+        "its range, on one part for both fleets alike, so that common errors cancel in the gain, and both fleets laid "
+        "out anew; deviations add in squares; ranges are as wide as measurements left out of the fit were off; prices "
+        "have no interval",
     ]
     if any(side.money.usd_per_hour is None for side in sides):
         names = ", ".join(side.platform.device.id for side in sides if side.money.usd_per_hour is None)

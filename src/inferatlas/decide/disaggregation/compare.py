@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,10 +13,20 @@ from inferatlas.decide.disaggregation import doubt
 from inferatlas.decide.disaggregation.answered import Disaggregation, Found, answer
 from inferatlas.decide.disaggregation.asking import Asking, asking
 from inferatlas.decide.disaggregation.mixed import fleets
-from inferatlas.decide.disaggregation.rates import UnitRates, unit_rates, unit_tops
+from inferatlas.decide.disaggregation.rates import UnitRates, unit_rates
 from inferatlas.decide.disaggregation.refusals import why_none
-from inferatlas.decide.disaggregation.sides import side_of
-from inferatlas.decide.disaggregation.splits import Pair, Splits, best_rates, best_splits, joined, pool_rates, under
+from inferatlas.decide.disaggregation.sides import as_measured, side_of
+from inferatlas.decide.disaggregation.splits import (
+    Pair,
+    Splits,
+    best_rates,
+    best_splits,
+    joined,
+    operate,
+    pool_rates,
+    pool_tops,
+    under,
+)
 from inferatlas.errors import BadInput, UnknownName
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators, operators
@@ -84,11 +95,13 @@ def disaggregate(
         if chosen is None:
             continue
         rows = doubt.scenarios(same=pair.prefill is pair.decode)
-        splits, rate = best_splits(pair, asked.settings, rates, chosen)
+        splits, rate, rivals = best_splits(pair, asked.settings, rates, chosen)
         if len(splits) and splits.s[0] == 0:
+            pair = _measured(pair, asked, splits, rate)
             unit = int(splits.prefill_unit[0]), int(splits.decode_unit[0])
             found = Found(
-                splits, _over(pair, asked, splits, rows, rate), fleets(pair, asked.settings, rates, chosen, rows),
+                splits, rivals, _over(pair, asked, splits, rivals, rows, rate),
+                fleets(pair, asked.settings, rates, chosen, rows),
                 {int(s): i for i, s in enumerate(splits.s)}, chosen,
                 (float(rates[0].prefill[0, unit[0]]), float(rates[1].decode[0, unit[1]])),
             )  # fmt: skip
@@ -108,6 +121,17 @@ def _pair(
     if pair.same and first.known.cluster is None and second.known.cluster is None:
         return Pair(ops, first, first, link, first_token)
     return pair
+
+
+def _measured(pair: Pair, asked: Asking, splits: Splits, rate: Floats) -> Pair:
+    """The pair with errors as measurements showed at the units and the batch of the first split."""
+    one, settings = splits[np.array([0])], asked.settings
+    batch = float(operate(pair, settings, one, rate[:1]).decode.batch[0])
+    units = int(one.prefill_unit[0]), int(one.decode_unit[0])
+    isl, osl = float(settings.isl[0]), float(settings.osl[0])
+    decode = as_measured(pair.ops, pair.decode, units[1], isl, osl, batch)
+    prefill = decode if pair.prefill is pair.decode else as_measured(pair.ops, pair.prefill, units[0], isl, osl, batch)
+    return replace(pair, prefill=prefill, decode=decode)
 
 
 def _shortest(pair: Pair, load: Workload) -> float:
@@ -152,17 +176,12 @@ def _enough(pair: Pair, rates: tuple[UnitRates, UnitRates], most: int) -> int | 
 
 
 def _over(
-    pair: Pair, asked: Asking, splits: Splits, rows: list[tuple[int, int, float]], base: Floats
+    pair: Pair, asked: Asking, splits: Splits, rivals: Splits, rows: list[tuple[int, int, float]], base: Floats
 ) -> Floats:
-    """Rates [scenario, split] of fixed splits."""
-    several = joined([under(splits, *row) for row in rows[1:]])
-    rates = best_rates(pair, asked.settings, several, _top(pair, asked, several))
-    return np.concatenate([base[None, :], rates.reshape(len(rows) - 1, -1)])
-
-
-def _top(pair: Pair, asked: Asking, it: Splits) -> Floats:
-    """What the slower pool of each split could do without targets."""
-    ops, settings = pair.ops, asked.settings
-    first = unit_tops(ops, pair.prefill, settings, it.s, it.prefill_unit, it.prefill_row)[0] * it.prefill_copies
-    then = unit_tops(ops, pair.decode, settings, it.s, it.decode_unit, it.decode_row)[1] * it.decode_copies
-    return np.minimum(first, then)
+    """Rates [scenario, split]: as predicted, then of the best rival in every other scenario."""
+    several = joined([under(rivals, *row) for row in rows[1:]])
+    top = pool_tops(pair, asked.settings, several)
+    rates = best_rates(pair, asked.settings, several, top, rounds=doubt.COARSE).reshape(len(rows) - 1, -1)
+    best = np.zeros((len(rows) - 1, len(splits)))
+    np.maximum.at(best, (slice(None), np.searchsorted(splits.s, rivals.s)), rates)
+    return np.concatenate([base[None, :], best])

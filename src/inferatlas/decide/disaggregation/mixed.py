@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inferatlas.decide.disaggregation.doubt import ROWS
+from inferatlas.decide.disaggregation.doubt import COARSE, ROWS
 from inferatlas.decide.disaggregation.rates import MIXED, Settings, UnitRates, largest, serves, unit_tops
 from inferatlas.decide.disaggregation.sides import Side
 from inferatlas.decide.disaggregation.splits import Pair, pool_rates
@@ -16,7 +16,7 @@ from inferatlas.predict.llm.operators import Operators
 
 @dataclass(frozen=True)
 class Share:
-    """Accelerators of one side in a fleet: best unit and copies per setting, rate [row of the side's table, setting]."""
+    """Accelerators of one side in a fleet: best unit and copies per setting, rate [row of the table, setting]."""
 
     side: Side
     count: int
@@ -60,13 +60,14 @@ def fleets(
 
 
 def _share(ops: Operators, side: Side, asked: Settings, units: Floats, count: int) -> Share:
-    """The best unit of every setting, its copies, and their rate with every row of the side's table."""
+    """The best unit of every setting, its copies and rate; with other rows of the table, the rate of the best rival."""
     value, which = pool_rates(units, side.units.size, count)
-    unit, base = which[:, count, 0], value[:, count, 0]
-    copies = count // side.units.size[unit]
-    row = np.repeat(np.arange(1, ROWS), len(asked))
-    s, u = np.tile(np.arange(len(asked)), ROWS - 1), np.tile(unit, ROWS - 1)
+    value, which = value[:, count, :], which[:, count, :]
+    row = np.repeat(np.arange(1, ROWS), which.size)
+    s = np.tile(np.repeat(np.arange(len(asked)), which.shape[1]), ROWS - 1)
+    u = np.tile(which.ravel(), ROWS - 1)
     top = MIXED * np.minimum(*unit_tops(ops, side, asked, s, u, row))
-    found = largest(lambda rate: serves(ops, side, asked, "mixed", s, u, rate, row), top)
-    rate = np.concatenate([base[None, :], found.reshape(ROWS - 1, -1) * copies[None, :]])
-    return Share(side, count, unit, copies, np.where(base > 0, rate, 0.0))
+    found = largest(lambda rate: serves(ops, side, asked, "mixed", s, u, rate, row), top, COARSE)
+    rivals = (found * (count // side.units.size[u])).reshape(ROWS - 1, *which.shape).max(axis=2)
+    rate = np.concatenate([value[None, :, 0], rivals])
+    return Share(side, count, which[:, 0], count // side.units.size[which[:, 0]], np.where(value[:, 0] > 0, rate, 0.0))

@@ -94,7 +94,9 @@ def unit_rates(ops: Operators, side: Side, asked: Settings, *, roles: Sequence[s
         return largest(lambda rate: serves(ops, side, asked, role, s, u, rate), top).reshape(many, n)
 
     by_role = dict(zip(("prefill", "decode"), tops, strict=True)) | {"mixed": MIXED * np.minimum(*tops)}
-    return UnitRates(*(found(role, by_role[role]) if role in roles else zero for role in ("prefill", "decode", "mixed")))
+    return UnitRates(
+        *(found(role, by_role[role]) if role in roles else zero for role in ("prefill", "decode", "mixed"))
+    )
 
 
 def unit_tops(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.model import ModelConfig
-from inferatlas.decide.disaggregation.doubt import moved
+from inferatlas.decide.disaggregation.doubt import measured_scales, moved
 from inferatlas.predict.arrays import Floats, Ints
 from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.hardware.device import device
@@ -70,7 +70,9 @@ class Side:
         network = self.platform.network
         return (network.scale_out or network.default_scale_out) * network.efficiency
 
-    def points(self, u: Ints, row: Ints | int, rate: Floats, isl: Floats, osl: Floats, cv: tuple[float, float]) -> Points:
+    def points(
+        self, u: Ints, row: Ints | int, rate: Floats, isl: Floats, osl: Floats, cv: tuple[float, float]
+    ) -> Points:
         """Units u at a rate each; ``cv`` of the lengths."""
         units = self.units
         return make_points(
@@ -92,10 +94,22 @@ def side_of(
     known = load_accelerator(name)
     part = device(known)
     platform = bind(known, engine, weights or checkpoint_format(model, part), kv_cache=kv_cache, model=model.id)
-    table = moved(platform, is_moe=bool(ops.experts))
     money = economics(part.id, part.architectural_class, part.node, cluster=known.cluster)
     limit = min(most, known.cluster.count) if known.cluster else most
-    return Side(known, platform, table, money, units_of(ops, platform, limit), limit)
+    units = units_of(ops, platform, limit)
+    return Side(known, platform, moved(platform, is_moe=bool(ops.experts)), money, units, limit)
+
+
+def as_measured(ops: Operators, side: Side, unit: int, isl: float, osl: float, flying: float) -> Side:
+    """The same side, errors of whose table are as wide as those of a unit with ``flying`` requests per replica."""
+    u = np.array([unit], dtype=np.int32)
+    units = side.units[u]
+    points = make_points(
+        0, tp=units.tp, pp=units.pp, ep=units.ep, dp=units.dp, concurrency=max(flying, 1.0) * units.dp,
+        input_tokens=isl, output_tokens=osl,
+    )  # fmt: skip
+    scales = measured_scales(ops, side.table, points)
+    return replace(side, table=moved(side.platform, is_moe=bool(ops.experts), scales=scales))
 
 
 def units_of(ops: Operators, platform: Platform, most: int) -> Units:

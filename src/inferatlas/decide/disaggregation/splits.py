@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from inferatlas.decide.disaggregation.rates import Settings, UnitRates, largest
+from inferatlas.decide.disaggregation.rates import ROUNDS, Settings, UnitRates, largest, unit_tops
 from inferatlas.decide.disaggregation.sides import Side
 from inferatlas.predict.arrays import Floats, Ints
 from inferatlas.predict.llm.operators import Operators
@@ -15,7 +15,8 @@ from inferatlas.predict.performance.kv_transfer import Transfer, cache_bytes, tr
 from inferatlas.predict.performance.pools import DecodePool, PrefillPool, decode_pool, prefill_pool
 from inferatlas.predict.performance.serving import SATURATED
 
-TRIED = 3  # best units of each pool that are tried with one another
+TRIED = 4  # best units of each pool that are tried with one another
+RIVALS = 6
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Splits:
-    """Divisions as arrays: setting, unit and copies of it on each side, rows of the sides' tables, factor on the link."""
+    """Divisions as arrays: setting, unit and copies of it on each side, rows of the tables, factor on the link."""
 
     s: Ints
     prefill_unit: Ints
@@ -119,9 +120,18 @@ def _link(pair: Pair, it: Splits) -> tuple[Floats, Floats]:
     return np.minimum(*lanes) * it.link_factor, np.minimum(*totals) * it.link_factor
 
 
-def best_rates(pair: Pair, asked: Settings, it: Splits, top: Floats, slack: Floats | float = 1.0) -> Floats:
+def best_rates(
+    pair: Pair, asked: Settings, it: Splits, top: Floats, slack: Floats | float = 1.0, rounds: int = ROUNDS
+) -> Floats:
     """The largest rate at which each split keeps every target; ``top``: what its pools could do on their own."""
-    return largest(lambda rate: operate(pair, asked, it, rate, slack).ok, top)
+    return largest(lambda rate: operate(pair, asked, it, rate, slack).ok, top, rounds)
+
+
+def pool_tops(pair: Pair, asked: Settings, it: Splits) -> Floats:
+    """What the slower pool of each split could do without targets."""
+    first = unit_tops(pair.ops, pair.prefill, asked, it.s, it.prefill_unit, it.prefill_row)[0] * it.prefill_copies
+    then = unit_tops(pair.ops, pair.decode, asked, it.s, it.decode_unit, it.decode_row)[1] * it.decode_copies
+    return np.minimum(first, then)
 
 
 def pool_rates(units: Floats, size: Ints, most: int) -> tuple[Floats, Ints]:
@@ -142,7 +152,7 @@ def pool_rates(units: Floats, size: Ints, most: int) -> tuple[Floats, Ints]:
 
 
 def divisions(pair: Pair, rates: tuple[UnitRates, UnitRates], count: int) -> tuple[Splits, Floats]:
-    """Every division of ``count`` accelerators in two pools, each with its best units; with the rate of the slower pool.
+    """Every division of ``count`` accelerators in two pools, each with its best units; and the rate of the slower pool.
 
     Divisions whose pools could not do half of what the best of their setting could are left out.
     """
@@ -175,15 +185,24 @@ def divisions(pair: Pair, rates: tuple[UnitRates, UnitRates], count: int) -> tup
     return found, top
 
 
-def best_splits(pair: Pair, asked: Settings, rates: tuple[UnitRates, UnitRates], count: int) -> tuple[Splits, Floats]:
-    """The best division under every setting and its rate; settings that none serves are left out."""
+def best_splits(
+    pair: Pair, asked: Settings, rates: tuple[UnitRates, UnitRates], count: int
+) -> tuple[Splits, Floats, Splits]:
+    """The best division under every setting and its rate, settings that none serves left out; and its rivals.
+
+    Rivals: the best divisions with other units, `RIVALS` of a setting, which may be better where the predictor errs.
+    """
     tried, top = divisions(pair, rates, count)
     found = best_rates(pair, asked, tried, top) if len(tried) else top
     order = np.lexsort((-found, tried.s))
     order = order[found[order] > 0]
-    _, at = np.unique(tried.s[order], return_index=True)
-    chosen = order[at]
-    return tried[chosen], found[chosen]
+    kinds = np.stack([tried.s, tried.prefill_unit, tried.decode_unit], axis=1)[order]
+    _, first = np.unique(kinds, axis=0, return_index=True)
+    distinct = order[np.sort(first)]  # the best of each pair of units, best first within a setting
+    starts = np.searchsorted(tried.s[distinct], tried.s[distinct])
+    rank = np.arange(len(distinct)) - starts
+    chosen = distinct[rank == 0]
+    return tried[chosen], found[chosen], tried[distinct[rank < RIVALS]]
 
 
 def under(it: Splits, row_prefill: int, row_decode: int, link_factor: float) -> Splits:

@@ -268,9 +268,7 @@ def pool_uses(ops: Operators, table: PlatformTable, points: Points, pool: Prefil
     return _uses(ops, table, points, pool.average, pool.duty, pool.batch)
 
 
-def _uses(
-    ops: Operators, table: PlatformTable, points: Points, average: Parts, duty: Floats, running: Floats
-) -> Uses:
+def _uses(ops: Operators, table: PlatformTable, points: Points, average: Parts, duty: Floats, running: Floats) -> Uses:
     row, budget = table.rows(points.platform), budget_of(ops, table, points)
     total = np.maximum(average.total, TINY)
     held = budget.weights + budget.activations + budget.reserve + budget.kv_per_sequence * running
