@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from inferatlas.catalogue.models import load_model, models
     from inferatlas.decide.advisor.explore import explore
     from inferatlas.decide.advisor.recommend import recommend
+    from inferatlas.decide.disaggregation.compare import disaggregate
+    from inferatlas.decide.disaggregation.pool import pool
     from inferatlas.decide.profiles.profile import profile
     from inferatlas.decide.regimes.fitness import fitness as regimes
     from inferatlas.decide.scaling.compare import scale
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
 _NAMES = {
     "accelerators": ("inferatlas.catalogue.accelerators", "accelerators"),
     "crossover": ("inferatlas.decide.sweeps.crossover", "crossover"),
+    "disaggregate": ("inferatlas.decide.disaggregation.compare", "disaggregate"),
     "explore": ("inferatlas.decide.advisor.explore", "explore"),
     "load_accelerator": ("inferatlas.catalogue.accelerators", "load_accelerator"),
     "load_model": ("inferatlas.catalogue.models", "load_model"),
     "models": ("inferatlas.catalogue.models", "models"),
+    "pool": ("inferatlas.decide.disaggregation.pool", "pool"),
     "profile": ("inferatlas.decide.profiles.profile", "profile"),
     "recommend": ("inferatlas.decide.advisor.recommend", "recommend"),
     "regimes": ("inferatlas.decide.regimes.fitness", "fitness"),
@@ -43,8 +47,8 @@ _NAMES = {
     "whatif": ("inferatlas.decide.whatif.whatif", "whatif"),
 }
 __all__ = [
-    "__version__", "accelerators", "crossover", "explore", "load_accelerator", "load_model", "models", "predict",
-    "profile", "recommend", "regimes", "scale", "tiers", "variance", "whatif",
+    "__version__", "accelerators", "crossover", "disaggregate", "explore", "load_accelerator", "load_model", "models",
+    "pool", "predict", "profile", "recommend", "regimes", "scale", "tiers", "variance", "whatif",
 ]  # fmt: skip
 
 

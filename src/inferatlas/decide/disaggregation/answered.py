@@ -13,6 +13,7 @@ from inferatlas.decide.coverage import coverage
 from inferatlas.decide.disaggregation import doubt
 from inferatlas.decide.disaggregation.asking import Asking
 from inferatlas.decide.disaggregation.attention_ffn import AttentionFfn, attention_ffn
+from inferatlas.decide.disaggregation.conditions import claims, pays
 from inferatlas.decide.disaggregation.described import fleet_words, pool_words, total, usage
 from inferatlas.decide.disaggregation.mixed import Fleet
 from inferatlas.decide.disaggregation.splits import Operation, Pair, Splits, best_rates, operate, pool_tops
@@ -47,7 +48,9 @@ class Disaggregation:
     gain_per_usd: Interval | None
     gain_per_watt: Interval | None
     usage: dict[str, dict[str, float | None]]
+    claims: list[dict[str, Any]]
     curve: list[dict[str, Any]]
+    pays: list[dict[str, Any]]
     attention_ffn: AttentionFfn | None
     label: str
     assumptions: list[str]
@@ -87,8 +90,11 @@ def answer(config: ModelConfig, load: Workload, pair: Pair, asked: Asking, found
     dollars = total([pool["usd_per_hour"] for pool in pools.values()])
     watts = total([pool["power_w"] for pool in pools.values()])
     order = sorted(colocated, key=lambda words: -words["request_rate"].value)
-    part = pair.decode.units
+    stages = pair.decode.units.pp[one.decode_unit][0]
     point = pair.decode.points(one.decode_unit, 0, np.ones(1), settings.isl[:1], settings.osl[:1], settings.cv)
+    per_usd = _gain(found, fleets, 0, dollars, [words["usd_per_hour"] for words in colocated])
+    used = usage(pair, list(pools.values()), order[0] if order else None)
+    curve = _curve(pair, asked, found, fleets)
     return Disaggregation(
         inputs={
             "model": config.id, "prefill": pair.prefill.platform.device.id, "decode": pair.decode.platform.device.id,
@@ -105,12 +111,14 @@ def answer(config: ModelConfig, load: Workload, pair: Pair, asked: Asking, found
         link=_link_words(pair, now, rate),
         colocated=order,
         gain=_gain(found, fleets, 0),
-        gain_per_usd=_gain(found, fleets, 0, dollars, [words["usd_per_hour"] for words in colocated]),
+        gain_per_usd=per_usd,
         gain_per_watt=_gain(found, fleets, 0, watts, [words["power_w"] for words in colocated]),
-        usage=usage(pair, list(pools.values()), order[0] if order else None),
-        curve=_curve(pair, asked, found, fleets),
+        usage=used,
+        claims=claims(used, per_usd.value if per_usd else None),
+        curve=curve,
+        pays=pays(curve),
         attention_ffn=attention_ffn(
-            pair.ops, pair.decode, point, float(now.decode.batch[0] / part.pp[one.decode_unit][0]),
+            pair.ops, pair.decode, point, float(now.decode.batch[0] / stages),
             float(now.decode.itl_s[0]),
         ),
         label="extrapolated",

@@ -181,7 +181,7 @@ def _over(
     """Rates [scenario, split]: as predicted, then of the best rival in every other scenario."""
     several = joined([under(rivals, *row) for row in rows[1:]])
     top = pool_tops(pair, asked.settings, several)
-    rates = best_rates(pair, asked.settings, several, top, rounds=doubt.COARSE).reshape(len(rows) - 1, -1)
+    rates = best_rates(pair, asked.settings, several, top, tolerance=doubt.COARSE).reshape(len(rows) - 1, -1)
     best = np.zeros((len(rows) - 1, len(splits)))
     np.maximum.at(best, (slice(None), np.searchsorted(splits.s, rivals.s)), rates)
     return np.concatenate([base[None, :], best])

@@ -90,7 +90,7 @@ def scenarios(*, same: bool) -> list[tuple[int, int, float]]:
     return [(0, 0, 1.0), *((p, d, 1.0) for p, d in rows), (0, 0, 1.0 / link), (0, 0, link)]
 
 
-COARSE = 9  # rounds of bisection for a rate of a scenario: 2 %
+COARSE = 0.02  # of a rate of a scenario
 
 
 def deviations(values: Floats) -> tuple[Floats, Floats]:

@@ -67,7 +67,7 @@ def _share(ops: Operators, side: Side, asked: Settings, units: Floats, count: in
     s = np.tile(np.repeat(np.arange(len(asked)), which.shape[1]), ROWS - 1)
     u = np.tile(which.ravel(), ROWS - 1)
     top = MIXED * np.minimum(*unit_tops(ops, side, asked, s, u, row))
-    found = largest(lambda rate: serves(ops, side, asked, "mixed", s, u, rate, row), top, COARSE)
+    found = largest(lambda rate, at: serves(ops, side, asked, "mixed", s[at], u[at], rate, row[at]), top, COARSE)
     rivals = (found * (count // side.units.size[u])).reshape(ROWS - 1, *which.shape).max(axis=2)
     rate = np.concatenate([value[None, :, 0], rivals])
     return Share(side, count, which[:, 0], count // side.units.size[which[:, 0]], np.where(value[:, 0] > 0, rate, 0.0))

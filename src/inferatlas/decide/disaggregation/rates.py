@@ -17,7 +17,7 @@ from inferatlas.predict.performance.tails import percentile_of
 from inferatlas.workload import ServiceTarget
 
 DEEP = 1e4  # the lowest rate looked at, as a part of what a unit could do without targets
-ROUNDS = 14  # of bisection in the logarithm: 0.06 % of the rate
+FINE = 1e-3  # of a rate
 MIXED = 1.4  # a mixed unit carries at most so many times what its prompts or its answers alone would let it
 
 
@@ -57,25 +57,36 @@ class UnitRates:
     mixed: Floats
 
 
-def largest(ok: Callable[[Floats], NDArray[np.bool_]], top: Floats, rounds: int = ROUNDS) -> Floats:
+def largest(
+    ok: Callable[[Floats, NDArray[np.intp]], NDArray[np.bool_]], top: Floats, tolerance: float = FINE
+) -> Floats:
     """The largest rates up to ``top`` at which ``ok`` holds, which it does below if it does above; 0 if nowhere.
+
+    ``ok`` is asked with rates and with the places that they belong to, and only where the answer is not settled.
+    Most answers lie close to what could be without targets: the first guesses are there.
 
     Examples
     --------
-    >>> largest(lambda rate: rate < 2.0, np.array([10.0, 1.0])).round(2).tolist()
+    >>> largest(lambda rate, at: rate < np.array([2.0, 2.0])[at], np.array([10.0, 1.0])).round(2).tolist()
     [2.0, 1.0]
     """
     top = np.maximum(np.nan_to_num(top), 1e-12)
-    all_of_it = ok(top)
-    low, high = top / DEEP, top
-    some = ok(low)
-    for _ in range(rounds):
-        if (all_of_it | ~some).all():
+    low, high = np.zeros_like(top), top.copy()
+    open_ = np.arange(len(top))
+    for share in (1.0, 0.9, 0.5, 1.0 / DEEP):
+        good = ok(share * top[open_], open_)
+        low[open_[good]] = share * top[open_[good]]
+        open_ = open_[~good]
+        high[open_] = share * top[open_]
+        if not open_.size:
             break
-        middle = np.sqrt(low * high)
-        good = ok(middle)
-        low, high = np.where(good, middle, low), np.where(good, high, middle)
-    return np.where(all_of_it, top, np.where(some, low, 0.0))
+    open_ = np.flatnonzero((low > 0) & (high > low * (1.0 + tolerance)))
+    while open_.size:
+        middle = np.sqrt(low[open_] * high[open_])
+        good = ok(middle, open_)
+        low[open_[good]], high[open_[~good]] = middle[good], middle[~good]
+        open_ = open_[high[open_] > low[open_] * (1.0 + tolerance)]
+    return low
 
 
 def unit_rates(ops: Operators, side: Side, asked: Settings, *, roles: Sequence[str]) -> UnitRates:
@@ -91,7 +102,7 @@ def unit_rates(ops: Operators, side: Side, asked: Settings, *, roles: Sequence[s
     tops = unit_tops(ops, side, asked, s, u)
 
     def found(role: str, top: Floats) -> Floats:
-        return largest(lambda rate: serves(ops, side, asked, role, s, u, rate), top).reshape(many, n)
+        return largest(lambda rate, at: serves(ops, side, asked, role, s[at], u[at], rate), top).reshape(many, n)
 
     by_role = dict(zip(("prefill", "decode"), tops, strict=True)) | {"mixed": MIXED * np.minimum(*tops)}
     return UnitRates(

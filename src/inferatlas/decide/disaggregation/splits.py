@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from inferatlas.decide.disaggregation.rates import ROUNDS, Settings, UnitRates, largest, unit_tops
+from inferatlas.decide.disaggregation.rates import FINE, Settings, UnitRates, largest, unit_tops
 from inferatlas.decide.disaggregation.sides import Side
 from inferatlas.predict.arrays import Floats, Ints
 from inferatlas.predict.llm.operators import Operators
@@ -15,8 +15,9 @@ from inferatlas.predict.performance.kv_transfer import Transfer, cache_bytes, tr
 from inferatlas.predict.performance.pools import DecodePool, PrefillPool, decode_pool, prefill_pool
 from inferatlas.predict.performance.serving import SATURATED
 
-TRIED = 4  # best units of each pool that are tried with one another
-RIVALS = 6
+TRIED = 6  # best units of each pool that are tried with one another
+KEPT = 24
+UNITS = 4
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Operation:
     ok: NDArray[np.bool_]
 
 
-def operate(pair: Pair, asked: Settings, it: Splits, rate: Floats, slack: Floats | float = 1.0) -> Operation:
+def operate(pair: Pair, asked: Settings, it: Splits, rate: Floats, slack: float = 1.0) -> Operation:
     """Serve a rate by splits. Blocks of the decode side are taken from the start of a prompt: layers arrive with it."""
     isl, osl, ops = asked.isl[it.s], asked.osl[it.s], pair.ops
     one = pair.prefill.points(it.prefill_unit, it.prefill_row, rate / it.prefill_copies, isl, osl, asked.cv)
@@ -121,10 +122,10 @@ def _link(pair: Pair, it: Splits) -> tuple[Floats, Floats]:
 
 
 def best_rates(
-    pair: Pair, asked: Settings, it: Splits, top: Floats, slack: Floats | float = 1.0, rounds: int = ROUNDS
+    pair: Pair, asked: Settings, it: Splits, top: Floats, slack: float = 1.0, tolerance: float = FINE
 ) -> Floats:
     """The largest rate at which each split keeps every target; ``top``: what its pools could do on their own."""
-    return largest(lambda rate: operate(pair, asked, it, rate, slack).ok, top, rounds)
+    return largest(lambda rate, at: operate(pair, asked, it[at], rate, slack).ok, top, tolerance)
 
 
 def pool_tops(pair: Pair, asked: Settings, it: Splits) -> Floats:
@@ -152,10 +153,7 @@ def pool_rates(units: Floats, size: Ints, most: int) -> tuple[Floats, Ints]:
 
 
 def divisions(pair: Pair, rates: tuple[UnitRates, UnitRates], count: int) -> tuple[Splits, Floats]:
-    """Every division of ``count`` accelerators in two pools, each with its best units; and the rate of the slower pool.
-
-    Divisions whose pools could not do half of what the best of their setting could are left out.
-    """
+    """Every division of ``count`` accelerators in two pools, each with its best units; the rate of the slower pool."""
     ends = []
     for side, unit in ((pair.prefill, rates[0].prefill), (pair.decode, rates[1].decode)):
         value, which = pool_rates(unit, side.units.size, min(count, side.most))
@@ -173,9 +171,7 @@ def divisions(pair: Pair, rates: tuple[UnitRates, UnitRates], count: int) -> tup
         empty = np.zeros(0, dtype=np.int32)
         return Splits(*[empty] * 7, np.zeros(0)), np.zeros(0)
     s, u, v, n, top = (np.concatenate(part) for part in zip(*columns, strict=True))
-    best = np.zeros(value_p.shape[0])
-    np.maximum.at(best, s, top)
-    keep = (top > 0.5 * best[s]) & (top > 0)
+    keep = top > 0
     s, u, v, n, top = s[keep], u[keep], v[keep], n[keep], top[keep]
     zero = np.zeros_like(s)
     found = Splits(
@@ -190,19 +186,34 @@ def best_splits(
 ) -> tuple[Splits, Floats, Splits]:
     """The best division under every setting and its rate, settings that none serves left out; and its rivals.
 
-    Rivals: the best divisions with other units, `RIVALS` of a setting, which may be better where the predictor errs.
+    The link and targets on the whole take little away, so that the `KEPT` divisions of a setting whose pools could do
+    most are tried. Rivals: the best division with each of `UNITS` units of either side, which may be better where the
+    predictor errs.
     """
-    tried, top = divisions(pair, rates, count)
-    found = best_rates(pair, asked, tried, top) if len(tried) else top
-    order = np.lexsort((-found, tried.s))
-    order = order[found[order] > 0]
-    kinds = np.stack([tried.s, tried.prefill_unit, tried.decode_unit], axis=1)[order]
-    _, first = np.unique(kinds, axis=0, return_index=True)
-    distinct = order[np.sort(first)]  # the best of each pair of units, best first within a setting
-    starts = np.searchsorted(tried.s[distinct], tried.s[distinct])
-    rank = np.arange(len(distinct)) - starts
-    chosen = distinct[rank == 0]
-    return tried[chosen], found[chosen], tried[distinct[rank < RIVALS]]
+    every, top = divisions(pair, rates, count)
+    used = every.prefill_copies * pair.prefill.units.size[every.prefill_unit]
+    used = used + every.decode_copies * pair.decode.units.size[every.decode_unit]
+    order = np.lexsort((-used, -top, every.s))
+    rank = np.arange(len(order)) - np.searchsorted(every.s[order], every.s[order])
+    tried = order[rank < KEPT]
+    found = best_rates(pair, asked, every[tried], top[tried])
+    with np.errstate(divide="ignore"):
+        alike = -np.round(np.log(found), 2)  # whoever idles least among those that can do the same
+    again = np.lexsort((-found, -used[tried], alike, every.s[tried]))
+    again = again[found[again] > 0]
+    _, first = np.unique(every.s[tried][again], return_index=True)
+    best = again[first]
+    rivals = np.concatenate([_with_each(every, unit, order) for unit in (every.prefill_unit, every.decode_unit)])
+    served = np.isin(every.s[rivals], every.s[tried][best])
+    return every[tried[best]], found[best], every[np.unique(rivals[served])]
+
+
+def _with_each(every: Splits, unit: Ints, order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The first in ``order`` with each of the `UNITS` best units under every setting."""
+    _, first = np.unique(np.stack([every.s, unit], axis=1)[order], axis=0, return_index=True)
+    first = np.sort(first)
+    rank = np.arange(len(first)) - np.searchsorted(every.s[order[first]], every.s[order[first]])
+    return order[first[rank < UNITS]]
 
 
 def under(it: Splits, row_prefill: int, row_decode: int, link_factor: float) -> Splits:
