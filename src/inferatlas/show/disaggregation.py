@@ -60,7 +60,7 @@ def _fleet_words(fleet: dict[str, Any]) -> str:
 
 
 def _times(gain: Interval | None) -> str:
-    return NONE if gain is None else f"{gain.value:.2f} times ({gain.low:.2f}–{gain.high:.2f})"
+    return NONE if gain is None else f"{in_words(gain, '1').replace(' (', ' times (')}"
 
 
 def _verdict(gain: Interval | None) -> str:
@@ -215,7 +215,7 @@ def curve(found: Disaggregation, axis: str) -> list[Block]:
         [
             _at(axis, row["x"]), f"{row['isl']:,.0f} / {row['osl']:,.0f}",
             figure(row["split_rate_per_accelerator"], "1"), figure(row["colocated_rate_per_accelerator"], "1"),
-            NONE if row["gain"] is None else f"{row['gain']:.2f}\n{row['gain_low']:.2f}–{row['gain_high']:.2f}",
+            _gain_cell(row),
             NONE if row["prefill_count"] is None else f"{row['prefill_count']} : {row['decode_count']}",
         ]
         for row in found.curve
@@ -227,6 +227,12 @@ def curve(found: Disaggregation, axis: str) -> list[Block]:
              "prefill : decode")  # fmt: skip
     columns = [Column(_head(axis), right=True), *(Column(name, right=True) for name in names)]
     return [Table(f"Gain by {AXES[axis]}", columns, rows)]
+
+
+def _gain_cell(row: dict[str, Any]) -> str:
+    if row["gain"] is None:
+        return NONE
+    return with_interval(Interval(row["gain_low"], row["gain"], row["gain_high"]), "1")
 
 
 def _head(axis: str) -> str:

@@ -138,7 +138,7 @@ def _rate_interval(pair: Pair, asked: Asking, found: Found, one: Splits, now: Op
     rivals = found.rivals[np.flatnonzero(found.rivals.s == 0)]
     top = pool_tops(pair, asked.settings, rivals)
     ends = [
-        float(best_rates(pair, asked.settings, rivals, top, 1.0 / f).max() / f)
+        float(best_rates(pair, asked.settings, rivals, top, 1.0 / f, doubt.COARSE).max() / f)
         for f in (np.exp(Z80 * sigma), np.exp(-Z80 * sigma))
     ]
     fall, rise = (abs(np.log(end / base)) if end > 0 else np.inf for end in ends)

@@ -12,7 +12,7 @@ from inferatlas.predict.arrays import Floats
 from inferatlas.workload import ServiceTarget
 from inferatlas.workload.targets import THROUGHPUTS
 
-RATIOS = tuple(2.0**k for k in range(-3, 7))  # input over output tokens, their sum as asked
+RATIOS = tuple(2.0**k for k in range(-2, 6))  # input over output tokens, their sum as asked
 BOUNDS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0)  # of the bound asked for
 FROM_FASTEST = (1.1, 1.3, 1.6, 2.0, 3.0, 5.0, 10.0)  # of the shortest gap there is, where none is asked for
 

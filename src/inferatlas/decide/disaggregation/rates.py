@@ -74,12 +74,12 @@ def largest(
     low, high = np.zeros_like(top), top.copy()
     open_ = np.arange(len(top))
     for share in (1.0, 0.9, 0.5, 1.0 / DEEP):
+        if not open_.size:
+            break
         good = ok(share * top[open_], open_)
         low[open_[good]] = share * top[open_[good]]
         open_ = open_[~good]
         high[open_] = share * top[open_]
-        if not open_.size:
-            break
     open_ = np.flatnonzero((low > 0) & (high > low * (1.0 + tolerance)))
     while open_.size:
         middle = np.sqrt(low[open_] * high[open_])

@@ -39,12 +39,14 @@ def why_none(pair: Pair, asked: Settings, count: int) -> NoFeasibleAnswer:
         )
     now = operate(pair, one, splits, top / DEEP)
     best = int(np.argmin(now.sent.exposed_s + now.latency_s))
-    seen = ", ".join(
-        f"{name} {show(float(getattr(now, f'{name}_s')[best]), 's')}" for name in ("ttft", "itl", "latency")
-    )
+    asked_of = [target for target, bound in zip(one.targets, one.bounds, strict=True) if bound[0] < np.inf]
+    seen = []
+    for target in asked_of:
+        mean, cv = getattr(now, f"{target.metric}_s")[best], getattr(now, f"{target.metric}_cv")[best]
+        seen.append(f"{target.text()} is {show(float(percentile_of(mean, cv, target.statistic)), 's')}")
     return NoFeasibleAnswer(
-        f"no split keeps {_words(one)} with the transfer of the cache included; closest: {seen}, of which "
-        f"{show(float(now.sent.exposed_s[best]), 's')} are transfer that prefill does not hide",
+        f"no split of {count} accelerators keeps every target, transfer and waits included; closest, nearly idle: "
+        f"{', '.join(seen)}; {show(float(now.sent.exposed_s[best]), 's')} of a transfer show behind prefill",
         code="target", field="slo",
     )  # fmt: skip
 
@@ -83,7 +85,3 @@ def _alone(pair: Pair, asked: Settings, name: str, side: Side, count: int) -> No
                     code="target", field="slo",
                 )  # fmt: skip
     return None
-
-
-def _words(asked: Settings) -> str:
-    return ", ".join(target.text() for target in asked.targets) or "a rate"

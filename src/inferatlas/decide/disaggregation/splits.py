@@ -15,9 +15,9 @@ from inferatlas.predict.performance.kv_transfer import Transfer, cache_bytes, tr
 from inferatlas.predict.performance.pools import DecodePool, PrefillPool, decode_pool, prefill_pool
 from inferatlas.predict.performance.serving import SATURATED
 
-TRIED = 6  # best units of each pool that are tried with one another
+TRIED = 5  # best units of each pool that are tried with one another
 KEPT = 24
-UNITS = 4
+UNITS = 3
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def prefill_pool(ops: Operators, table: PlatformTable, points: Points, rounds: i
     one = np.ones(len(points))
     alone, full = load(one), load(np.minimum(most, CROWD))
     together = one
-    if (most > 1.0).any():
+    if ((most > 1.0) & (q.rate * alone.prompt_s > 1.0)).any():  # some come faster than steps of one
         together = root(lambda k: q.rate * k * load(k).prompt_s - k, one, np.minimum(most, CROWD), rounds)
     now = load(together)
     fastest = np.maximum(np.maximum(alone.fastest, full.fastest), now.fastest)
