@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.disaggregation import doubt
@@ -31,7 +32,7 @@ from inferatlas.errors import BadInput, UnknownName
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.performance.pools import decode_pool
-from inferatlas.predict.question import check_context
+from inferatlas.predict.question import beyond, check_context
 from inferatlas.predict.replicas import MOST_ACCELERATORS
 from inferatlas.workload import Workload, make_workload, parse_targets
 
@@ -70,12 +71,7 @@ def disaggregate(
     >>> found.prefill["count"] + found.decode["count"], found.gain.low < found.gain.value < found.gain.high
     (16, True)
     """
-    if first_token not in SIDES:
-        raise UnknownName("first token", first_token, SIDES, field="first_token")
-    if link is not None and not LEAST_LINK <= link <= MOST_LINK:
-        raise BadInput(f"{link!r} B/s", field="link", allowed=f"{LEAST_LINK:g} to {MOST_LINK:g} B/s")
-    if count is not None and (not 2 <= count <= MOST_ACCELERATORS or count != int(count)):
-        raise BadInput(f"{count} accelerators are no two pools", field="count", allowed=f"2 to {MOST_ACCELERATORS}")
+    _check(link, count, first_token)
     if workload is None and isl is None and osl is None:
         isl, osl = LENGTHS
     load = make_workload(workload, isl=isl, osl=osl, concurrency=1)
@@ -84,7 +80,7 @@ def disaggregate(
     config = load_model(model)
     check_context(config, load)
     ops, targets = operators(config), parse_targets(slo)
-    for most in COUNTS if count is None else (count,):
+    for most in _counts(prefill, decode or prefill, count):
         pair = _pair(config, ops, prefill, decode or prefill, most, link, first_token, engine, weights, kv_cache)
         asked = asking(
             load.input_tokens, load.output_tokens, (load.input_cv, load.output_cv), targets,
@@ -106,7 +102,26 @@ def disaggregate(
                 (float(rates[0].prefill[0, unit[0]]), float(rates[1].decode[0, unit[1]])),
             )  # fmt: skip
             return answer(config, load, pair, asked, found)
-    raise why_none(pair, asked.settings, count or most)  # pyright: ignore[reportPossiblyUnboundVariable]
+    raise why_none(pair, asked.settings, most)  # pyright: ignore[reportPossiblyUnboundVariable] - there is a count
+
+
+def _check(link: float | None, count: int | None, first_token: str) -> None:
+    if first_token not in SIDES:
+        raise UnknownName("first token", first_token, SIDES, field="first_token")
+    if link is not None and not LEAST_LINK <= link <= MOST_LINK:
+        raise BadInput(f"{link!r} B/s", field="link", allowed=f"{LEAST_LINK:g} to {MOST_LINK:g} B/s")
+    if count is not None and (not 2 <= count <= MOST_ACCELERATORS or count != int(count)):
+        raise BadInput(f"{count} accelerators are no two pools", field="count", allowed=f"2 to {MOST_ACCELERATORS}")
+
+
+def _counts(prefill: str, decode: str, count: int | None) -> list[int]:
+    """How many accelerators to look at, one number after the other; clusters have no more than they have."""
+    names = dict.fromkeys((prefill, decode))
+    clusters = [load_accelerator(name).cluster for name in names]
+    limit = MOST_ACCELERATORS if None in clusters else sum(one.count for one in clusters if one)
+    if count is not None and count > limit and (first := clusters[0]) is not None:
+        raise beyond(first, count)
+    return [count] if count is not None else sorted({min(one, limit) for one in COUNTS})
 
 
 def _pair(
@@ -182,6 +197,6 @@ def _over(
     several = joined([under(rivals, *row) for row in rows[1:]])
     top = pool_tops(pair, asked.settings, several)
     rates = best_rates(pair, asked.settings, several, top, tolerance=doubt.COARSE).reshape(len(rows) - 1, -1)
-    best = np.zeros((len(rows) - 1, len(splits)))
-    np.maximum.at(best, (slice(None), np.searchsorted(splits.s, rivals.s)), rates)
+    starts = np.searchsorted(rivals.s, splits.s)  # rivals stand by setting
+    best = np.maximum.reduceat(rates, starts, axis=1)
     return np.concatenate([base[None, :], best])

@@ -8,9 +8,9 @@ import numpy as np
 
 from inferatlas.decide.disaggregation.doubt import COARSE, ROWS
 from inferatlas.decide.disaggregation.rates import MIXED, Settings, UnitRates, largest, serves, unit_tops
-from inferatlas.decide.disaggregation.sides import Side
+from inferatlas.decide.disaggregation.sides import Index, Side
 from inferatlas.decide.disaggregation.splits import Pair, pool_rates
-from inferatlas.predict.arrays import Floats, Ints
+from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators
 
 
@@ -20,8 +20,8 @@ class Share:
 
     side: Side
     count: int
-    unit: Ints
-    copies: Ints
+    unit: Index
+    copies: Index
     rate: Floats
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inferatlas.decide.disaggregation.sides import Side
-from inferatlas.predict.arrays import Floats, Ints
+from inferatlas.decide.disaggregation.sides import Index, Side
+from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.performance.pools import decode_pool, prefill_pool
 from inferatlas.predict.performance.predictor import predict
@@ -34,7 +34,7 @@ class Settings:
     def __len__(self) -> int:
         return len(self.isl)
 
-    def met(self, s: Ints, slack: Floats | float = 1.0, **means_and_cvs: tuple[Floats, Floats]) -> NDArray[np.bool_]:
+    def met(self, s: Index, slack: Floats | float = 1.0, **means_and_cvs: tuple[Floats, Floats]) -> NDArray[np.bool_]:
         """Whether settings s meet the targets on the metrics given as ``ttft=(mean, cv)``; others are not looked at.
 
         ``slack`` multiplies the bounds.
@@ -57,9 +57,7 @@ class UnitRates:
     mixed: Floats
 
 
-def largest(
-    ok: Callable[[Floats, NDArray[np.intp]], NDArray[np.bool_]], top: Floats, tolerance: float = FINE
-) -> Floats:
+def largest(ok: Callable[[Floats, Index], NDArray[np.bool_]], top: Floats, tolerance: float = FINE) -> Floats:
     """The largest rates up to ``top`` at which ``ok`` holds, which it does below if it does above; 0 if nowhere.
 
     ``ok`` is asked with rates and with the places that they belong to, and only where the answer is not settled.
@@ -111,7 +109,7 @@ def unit_rates(ops: Operators, side: Side, asked: Settings, *, roles: Sequence[s
 
 
 def unit_tops(
-    ops: Operators, side: Side, asked: Settings, s: Ints, u: Ints, row: Ints | int = 0
+    ops: Operators, side: Side, asked: Settings, s: Index, u: Index, row: Index | int = 0
 ) -> tuple[Floats, Floats]:
     """Requests per second of units that only compute prompts, and of units that only decode, without any target."""
     points = side.points(u, row, np.full(len(u), 1e-9), asked.isl[s], asked.osl[s], asked.cv)
@@ -120,7 +118,7 @@ def unit_tops(
 
 
 def serves(
-    ops: Operators, side: Side, asked: Settings, role: str, s: Ints, u: Ints, rate: Floats, row: Ints | int = 0,
+    ops: Operators, side: Side, asked: Settings, role: str, s: Index, u: Index, rate: Floats, row: Index | int = 0,
     slack: Floats | float = 1.0,
 ) -> NDArray[np.bool_]:  # fmt: skip
     """Whether units serve a rate each within the targets that the role decides."""

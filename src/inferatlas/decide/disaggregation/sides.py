@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from inferatlas.predict.performance.points import Points, make_points
 from inferatlas.predict.platforms import bind, checkpoint_format
 from inferatlas.predict.replicas import Layout
 
+Index = NDArray[Any]  # of whole numbers: places in other arrays
+
 
 @dataclass(frozen=True)
 class Units:
@@ -35,7 +38,7 @@ class Units:
     def __len__(self) -> int:
         return len(self.tp)
 
-    def __getitem__(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> Units:
+    def __getitem__(self, index: Index) -> Units:
         return Units(self.tp[index], self.pp[index], self.ep[index], self.dp[index])
 
     @property
@@ -71,7 +74,7 @@ class Side:
         return (network.scale_out or network.default_scale_out) * network.efficiency
 
     def points(
-        self, u: Ints, row: Ints | int, rate: Floats, isl: Floats, osl: Floats, cv: tuple[float, float]
+        self, u: Index, row: Index | int, rate: Floats, isl: Floats, osl: Floats, cv: tuple[float, float]
     ) -> Points:
         """Units u at a rate each; ``cv`` of the lengths."""
         units = self.units

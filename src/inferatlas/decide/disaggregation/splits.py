@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferatlas.decide.disaggregation.rates import FINE, Settings, UnitRates, largest, unit_tops
-from inferatlas.decide.disaggregation.sides import Side
-from inferatlas.predict.arrays import Floats, Ints
+from inferatlas.decide.disaggregation.sides import Index, Side
+from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.performance.kv_transfer import Transfer, cache_bytes, transfer
 from inferatlas.predict.performance.pools import DecodePool, PrefillPool, decode_pool, prefill_pool
@@ -43,19 +43,19 @@ class Pair:
 class Splits:
     """Divisions as arrays: setting, unit and copies of it on each side, rows of the tables, factor on the link."""
 
-    s: Ints
-    prefill_unit: Ints
-    prefill_copies: Ints
-    decode_unit: Ints
-    decode_copies: Ints
-    prefill_row: Ints
-    decode_row: Ints
+    s: Index
+    prefill_unit: Index
+    prefill_copies: Index
+    decode_unit: Index
+    decode_copies: Index
+    prefill_row: Index
+    decode_row: Index
     link_factor: Floats
 
     def __len__(self) -> int:
         return len(self.s)
 
-    def __getitem__(self, index: NDArray[np.intp]) -> Splits:
+    def __getitem__(self, index: Index) -> Splits:
         return Splits(*(getattr(self, f.name)[index] for f in fields(self)))
 
 
@@ -135,7 +135,7 @@ def pool_tops(pair: Pair, asked: Settings, it: Splits) -> Floats:
     return np.minimum(first, then)
 
 
-def pool_rates(units: Floats, size: Ints, most: int) -> tuple[Floats, Ints]:
+def pool_rates(units: Floats, size: Index, most: int) -> tuple[Floats, Index]:
     """Of pools of 0 to ``most`` accelerators the rate and the unit, best first [setting, accelerators, `TRIED`].
 
     ``units``: rates [setting, unit]. What a whole number of units leaves over idles.
@@ -159,7 +159,7 @@ def divisions(pair: Pair, rates: tuple[UnitRates, UnitRates], count: int) -> tup
         value, which = pool_rates(unit, side.units.size, min(count, side.most))
         ends.append((value, which))
     (value_p, unit_p), (value_d, unit_d) = ends
-    columns: list[tuple[Ints, ...]] = []
+    columns: list[tuple[Index, ...]] = []
     for n in range(max(1, count - value_d.shape[1] + 1), min(count, value_p.shape[1])):
         s, i, j = np.meshgrid(
             np.arange(value_p.shape[0]), np.arange(value_p.shape[2]), np.arange(value_d.shape[2]), indexing="ij"
@@ -169,7 +169,7 @@ def divisions(pair: Pair, rates: tuple[UnitRates, UnitRates], count: int) -> tup
         columns.append((s, unit_p[s, n, i], unit_d[s, count - n, j], np.full_like(s, n), top))
     if not columns:
         empty = np.zeros(0, dtype=np.int32)
-        return Splits(*[empty] * 7, np.zeros(0)), np.zeros(0)
+        return Splits(empty, empty, empty, empty, empty, empty, empty, np.zeros(0)), np.zeros(0)
     s, u, v, n, top = (np.concatenate(part) for part in zip(*columns, strict=True))
     keep = top > 0
     s, u, v, n, top = s[keep], u[keep], v[keep], n[keep], top[keep]
@@ -187,7 +187,7 @@ def best_splits(
     """The best division under every setting and its rate, settings that none serves left out; and its rivals.
 
     The link and targets on the whole take little away, so that the `KEPT` divisions of a setting whose pools could do
-    most are tried. Rivals: the best division with each of `UNITS` units of either side, which may be better where the
+    most are tried. Rivals, by setting: the best division with each of `UNITS` units of either side, which may be better where the
     predictor errs.
     """
     every, top = divisions(pair, rates, count)
@@ -205,10 +205,11 @@ def best_splits(
     best = again[first]
     rivals = np.concatenate([_with_each(every, unit, order) for unit in (every.prefill_unit, every.decode_unit)])
     served = np.isin(every.s[rivals], every.s[tried][best])
-    return every[tried[best]], found[best], every[np.unique(rivals[served])]
+    rivals = np.unique(rivals[served])
+    return every[tried[best]], found[best], every[rivals[np.argsort(every.s[rivals], kind="stable")]]
 
 
-def _with_each(every: Splits, unit: Ints, order: NDArray[np.intp]) -> NDArray[np.intp]:
+def _with_each(every: Splits, unit: Index, order: Index) -> Index:
     """The first in ``order`` with each of the `UNITS` best units under every setting."""
     _, first = np.unique(np.stack([every.s, unit], axis=1)[order], axis=0, return_index=True)
     first = np.sort(first)
