@@ -187,8 +187,8 @@ def best_splits(
     """The best division under every setting and its rate, settings that none serves left out; and its rivals.
 
     The link and targets on the whole take little away, so that the `KEPT` divisions of a setting whose pools could do
-    most are tried. Rivals, by setting: the best division with each of `UNITS` units of either side, which may be better where the
-    predictor errs.
+    most are tried. Rivals, by setting: the best division with each of `UNITS` units of either side, since another one
+    may be better where the predictor errs.
     """
     every, top = divisions(pair, rates, count)
     used = every.prefill_copies * pair.prefill.units.size[every.prefill_unit]
