@@ -2,6 +2,7 @@
 
 import math
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ def test_the_question_is_a_point_of_both_curves():
 def test_more_link_never_hurts_and_a_slow_one_shows():
     found = [asked(link=rate) for rate in (2e9, 10e9, 50e9, 400e9)]
     rates = [one.request_rate.value for one in found]
-    assert all(a <= b * 1.003 for a, b in zip(rates, rates[1:], strict=False))
+    assert all(a <= b * 1.003 for a, b in pairwise(rates))
     assert rates[0] < 0.5 * rates[-1]
     assert found[0].link["exposed_s"] > 0 == found[-1].link["exposed_s"]
     for one in found:

@@ -142,7 +142,10 @@ def test_shares_in_use_are_shares_and_pools_use_what_their_phase_needs(table):
 times = st.floats(1e-3, 10.0)
 
 
-@given(prompt=times, step_s=times, batch=st.floats(1.0, 500.0), tokens=st.floats(2.0, 4000.0), count=st.floats(2.0, 64.0))
+batches, lengths, counts = st.floats(1.0, 500.0), st.floats(2.0, 4000.0), st.floats(2.0, 64.0)
+
+
+@given(prompt=times, step_s=times, batch=batches, tokens=lengths, count=counts)
 def test_a_split_of_work_that_adds_up_gains_exactly_nothing(prompt, step_s, batch, tokens, count):
     """Where phases do not interfere and parts are equal, a mixed server needs D + G s/b of each request's time."""
     ratio = float(pool_ratio(prompt, 1.0, tokens, step_s, batch))

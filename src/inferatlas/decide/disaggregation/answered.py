@@ -90,7 +90,6 @@ def answer(config: ModelConfig, load: Workload, pair: Pair, asked: Asking, found
     dollars = total([pool["usd_per_hour"] for pool in pools.values()])
     watts = total([pool["power_w"] for pool in pools.values()])
     order = sorted(colocated, key=lambda words: -words["request_rate"].value)
-    stages = pair.decode.units.pp[one.decode_unit][0]
     point = pair.decode.points(one.decode_unit, 0, np.ones(1), settings.isl[:1], settings.osl[:1], settings.cv)
     per_usd = _gain(found, fleets, 0, dollars, [words["usd_per_hour"] for words in colocated])
     used = usage(pair, list(pools.values()), order[0] if order else None)
@@ -118,7 +117,7 @@ def answer(config: ModelConfig, load: Workload, pair: Pair, asked: Asking, found
         curve=curve,
         pays=pays(curve),
         attention_ffn=attention_ffn(
-            pair.ops, pair.decode, point, float(now.decode.batch[0] / stages),
+            pair.ops, pair.decode, point, float(now.decode.batch[0]),
             float(now.decode.itl_s[0]),
         ),
         label="extrapolated",

@@ -50,58 +50,48 @@ class AttentionFfn:
     gain: float | None
 
 
-def attention_ffn(ops: Operators, side: Side, point: Points, batch: float, limit_s: float) -> AttentionFfn | None:
-    """Split one decode unit that runs ``batch`` sequences, within a gap of ``limit_s`` seconds between tokens.
+def attention_ffn(ops: Operators, side: Side, point: Points, running: float, limit_s: float) -> AttentionFfn | None:
+    """Split one decode unit within a gap of ``limit_s`` seconds between tokens.
 
     Parameters
     ----------
-    point : the unit as a single point, without stages of a pipeline.
+    point : the unit as a single point; of a pipeline every stage is split. running : sequences that decode per replica.
 
     Returns
     -------
-    None for pipelines and for machines with the model in on-chip memory, whose layers have devices of their own.
+    None for machines with the model in on-chip memory, whose layers have devices of their own.
     """
-    if bool(side.table.resident[0]) or int(point.pp[0]) > 1 or not ops.layers:
+    if bool(side.table.resident[0]) or not ops.layers:
         return None
-    accelerators = float(point.accelerators[0])
-    copies = int(point.dp[0])
-    sequences = np.append(BATCHES, max(batch, 1.0))
-    attention, feed_forward, _ = _times(ops, side, point, sequences)
+    stages, size, copies = float(point.pp[0]), float(point.accelerators[0]), float(point.dp[0])
+    own = max(running / stages, 1.0)  # of a micro-batch
+    attention, feed_forward = _times(ops, side, point, np.append(BATCHES, own))
     places, with_room = _places(ops, side, point)
-    own = slice(-1, None)
     hop_latency, per_byte, _ = hop_cost(side.platform.network, across=True)
     lanes = float(point.tp[0])  # every rank sends its share of the hidden states
     hops = 2 * ops.layers
-
-    def hop(b: Floats | float) -> Floats | float:
-        return hop_latency + b * BYTES * ops.model.hidden * per_byte / lanes
-
     b, r = np.meshgrid(BATCHES, RATIOS, indexing="ij")
-    grid = np.log(BATCHES)
-    own_ffn = np.exp(np.interp(np.log(b * r), grid, np.log(feed_forward[:-1])))
-    own_att = np.broadcast_to(attention[:-1, None], b.shape)
-    itl = 2.0 * np.maximum(own_att, own_ffn) + hops * hop(b)
-    tokens = 2.0 * b * copies / itl / (accelerators * (1.0 + 1.0 / r))
-    room = (2.0 * b <= with_room) & (b * r <= BATCHES[-1])
-    unsplit_step = attention[own][0] + feed_forward[own][0]
-    unsplit = min(max(batch, 1.0), places) * copies / unsplit_step / accelerators
+    hop = hop_latency + b * BYTES * ops.model.hidden * per_byte / lanes
+    fed = np.exp(np.interp(np.log(b * r), np.log(BATCHES), np.log(feed_forward[:-1])))
+    itl = 2.0 * np.maximum(attention[:-1, None], fed) + hops * hop
+    held = 2.0 * b * stages  # two micro-batches a stage
+    tokens = held * copies / itl / (size * (1.0 + 1.0 / r))
+    room = (held <= with_room) & (b * r <= BATCHES[-1])
+    step = float(attention[-1] + feed_forward[-1])
+    unsplit = min(own * stages, places) * copies / step / size
     keeps = room & (itl <= limit_s * (1.0 + EQUAL))
-    if keeps.any():
-        at = np.unravel_index(np.argmax(np.where(keeps, tokens, -np.inf)), b.shape)
-        gain = float(tokens[at] / unsplit)
-    else:
-        at = np.unravel_index(np.argmin(np.where(room, itl, np.inf)), b.shape)
-        gain = None
+    best = np.argmax(np.where(keeps, tokens, -np.inf)) if keeps.any() else np.argmin(np.where(room, itl, np.inf))
+    at = np.unravel_index(int(best), b.shape)
     return AttentionFfn(
-        ratio_by_time=float(attention[own][0] / feed_forward[own][0]),
-        attention_s=float(attention[own][0]), feed_forward_s=float(feed_forward[own][0]),
-        hop_s=float(hop(b[at])), hops=hops, ratio=float(r[at]), batch=float(2.0 * b[at]), itl_s=float(itl[at]),
-        itl_limit_s=limit_s, gain=gain,
+        ratio_by_time=float(attention[-1] / feed_forward[-1]), attention_s=float(attention[-1]),
+        feed_forward_s=float(feed_forward[-1]), hop_s=float(hop[at]), hops=hops, ratio=float(r[at]),
+        batch=float(held[at]), itl_s=float(itl[at]), itl_limit_s=limit_s,
+        gain=float(tokens[at] / unsplit) if keeps.any() else None,
     )  # fmt: skip
 
 
-def _times(ops: Operators, side: Side, point: Points, sequences: Floats) -> tuple[Floats, Floats, Floats]:
-    """Seconds of a decode step in attention, in feed-forward, and in all, for batches of a replica."""
+def _times(ops: Operators, side: Side, point: Points, sequences: Floats) -> tuple[Floats, Floats]:
+    """Seconds of a decode step in attention and in feed-forward, for micro-batches of a replica; everything counts."""
     points = point[np.zeros(len(sequences), dtype=np.intp)]
     row = side.table.rows(points.platform)
     shard = shard_of(row, points)
@@ -115,8 +105,9 @@ def _times(ops: Operators, side: Side, point: Points, sequences: Floats) -> tupl
         attention[:] += (1.0 - share) * spent
 
     context = points.input_tokens.astype(np.float64) + 0.5 * points.output_tokens
-    whole = step(prefill=None, cached=None, decode=sequences, context=context, sink=sink)
-    return attention, feed_forward, whole.total
+    step(prefill=None, cached=None, decode=sequences, context=context, sink=sink)
+    uneven = np.maximum(np.ceil(ops.layers / shard.stages_f) * shard.stages_f / ops.layers, 1.0)
+    return attention * uneven, feed_forward * uneven
 
 
 def _places(ops: Operators, side: Side, point: Points) -> tuple[float, float]:
