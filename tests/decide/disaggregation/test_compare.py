@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import inferatlas
-from inferatlas.catalogue.models import load_model
+from inferatlas.catalogue.models import load_model, models
 from inferatlas.decide.disaggregation.answered import Disaggregation
 from inferatlas.decide.disaggregation.compare import disaggregate
 from inferatlas.decide.disaggregation.conditions import claims, pays
@@ -177,6 +177,21 @@ def test_a_mixture_with_latent_attention():
     assert found.attention_ffn is not None
 
 
+def test_a_model_without_attention_sends_its_state_however_long_the_prompt():
+    sent = [
+        disaggregate("falcon-mamba-7b", "h100", count=4, isl=isl, osl=128).link["bytes_per_request"]
+        for isl in (1024, 8192)
+    ]
+    assert sent[0] == sent[1] > 0
+    assert disaggregate("falcon-mamba-7b", "h100", count=4, isl=1024, osl=128).attention_ffn is None
+
+
+def test_a_model_that_yields_a_vector_has_nothing_to_decode():
+    name = next(name for name in models() if load_model(name).embeds)
+    with pytest.raises(BadInput, match="vector"):
+        disaggregate(name, "h100", isl=128, osl=16)
+
+
 def test_where_it_pays_and_claims():
     rows = [{"axis": "a", "x": float(k), "gain": g} for k, g in enumerate((None, 2.0, 0.5, 2.0, 3.0), start=1)]
     found = pays(rows)
@@ -214,7 +229,7 @@ def test_what_cannot_be_is_refused_with_the_reason(more, error, words):
 
 def test_models_and_parts_that_are_not_there():
     with pytest.raises(NotModelled):
-        disaggregate("falcon-mamba-7b", "h100")
+        disaggregate(str(Path(__file__).parents[2] / "not_modelled" / "config.json"), "h100")
     with pytest.raises(UnknownName):
         disaggregate(SMALL, "h10")
 

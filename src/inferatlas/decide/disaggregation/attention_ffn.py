@@ -8,7 +8,6 @@ micro-batches alternate, so that both kinds work at once: a token takes ``2 max(
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from inferatlas.predict.performance.points import Points
 from inferatlas.predict.performance.predictor import collectives_in_use, memory_budget
 from inferatlas.predict.performance.serving_question import Question
 from inferatlas.predict.performance.shard import shard_of
-from inferatlas.predict.performance.step import prepare, run
+from inferatlas.predict.performance.stepping import one_step_of
 
 FEED_FORWARD = ("ffn_up", "ffn_down", "activation", "experts", "shared_expert", "router", "expert all_to_all")
 BOTH = ("norm+residual", "all_reduce", "kernel launches")  # once per block of either kind
@@ -59,9 +58,11 @@ def attention_ffn(ops: Operators, side: Side, point: Points, running: float, lim
 
     Returns
     -------
-    None for machines with the model in on-chip memory, whose layers have devices of their own.
+    None for machines with the model in on-chip memory, whose layers have devices of their own, and for models without
+    feed-forward layers. Recurrent layers count as attention.
     """
-    if bool(side.table.resident[0]) or not ops.layers:
+    feeds = bool(ops.experts) or any(op.name in FEED_FORWARD for op in ops.gemms)
+    if bool(side.table.resident[0]) or not feeds:
         return None
     stages, size, copies = float(point.pp[0]), float(point.accelerators[0]), float(point.dp[0])
     own = max(running / stages, 1.0)  # of a micro-batch
@@ -95,7 +96,9 @@ def _times(ops: Operators, side: Side, point: Points, sequences: Floats) -> tupl
     points = point[np.zeros(len(sequences), dtype=np.intp)]
     row = side.table.rows(points.platform)
     shard = shard_of(row, points)
-    step = partial(run, prepare(ops, row, shard, collectives_in_use(ops, side.table, points, False)))
+    collectives = collectives_in_use(ops, side.table, points, False)
+    budget = memory_budget(ops, row, shard, points, False)
+    step = one_step_of(ops, row, shard, collectives, points, budget, resident=False)
     attention, feed_forward = np.zeros(len(sequences)), np.zeros(len(sequences))
 
     def sink(name: str, count: int, **seconds: Floats) -> None:

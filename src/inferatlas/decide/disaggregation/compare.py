@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -32,7 +33,7 @@ from inferatlas.errors import BadInput, UnknownName
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.performance.pools import decode_pool
-from inferatlas.predict.question import beyond, check_context
+from inferatlas.predict.question import beyond, check_load
 from inferatlas.predict.replicas import MOST_ACCELERATORS
 from inferatlas.workload import Workload, make_workload, parse_targets
 
@@ -78,13 +79,14 @@ def disaggregate(
     if load.output_tokens < 2:
         raise BadInput("one output token leaves nothing to decode", field="osl", allowed="2 or more")
     config = load_model(model)
-    check_context(config, load)
     ops, targets = operators(config), parse_targets(slo)
+    check_load(config, load)
     for most in _counts(prefill, decode or prefill, count):
         pair = _pair(config, ops, prefill, decode or prefill, most, link, first_token, engine, weights, kv_cache)
         asked = asking(
             load.input_tokens, load.output_tokens, (load.input_cv, load.output_cv), targets,
-            None if any(t.metric == "itl" for t in targets) else _shortest(pair, load), config.context_length,
+            None if any(t.metric == "itl" for t in targets) else _shortest(pair, load),
+            config.context_length or math.inf,
         )  # fmt: skip
         rates = _unit_rates(pair, asked)
         chosen = count or _enough(pair, rates, most)

@@ -96,7 +96,7 @@ def side_of(
     """
     known = load_accelerator(name)
     part = device(known)
-    platform = bind(known, engine, weights or checkpoint_format(model, part), kv_cache=kv_cache, model=model.id)
+    platform = bind(known, engine, weights or checkpoint_format(model, part), kv_cache=kv_cache, model=model)
     money = economics(part.id, part.architectural_class, part.node, cluster=known.cluster)
     limit = min(most, known.cluster.count) if known.cluster else most
     units = units_of(ops, platform, limit)

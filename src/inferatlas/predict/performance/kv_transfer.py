@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from inferatlas.predict.arrays import Floats, as_floats
-from inferatlas.predict.llm.attention import kept, kv_values
 from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.mapping.memory import kv_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Transfer:
 
 
 def cache_bytes(ops: Operators, input_tokens: ArrayLike, bytes_kv: ArrayLike) -> Floats:
-    """Bytes that one request sends: the cache of its prompt, ``S_in kv`` with kv from (4), MLA and windows included.
+    """Bytes that one request sends: the cache of its prompt, ``S_in kv`` with kv from (4), and states of fixed size.
 
     One copy: shards that hold the same heads copy them inside their machine. ``bytes_kv`` of the decode side.
 
@@ -35,8 +35,7 @@ def cache_bytes(ops: Operators, input_tokens: ArrayLike, bytes_kv: ArrayLike) ->
     1280.0
     """
     tokens = as_floats(input_tokens)
-    values = sum(row.count * kv_values(row.attention) * kept(tokens, row.attention.window) for row in ops.attentions)
-    return as_floats(values * as_floats(bytes_kv))
+    return kv_bytes(ops, 1.0, 1.0, tokens, bytes_kv, source=tokens)
 
 
 def transfer(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,16 +17,16 @@ from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.mapping import memory, reasons
 from inferatlas.predict.performance.arguments import Array, floats
 from inferatlas.predict.performance.arrivals import arrival_noise, boundary_noise
+from inferatlas.predict.performance.parts import TINY, Parts
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
 from inferatlas.predict.performance.power import draw
 from inferatlas.predict.performance.predictor import budget_of, collectives_in_use, memory_budget
-from inferatlas.predict.performance.resident import resident_step
 from inferatlas.predict.performance.roots import root
 from inferatlas.predict.performance.serving import HAIR, SATURATED, STAIRS, Load, OneStep, image, load_of
 from inferatlas.predict.performance.serving_question import Question
 from inferatlas.predict.performance.shard import shard_of
-from inferatlas.predict.performance.step import TINY, Parts, prepare, run
+from inferatlas.predict.performance.stepping import one_step_of
 from inferatlas.predict.performance.under_load import under_load
 
 CROWD = 256.0  # prompts in one step; more neither speed it up nor come together
@@ -96,11 +95,8 @@ def _steps(ops: Operators, table: PlatformTable, points: Points) -> _Steps:
     row = table.rows(points.platform)
     shard = shard_of(row, points)
     collectives = collectives_in_use(ops, table, points, resident)
-    one_step = (
-        partial(resident_step, ops, row, shard, collectives) if resident
-        else partial(run, prepare(ops, row, shard, collectives))
-    )  # fmt: skip
     budget = memory_budget(ops, row, shard, points, resident)
+    one_step = one_step_of(ops, row, shard, collectives, points, budget, resident=resident)
     return _Steps(one_step, Question.of(points, row, shard, budget, ops, resident), budget, row)
 
 
@@ -227,7 +223,7 @@ def _reason(ops: Operators, steps: _Steps, points: Points, saturated: NDArray[np
     held = steps.budget
     full = held.weights + held.activations + held.reserve > held.usable
     reason = np.where(full, reasons.WEIGHTS, np.where(held.sequences < 1, reasons.KV_CACHE, 0))
-    long = points.input_tokens + points.output_tokens > ops.model.context_length
+    long = points.input_tokens + points.output_tokens > (ops.model.context_length or np.inf)
     reason = np.where((reason == 0) & long, reasons.CONTEXT, reason)
     return np.where((reason == 0) & saturated, reasons.RATE, reason).astype(np.int8)
 
