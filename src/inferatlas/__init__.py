@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from inferatlas.catalogue.models import load_model, models
     from inferatlas.decide.advisor.explore import explore
     from inferatlas.decide.advisor.recommend import recommend
+    from inferatlas.decide.disaggregation.compare import disaggregate
+    from inferatlas.decide.disaggregation.pool import pool
     from inferatlas.decide.ownership.own import own
     from inferatlas.decide.ownership.owner import Owner
     from inferatlas.decide.profiles.profile import profile
@@ -32,12 +34,14 @@ if TYPE_CHECKING:
 _NAMES = {
     "accelerators": ("inferatlas.catalogue.accelerators", "accelerators"),
     "crossover": ("inferatlas.decide.sweeps.crossover", "crossover"),
+    "disaggregate": ("inferatlas.decide.disaggregation.compare", "disaggregate"),
     "explore": ("inferatlas.decide.advisor.explore", "explore"),
     "load_accelerator": ("inferatlas.catalogue.accelerators", "load_accelerator"),
     "load_model": ("inferatlas.catalogue.models", "load_model"),
     "models": ("inferatlas.catalogue.models", "models"),
     "own": ("inferatlas.decide.ownership.own", "own"),
     "Owner": ("inferatlas.decide.ownership.owner", "Owner"),
+    "pool": ("inferatlas.decide.disaggregation.pool", "pool"),
     "profile": ("inferatlas.decide.profiles.profile", "profile"),
     "recommend": ("inferatlas.decide.advisor.recommend", "recommend"),
     "regimes": ("inferatlas.decide.regimes.fitness", "fitness"),
@@ -47,8 +51,8 @@ _NAMES = {
     "whatif": ("inferatlas.decide.whatif.whatif", "whatif"),
 }
 __all__ = [
-    "Owner", "__version__", "accelerators", "crossover", "explore", "load_accelerator", "load_model", "models", "own",
-    "predict", "profile", "recommend", "regimes", "scale", "tiers", "variance", "whatif",
+    "Owner", "__version__", "accelerators", "crossover", "disaggregate", "explore", "load_accelerator", "load_model",
+    "models", "own", "pool", "predict", "profile", "recommend", "regimes", "scale", "tiers", "variance", "whatif",
 ]  # fmt: skip
 
 

@@ -44,6 +44,8 @@ for _name, _path, _help in (
     ("scale", "scale:scale", "Scaling strategies side by side: how to spread a model over many accelerators."),
     ("tiers", "tiers:tiers", "Memory beyond HBM: how much larger a model or context fits, at which slowdown."),
     ("whatif", "whatif:whatif", "A device of your own beside another, and what each of its parameters buys."),
+    ("disaggregate", "disaggregate:disaggregate", "Prefill and decode on machines of their own: when it pays."),
+    ("pool", "pool:pool", "Share memory or accelerators between nodes: what it saves, and what it may cost."),
     ("variance", "variance:variance", "How much latency varies at a load, and the share of each cause."),
     ("own", "own:own", "What owning a deployment costs, emits and evaporates, and what would change that."),
     ("profile", "profile:profile", "A trace's regimes, its primary constraint, and what follows."),

@@ -7,14 +7,25 @@ compute part is ``f^3`` as large, equation (40): its voltage falls with the cloc
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from inferatlas.predict.arrays import Floats, as_floats
-from inferatlas.predict.performance.parts import TINY
+from inferatlas.predict.performance.parts import TINY, Parts
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.priors import table
-from inferatlas.predict.performance.serving import Served
+
+
+class Busy(Protocol):
+    """What power needs of a server: its average step, and the share of the time in which steps run."""
+
+    @property
+    def average(self) -> Parts: ...
+
+    @property
+    def duty(self) -> Floats: ...
 
 
 def active_power(
@@ -50,7 +61,7 @@ def idle_power(row: PlatformTable) -> Floats:
     return np.minimum(idle, row.rated_w)
 
 
-def draw(row: PlatformTable, accelerators: ArrayLike, served: Served, clock: ArrayLike = 1.0) -> tuple[Floats, Floats]:
+def draw(row: PlatformTable, accelerators: ArrayLike, served: Busy, clock: ArrayLike = 1.0) -> tuple[Floats, Floats]:
     """Average power of all accelerators and their power while they work, in W; NaN where no rating is known."""
     total = np.maximum(served.average.total, TINY)
     memory_use = np.minimum(served.average.byte_s * row.memory_efficiency / total, 1.0)
