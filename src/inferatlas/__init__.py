@@ -19,28 +19,40 @@ if TYPE_CHECKING:
     from inferatlas.catalogue.models import load_model, models
     from inferatlas.decide.advisor.explore import explore
     from inferatlas.decide.advisor.recommend import recommend
+    from inferatlas.decide.disaggregation.compare import disaggregate
+    from inferatlas.decide.disaggregation.pool import pool
+    from inferatlas.decide.ownership.own import own
+    from inferatlas.decide.ownership.owner import Owner
     from inferatlas.decide.profiles.profile import profile
     from inferatlas.decide.regimes.fitness import fitness as regimes
     from inferatlas.decide.scaling.compare import scale
     from inferatlas.decide.sweeps.crossover import crossover
+    from inferatlas.decide.tiering.curve import tiers
     from inferatlas.decide.variability import variability as variance
+    from inferatlas.decide.whatif.whatif import whatif
 
 _NAMES = {
     "accelerators": ("inferatlas.catalogue.accelerators", "accelerators"),
     "crossover": ("inferatlas.decide.sweeps.crossover", "crossover"),
+    "disaggregate": ("inferatlas.decide.disaggregation.compare", "disaggregate"),
     "explore": ("inferatlas.decide.advisor.explore", "explore"),
     "load_accelerator": ("inferatlas.catalogue.accelerators", "load_accelerator"),
     "load_model": ("inferatlas.catalogue.models", "load_model"),
     "models": ("inferatlas.catalogue.models", "models"),
+    "own": ("inferatlas.decide.ownership.own", "own"),
+    "Owner": ("inferatlas.decide.ownership.owner", "Owner"),
+    "pool": ("inferatlas.decide.disaggregation.pool", "pool"),
     "profile": ("inferatlas.decide.profiles.profile", "profile"),
     "recommend": ("inferatlas.decide.advisor.recommend", "recommend"),
     "regimes": ("inferatlas.decide.regimes.fitness", "fitness"),
+    "tiers": ("inferatlas.decide.tiering.curve", "tiers"),
     "scale": ("inferatlas.decide.scaling.compare", "scale"),
     "variance": ("inferatlas.decide.variability", "variability"),
+    "whatif": ("inferatlas.decide.whatif.whatif", "whatif"),
 }
 __all__ = [
-    "__version__", "accelerators", "crossover", "explore", "load_accelerator", "load_model", "models", "predict",
-    "profile", "recommend", "regimes", "scale", "variance",
+    "Owner", "__version__", "accelerators", "crossover", "disaggregate", "explore", "load_accelerator", "load_model",
+    "models", "own", "pool", "predict", "profile", "recommend", "regimes", "scale", "tiers", "variance", "whatif",
 ]  # fmt: skip
 
 

@@ -127,3 +127,32 @@ def test_markdown_holds_the_same_figures_as_the_table(cli):
     assert [cell.strip() for cell in ttft.split("|")][2:5] == " ".join(
         next(line for line in table.splitlines() if line.startswith("TTFT")).split()[1:7]
     ).replace(" ms", " ms|").rstrip("|").replace("| ", "|").split("|")
+
+
+def test_a_cap_slows_the_cores_until_it_is_kept(cli):
+    busy = ("predict", "-m", "llama-3.1-8b", "-a", "h100", "--tp", "1", "--isl", "4096", "--osl", "16",
+            "--concurrency", "64", "--format", "json")  # fmt: skip
+    free, capped, slow = (cli(*busy, *more).json() for more in ((), ("--power-cap", "400W"), ("--clock", "0.5")))
+    assert (free["inputs"]["clock"], free["inputs"]["power_cap_w"], free["label"]) == (1.0, None, "predicted")
+    assert 0.2 < capped["inputs"]["clock"] < 1 and capped["inputs"]["power_cap_w"] == 400.0
+    assert slow["inputs"]["clock"] == 0.5
+    assert capped["label"] == slow["label"] == "extrapolated"
+    assert capped["metrics"]["power_w"]["value"] == pytest.approx(400.0, rel=1e-6)
+    assert capped["metrics"]["power_w"]["high"] <= 400.0
+    assert any("no measurement at another clock" in line for line in capped["fallbacks"])
+    for name in ("ttft_s", "latency_s"):
+        assert capped["metrics"][name]["value"] > free["metrics"][name]["value"]
+    out = cli(*busy[:-2], "--power-cap", "400W").out
+    assert "400 W per accelerator" in out and "of the measured one" in out
+    above = cli(*busy, "--power-cap", "0.7 kW").json()
+    assert above["metrics"] == free["metrics"] and above["label"] == "predicted"
+
+
+def test_a_cap_under_which_a_rate_is_not_served_is_the_reason(cli):
+    asked = ("predict", "-m", "llama-3.1-8b", "-a", "h100", "--tp", "1", "--count", "1", "--isl", "4096", "--osl", "16",
+             "--request-rate", "9", "--format", "json")  # fmt: skip
+    assert cli(*asked).code == 0
+    ran = cli(*asked, "--power-cap", "250W")
+    answer = ran.json()
+    assert (ran.code, answer["fits"], answer["inputs"]["clock"]) == (3, False, None)
+    assert "under a cap of 250 W" in answer["reason"]["detail"]

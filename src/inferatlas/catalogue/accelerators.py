@@ -49,6 +49,19 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
     return read_accelerator(file) if names.is_path(str(name_or_path)) else _own(file)
 
 
+def is_own(accelerator: Accelerator) -> bool:
+    """Whether a part was described by a user, in a file of its own or behind a cluster's.
+
+    Examples
+    --------
+    >>> is_own(load_accelerator("h100"))
+    False
+    """
+    if accelerator.cluster is not None:  # whose file says only where the part stands
+        return accelerator.id not in accelerator_ids()
+    return names.DATA not in Path(accelerator.file).resolve().parents
+
+
 @lru_cache(maxsize=1)
 def accelerators() -> tuple[Accelerator, ...]:
     """Every accelerator of the catalogue, in the order of their slugs."""

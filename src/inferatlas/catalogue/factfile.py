@@ -9,7 +9,7 @@ from typing import Any
 
 from inferatlas.catalogue.accelerator import SUPPORT
 from inferatlas.catalogue.facts import PROVENANCES, STATUSES, Fact, FactSheet
-from inferatlas.catalogue.fields import OBSERVATIONS, TEXT, known_fields, si_factor, units_of
+from inferatlas.catalogue.fields import LIMITS, OBSERVATIONS, TEXT, known_fields, si_factor, units_of
 from inferatlas.documents import Document
 from inferatlas.errors import BadInput
 
@@ -103,6 +103,9 @@ def _read_fact(document: Document, field: str, index: int, data: Any, units: tup
     if gap and data["value"] is not None:
         raise bad(document, "a gap has no value", *at, "value", allowed="null")
     value, low, high, unit = _in_si(document, at, data["value"], data.get("unit", ""), units)
+    if field in LIMITS and isinstance(value, float) and not LIMITS[field][0] <= value <= LIMITS[field][1]:
+        least, most = LIMITS[field]
+        raise bad(document, f"{value:g} is out of range", *at, "value", allowed=f"{least:g} to {most:g}")
     if field.startswith("software.") and field != _SDK and value is not None and value not in SUPPORT:
         raise bad(document, f"'{value}' is not a level of support", *at, "value", allowed=", ".join(SUPPORT))
     printed_unit = "" if "printed" in data else data.get("unit", "")  # a text of the source's own says its unit

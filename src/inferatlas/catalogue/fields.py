@@ -58,6 +58,12 @@ FIELD_UNITS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     ),
 }  # fmt: skip
 
+# What a number of a field may be in SI, ends included; elsewhere anything finite from 0 on.
+LIMITS: dict[str, tuple[float, float]] = {
+    "kv_engine.compression": (1.0, 1e6), "kv_engine.bandwidth": (1.0, float("inf")),
+    "moe.routing_time": (1e-12, 1.0), "moe.grouped_efficiency": (1e-3, 1.0),
+}  # fmt: skip
+
 # Fields of which many values may stand side by side: each is one observation under its own condition.
 OBSERVATIONS = ("measured.", "published.")
 

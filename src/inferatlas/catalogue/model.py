@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from inferatlas.catalogue.facts import FactSheet
 
@@ -183,6 +184,12 @@ class ModelConfig:
     def embeds(self) -> bool:
         """Whether one pass over the prompt is all: no token is generated."""
         return self.kind == "embedding"
+
+    def span(self, input_tokens: Any, output_tokens: Any) -> Any:
+        """Tokens of a request that must lie within the context: all, or of an encoder and a decoder the longer side."""
+        if self.encoder:
+            return (input_tokens + output_tokens + abs(input_tokens - output_tokens)) / 2  # the larger, arrays too
+        return input_tokens + output_tokens
 
     def holds(self, tokens: float) -> bool:
         """Whether so many tokens lie within the context; a model that names no context has no limit."""

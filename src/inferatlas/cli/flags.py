@@ -12,10 +12,10 @@ from cyclopts import Group, Parameter, Token
 Objective = Literal["cost", "energy", "latency", "throughput", "carbon"]
 Format = Literal["table", "json", "jsonl", "csv", "parquet", "md", "html"]
 
-SUBJECT, WORKLOAD, TARGET, DEPLOYMENT, LIMITS, COST, EVIDENCE, OUTPUT = (
+SUBJECT, WORKLOAD, TARGET, DEPLOYMENT, BEYOND, LIMITS, COST, EVIDENCE, OUTPUT = (
     Group(name, sort_key=place)
     for place, name in enumerate(
-        ("Subject", "Workload", "Targets", "Deployment", "Limits", "Cost and carbon", "Evidence", "Output")
+        ("Subject", "Workload", "Targets", "Deployment", "Beyond", "Limits", "Cost and carbon", "Evidence", "Output")
     )
 )
 
@@ -53,9 +53,14 @@ def _whole(text: str, token: Token) -> int:
 
 def watts(_: Any, tokens: Sequence[Token]) -> float:
     """Power with its unit: ``700 W``, ``10 kW``."""
+    return measured(tokens[0], "W")
+
+
+def measured(token: Token, unit: str) -> float:
+    """A number with its unit, in SI."""
     from inferatlas.quantities import parse
 
-    return parse(tokens[0].value, "W", field="max_power")
+    return parse(token.value, unit, field=(token.keyword or "").lstrip("-").replace("-", "_") or None)
 
 
 def flag(help: str, group: Group, *names: str, **more: Any) -> Parameter:
@@ -125,6 +130,9 @@ class Traffic:
     request_rate: Annotated[float | None, flag("Requests per second, instead of --concurrency.", WORKLOAD)] = None
 
 
+PREFIX = integer("Of the input, tokens that prompts share and that are cached already.", WORKLOAD)
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Targets:
@@ -186,6 +194,41 @@ class Spread:
     ep: Annotated[int | None, integer("Expert parallelism.", DEPLOYMENT, "--ep")] = None
     dp: Annotated[int | None, integer("Replicas.", DEPLOYMENT, "--dp", "--data-parallel-size")] = None
     cp: Annotated[int | None, integer("Shards of each context.", DEPLOYMENT, "--cp", "--context-parallel-size")] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Beyond:
+    """Memory beyond the main one, a smaller KV cache, drafts, images."""
+
+    tier: Annotated[
+        tuple[str, ...],
+        flag("Memory behind the main one, per accelerator: cxl:1TiB@64GB/s. Repeat for more.", BEYOND),
+    ] = ()
+    offload: Annotated[float | None, flag("Share of the layers' weights in slower memory.", BEYOND)] = None
+    cache_offload: Annotated[float | None, flag("Share of the KV cache in slower memory.", BEYOND, "--kv-offload")] = (
+        None
+    )
+    kv_compression: Annotated[float | None, flag("KV cache so many times smaller than its format.", BEYOND)] = None
+    kv_keep: Annotated[int | None, integer("Most tokens of a context that are kept (eviction).", BEYOND)] = None
+    kv_read: Annotated[int | None, integer("Most tokens that a query reads (sparse attention).", BEYOND)] = None
+    speculate: Annotated[
+        str | None, flag("Drafts to verify: gamma=4,acceptance=0.7[,width=2][,draft=MODEL].", BEYOND)
+    ] = None
+    images: Annotated[int, integer("Images in every prompt, beside its text.", BEYOND)] = 0
+    image_size: Annotated[str, flag("Pixels of an image.", BEYOND)] = "1024x1024"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Power:
+    """What the accelerators may draw."""
+
+    clock: Annotated[float, flag("Clock of the cores, relative to the rated one: 0.8.", DEPLOYMENT)] = 1.0
+    power_cap_w: Annotated[
+        float | None,
+        flag("Most that an accelerator may draw: 400W.", DEPLOYMENT, "--power-cap", converter=watts, n_tokens=1),
+    ] = None
 
 
 @Parameter(name="*")

@@ -15,14 +15,14 @@ def predict(
     model: flags.Model,
     accelerator: flags.Accelerator,
     spread: flags.Spread = flags.Spread(),  # noqa: B008 - frozen
-    offload: Annotated[
-        float, flag("Share of the layers' weights that stream in from slower memory.", DEPLOYMENT)
-    ] = 0.0,
     engine: flags.Engine = None,
     weights: Annotated[str | None, flag("Format of the weights.", DEPLOYMENT)] = None,
     activations: Annotated[str | None, flag("Format of the activations.", DEPLOYMENT)] = None,
     kv_cache: flags.KvCache = None,
+    beyond: flags.Beyond = flags.Beyond(),  # noqa: B008
+    power: flags.Power = flags.Power(),  # noqa: B008
     traffic: flags.Traffic = flags.Traffic(),  # noqa: B008
+    prefix_tokens: Annotated[int | None, flags.PREFIX] = None,
     economics: flags.Economics = flags.Economics(),  # noqa: B008
     utilisation: flags.Utilisation = 1.0,
     out: flags.Out = flags.Out(),  # noqa: B008
@@ -39,12 +39,14 @@ def predict(
         model,
         accelerator,
         **asdict(spread),
-        offload=offload,
+        **asdict(beyond),
         engine=engine,
         weights=weights,
         activations=activations,
         kv_cache=kv_cache,
+        **asdict(power),
         **asdict(traffic),
+        prefix_tokens=prefix_tokens,
         **asdict(economics),
         utilisation=utilisation,
     )

@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from inferatlas.catalogue.models import load_model
 from inferatlas.decide.visits import measured_popularity
 from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.llm.operators import Experts, Operators
 from inferatlas.predict.llm.placement import GROUPS, Routing, by_placement, layer_load, no_experts
+from inferatlas.predict.loads import load_of
 from inferatlas.predict.mapping.reasons import field_of
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.tails import percentile_of
 from inferatlas.predict.performance.variance import MEANING, Variance, variance
 from inferatlas.predict.question import asked, reason_of
 from inferatlas.predict.replicas import label_of
-from inferatlas.workload import make_workload
 
 HIGH = 0.10  # a coefficient of variation that the digest of Sharma 2025 calls high on mixtures of experts
 QUANTILES = ("p50", "p90", "p95", "p99")
@@ -70,7 +71,7 @@ def variability(
     >>> max(found.causes, key=lambda cause: cause["latency_share"])["cause"]
     'prefill'
     """
-    load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
+    load = load_of(load_model(model), workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
     one = asked(
         model, accelerator, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, engine=engine, weights=weights,
         kv_cache=kv_cache,

@@ -46,6 +46,7 @@ class Answer:
     """The answer to one question. ``metrics`` holds None where a figure is unknown; infeasible has none at all.
 
     ``evidence``: the closest level of measured points behind the coefficients, their number and the calibration.
+    ``techniques``: what drafting gains and what lies in which slower memory, where either is used (`looking`).
     """
 
     inputs: dict[str, Any]
@@ -60,6 +61,7 @@ class Answer:
     fallbacks: list[str]
     percentiles: dict[str, dict[str, float]] = field(default_factory=dict)
     evidence: dict[str, Any] = field(default_factory=dict)
+    techniques: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON of ``inferatlas predict --format json``."""

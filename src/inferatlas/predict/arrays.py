@@ -20,5 +20,5 @@ def as_floats(value: ArrayLike) -> Floats:
     >>> as_floats(3).dtype, as_floats(np.float32([1, 2])).dtype
     (dtype('float64'), dtype('float32'))
     """
-    array = np.asarray(value)
+    array: Any = value if hasattr(value, "tangent") else np.asarray(value)  # a `Dual` passes with its derivatives
     return array if array.dtype == np.float32 else array.astype(np.float64, copy=False)

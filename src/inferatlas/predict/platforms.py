@@ -7,7 +7,7 @@ from functools import lru_cache
 from math import inf
 
 from inferatlas.catalogue.accelerator import Accelerator
-from inferatlas.catalogue.accelerators import load_accelerator
+from inferatlas.catalogue.accelerators import is_own, load_accelerator
 from inferatlas.catalogue.engines import Engine, load_engine
 from inferatlas.catalogue.model import ModelConfig
 from inferatlas.errors import BadInput, NoFeasibleAnswer
@@ -69,7 +69,13 @@ def default_engine(accelerator: Accelerator) -> str:
     """
     usable = supported_engines(accelerator)
     if not usable:
-        raise NoFeasibleAnswer(f"no serving engine is known to run on {accelerator.id}", code="engine", field="engine")
+        hint = "say what runs there with a fact: software.vllm: official, or software.proprietary_sdk with its name"
+        raise NoFeasibleAnswer(
+            f"no serving engine is known to run on {accelerator.id}",
+            code="engine",
+            field="engine",
+            hint=hint if is_own(accelerator) else None,
+        )
     return next(iter(usable))
 
 

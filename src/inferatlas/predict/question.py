@@ -17,8 +17,11 @@ from inferatlas.predict.answer import Answer, metric_arrays
 from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.loads import check_load, load_of
+from inferatlas.predict.looking import drafting, memories
 from inferatlas.predict.mapping import memory, reasons
 from inferatlas.predict.performance.breakdown import breakdown
+from inferatlas.predict.performance.clock import check_limits, limited
 from inferatlas.predict.performance.platform import Platform
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import BOUNDS, Points, Predictions
@@ -44,12 +47,15 @@ from inferatlas.predict.techniques import (
     with_cache_policy,
     with_images,
 )
-from inferatlas.workload import Workload, make_workload
+from inferatlas.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One deployment under a load, ready to be predicted; ``notes``: what was chosen for want of being given."""
+    """One deployment under a load, ready to be predicted; ``notes``: what was chosen for want of being given.
+
+    ``cap_w``: power cap per accelerator, which the clock of the points keeps.
+    """
 
     model: ModelConfig
     accelerator: Accelerator
@@ -61,6 +67,20 @@ class Asked:
     points: Points
     notes: list[str]
     speculation: Speculation | None = None
+    cap_w: float | None = None
+
+    @property
+    def clock(self) -> float:
+        return float(self.points.clock[0])
+
+    @property
+    def label(self) -> str:
+        """No calibration has seen drafts, shared prefixes, images or another clock."""
+        beyond_all = self.speculation or self.load.prefix_tokens or self.ops.images or self.clock < 1
+        return "extrapolated" if beyond_all else label_of(self.platform, self.layout)
+
+    def predict(self) -> Predictions:
+        return predict(self.ops, self.table, self.points, speculation=self.speculation)
 
 
 def asked(
@@ -70,9 +90,10 @@ def asked(
     weights: str | None = None, activations: str | None = None, kv_cache: str | None = None,
     kv_compression: float | None = None, kv_keep: int | None = None, kv_read: int | None = None,
     tier: str | Sequence[str] | None = None, speculate: str | None = None, images: int = 0,
-    image_size: str = "1024x1024",
+    image_size: str = "1024x1024", clock: float = 1.0, power_cap_w: float | None = None,
 ) -> Asked:  # fmt: skip
     """From names to one deployment, everything that is left open chosen; parameters and errors as of `ask`."""
+    check_limits(clock, power_cap_w)
     config, known = with_cache_policy(load_model(model), keep=kv_keep, read=kv_read), load_accelerator(accelerator)
     ops, seen = with_images(config, images, image_size)
     load = replace(load, input_tokens=load.input_tokens + seen)
@@ -87,18 +108,20 @@ def asked(
     )  # fmt: skip
     table = platform_table([platform], is_moe=bool(ops.experts))
     given = {"tp": tp, "pp": pp, "ep": ep, "dp": dp, "cp": cp}
+    slowed = table.at_clock(np.array([clock]))
     layout, notes = choose_layout(
-        ops, table, load, count=count, **given, offload=offload or 0.0, speculation=drafts
+        ops, slowed, load, count=count, **given, offload=offload or 0.0, speculation=drafts
     )  # fmt: skip
     layout = replace(layout, cache_offload=cache_offload or 0.0)
     if tier and offload is None:
-        layout, more = _with_tiers(ops, table, load, layout, count, given, drafts, cache_offload)
+        layout, more = _with_tiers(ops, slowed, load, layout, count, given, drafts, cache_offload)
         notes += more
     notes += list(_techniques(drafts, load, kv_keep, kv_read, images, seen))
     if known.cluster is not None and layout.count > known.cluster.count:
         raise beyond(known.cluster, layout.count, free=count is None and tp is None and pp is None and dp is None)
-    notes = [*stands_for(config), *notes, *layout_notes(platform, layout)]
-    return Asked(config, known, ops, platform, table, load, layout, points_of(load, [layout]), notes, drafts)
+    points, limits = limited(ops, table, points_of(load, [layout]), clock, power_cap_w, speculation=drafts)
+    notes = [*stands_for(config), *notes, *layout_notes(platform, layout), *limits]
+    return Asked(config, known, ops, platform, table, load, layout, points, notes, drafts, power_cap_w)
 
 
 def _with_tiers(
@@ -143,7 +166,7 @@ def ask(
     speculate: str | None = None, images: int = 0, image_size: str = "1024x1024", workload: str | None = None,
     isl: int | None = None, osl: int | None = None, prefix_tokens: int | None = None, concurrency: int | None = None,
     request_rate: float | None = None, price: float | None = None, region: str = "USA", site: str = "AWS",
-    utilisation: float = 1.0,
+    utilisation: float = 1.0, clock: float = 1.0, power_cap_w: float | None = None,
 ) -> Answer:  # fmt: skip
     """Predict latency, throughput, power, cost and carbon of one deployment.
 
@@ -164,6 +187,8 @@ def ask(
     engine, activations, kv_cache : names; defaults are documented in `platforms.bind`.
     workload, isl, osl, concurrency, request_rate : traffic, see `workload.make_workload`.
     price : USD per accelerator-hour. region, site : rows of the grid and PUE tables.
+    clock : of the cores, relative to the one that was measured, equation (40).
+    power_cap_w : most that an accelerator may draw while it works; the clock falls until it does.
 
     Raises
     ------
@@ -176,23 +201,22 @@ def ask(
     >>> answer.fits, answer.bound, answer.batch
     (True, 'memory_bandwidth', 32.0)
     """
-    if osl is None and workload is None and load_model(model).embeds:
-        osl = 1  # a vector
-    load = make_workload(
-        workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate, prefix_tokens=prefix_tokens
-    )
+    load = load_of(
+        load_model(model), workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate,
+        prefix_tokens=prefix_tokens,
+    )  # fmt: skip
     one = asked(
         model, accelerator, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, offload=offload,
         cache_offload=cache_offload, engine=engine, weights=weights, activations=activations, kv_cache=kv_cache,
         kv_compression=kv_compression, kv_keep=kv_keep, kv_read=kv_read, tier=tier, speculate=speculate,
-        images=images, image_size=image_size,
+        images=images, image_size=image_size, clock=clock, power_cap_w=power_cap_w,
     )  # fmt: skip
     part = one.platform.device
     money = economics(
         part.id, part.architectural_class, part.node, price=price, region=region, site=site,
         utilisation=utilisation, cluster=one.accelerator.cluster,
     )  # fmt: skip
-    return _answer(one, predict(one.ops, one.table, one.points, speculation=one.speculation), money)
+    return _answer(one, one.predict(), money)
 
 
 def beyond(cluster: Cluster, count: int, *, free: bool = False) -> BadInput | NoFeasibleAnswer:
@@ -203,31 +227,6 @@ def beyond(cluster: Cluster, count: int, *, free: bool = False) -> BadInput | No
             words, code="memory", least_count=count, field="count", allowed=f"up to {cluster.count}"
         )
     return BadInput(words, field="count", allowed=f"up to {cluster.count}")
-
-
-def check_load(config: ModelConfig, load: Workload) -> None:
-    """Refuse requests that a model cannot serve: too long, tokens of a vector, a shared start of what is whole."""
-    check_context(config, load)
-    if config.embeds and load.output_tokens != 1:
-        raise BadInput(f"{config.id} yields a vector, no tokens", field="osl", allowed="1, or leave it out")
-    whole = config.encoder or any(g.attention and not g.attention.causal for g in config.layers)
-    if load.prefix_tokens and whole:
-        raise BadInput(f"{config.id} reads prompts both ways: no start of one can be shared", field="prefix_tokens")
-
-
-def check_context(config: ModelConfig, load: Workload) -> None:
-    """Refuse requests longer than the model's context.
-
-    Raises
-    ------
-    BadInput : with the length that is allowed.
-    """
-    if not config.holds(load.total_tokens):
-        raise BadInput(
-            f"{load.input_tokens:g} input and {load.output_tokens:g} output tokens exceed the context of {config.id}",
-            field="isl",
-            allowed=f"isl + osl up to {config.context_length}",
-        )
 
 
 def reason_of(
@@ -269,18 +268,19 @@ def _answer(one: Asked, predictions: Predictions, money: Economics) -> Answer:
         "workload": asdict(load),
         "economics": money.as_dict(),
         "power_scope": platform.device.power.scope,
+        "clock": one.clock if predictions.fits[0] else None,
+        "power_cap_w": one.cap_w,
     }
     held = memory_words(budget_of(one.ops, one.table, one.points, speculation=one.speculation), predictions)
-    label = "extrapolated" if one.speculation or load.prefix_tokens or one.ops.images else label_of(platform, layout)
     if not predictions.fits[0]:
-        why = reason_of(
-            int(predictions.reason[0]), one.ops, one.table, load, count=layout.count, speculation=one.speculation
-        )
         return Answer(
-            inputs, False, why, {}, None, None, held, [], label, [*platform.notes, *notes],
+            inputs, False, why_not(one, predictions), {}, None, None, held, [], one.label, [*platform.notes, *notes],
             evidence=evidence_of(platform),
         )  # fmt: skip
     arrays = metric_arrays(predictions, one.points, one.table, [money])
+    if one.cap_w is not None:
+        power = arrays["power_w"]
+        arrays["power_w"] = replace(power, most=np.minimum(power.most, one.cap_w * layout.count))
     metrics = {name: metric.at() for name, metric in arrays.items()}
     if money.usd_per_hour is None:
         notes = [*notes, f"no price of {platform.device.id} with a source is known: give a price"]
@@ -304,11 +304,33 @@ def _answer(one: Asked, predictions: Predictions, money: Economics) -> Answer:
             asdict(spent) | {"seconds": spent.seconds}
             for spent in breakdown(one.ops, one.table, one.points, predictions, speculation=one.speculation)
         ],
-        label,
+        one.label,
         [*platform.notes, *notes],
         percentiles,
         evidence_of(platform),
+        _looked_at(one, predictions),
     )
+
+
+def _looked_at(one: Asked, predictions: Predictions) -> dict[str, Any]:
+    """Drafts and slower memories, where they are used."""
+    asked = one.ops, one.table, one.points
+    out: dict[str, Any] = {}
+    if one.speculation is not None:
+        out["speculation"] = drafting(*asked, one.speculation)
+    if one.layout.waits:
+        out["memories"] = memories(*asked, predictions)
+    return out
+
+
+def why_not(one: Asked, predictions: Predictions) -> dict[str, Any]:
+    """Why one deployment cannot be; with a cap, how many would serve a rate is not searched."""
+    code = int(predictions.reason[0])
+    if code == reasons.RATE and one.cap_w is not None and one.clock < 1:
+        detail = f"{reasons.IN_LAYOUT[code]} under a cap of {one.cap_w:g} W per accelerator"
+        return {"code": reasons.CODES[code], "detail": detail, "least_count": None}
+    slowed = one.table.at_clock(one.points.clock)
+    return reason_of(code, one.ops, slowed, one.load, count=one.layout.count, speculation=one.speculation)
 
 
 def evidence_of(platform: Platform) -> dict[str, Any]:

@@ -20,6 +20,7 @@ QUANTITIES = {
     "total_tokens_per_s": ("total tokens/s", "1"),
     "power_w": ("power", "W"),
     "tokens_per_joule": ("tokens/J", "1"),
+    "joules_per_output_token": ("J/token", "1"),
     "usd_per_million_tokens": ("USD/Mtok", "1"),
     "usd_per_million_tokens_owned": ("USD/Mtok owned", "1"),
     "gco2e_per_million_tokens": ("gCO2e/Mtok", "1"),
@@ -128,3 +129,18 @@ def listed(words: Sequence[str]) -> str:
     ('a, b and c', 'a')
     """
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def signed(value: float | None) -> str:
+    """A change with its sign and two digits; nothing is rounded to "-0.00".
+
+    >>> signed(-0.7512), signed(0.0), signed(0.001), signed(None)
+    ('−0.75', '0', '<0.01', '—')
+    """
+    if value is None or not math.isfinite(value):
+        return NONE
+    if value == 0 or abs(value) < 1e-9:
+        return "0"
+    if abs(value) < 0.005:
+        return "<0.01" if value > 0 else "−<0.01"
+    return f"{value:+.2f}".replace("-", "−")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from inferatlas.predict.answer import DEFINITIONS, Answer
-from inferatlas.quantities import percent
+from inferatlas.quantities import percent, show
 from inferatlas.show.deployment import flat_metrics, layout_words, memory_bar, workload_words
 from inferatlas.show.numbers import GIVEN, NONE, counted, figure, in_words, quantity
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
@@ -54,6 +55,7 @@ def prediction_page(answer: Answer, typed: str) -> Page:
         _metrics(answer),
         *_percentiles(answer),
         memory_bar(answer.memory, f"Memory of each device at the expected batch of {answer.batch or 0:.0f}"),
+        *_techniques(answer),
         *_breakdown(answer),
         Paragraph(evidence_words(answer.evidence), quiet=True),
         *_notes(answer),
@@ -95,6 +97,10 @@ def _inputs(answer: Answer) -> Table:
                 [label, NONE if known is None else f"{known:g} {unit}".strip(), money.get(source) or "no source"]
             )
     rows.append(["power", f"of the {inputs['power_scope']}", ""])
+    if inputs["power_cap_w"] is not None:
+        rows.append(["power cap", f"{figure(inputs['power_cap_w'], 'W')} per accelerator", ""])
+    if inputs["clock"] is not None and inputs["clock"] < 1:
+        rows.append(["clock", f"{inputs['clock']:.3g} of the measured one", ""])
     return Table("Asked", [Column("input"), Column("value"), Column("source", wraps=True)], rows)
 
 
@@ -110,6 +116,29 @@ def _metrics(answer: Answer) -> Table:
         rows.append([heading, low, figure(one.value, unit), high, answer.label, meaning])
     columns = [Column("metric"), *(Column(name, right=True) for name in ("low", "value", "high"))]
     return Table("Expected, with the 80 % interval", [*columns, Column("label"), Column("meaning", wraps=True)], rows)
+
+
+def _techniques(answer: Answer) -> list[Block]:
+    """What drafting gains, and what lies in which slower memory."""
+    blocks: list[Block] = []
+    if memories := answer.techniques.get("memories"):
+        rows = [
+            [one["name"], show(one["weights_bytes"], "B"), show(one["kv_bytes"], "B"),
+             show(one["capacity_bytes"], "B") if math.isfinite(one["capacity_bytes"]) else "not stated",
+             show(one["bytes_per_s"], "B/s"), show(one["power_w_at_most"], "W")]
+            for one in memories
+        ]  # fmt: skip
+        names = ("weights", "KV cache", "capacity", "reached rate", "power of the stream, all devices, at most")
+        columns = [Column("memory"), *(Column(name, right=True) for name in names)]
+        blocks.append(Table("In slower memory, of each device", columns, rows))
+    if drafted := answer.techniques.get("speculation"):
+        gain = drafted.get("speed_up") or {}
+        words = ", ".join(f"{name} {value:.2f} times as fast" for name, value in gain.items() if value)
+        best = drafted["best_gamma"]
+        why = "none" if best == 0 else f"{best} drafted token{'' if best == 1 else 's'}"
+        text = f"Drafting {drafted['gamma']} tokens against none: {words or 'no gain is known'}."
+        blocks.append(Paragraph(f"{text} At this load and acceptance, {why} would be best for latency."))
+    return blocks
 
 
 def _percentiles(answer: Answer) -> list[Block]:
@@ -174,6 +203,7 @@ def prediction_rows(answer: Answer) -> list[dict[str, Any]]:
             "model": inputs["model"], "accelerator": inputs["accelerator"], "count": inputs["count"],
             **inputs["layout"], **{name: inputs[name] for name in ("engine", "weights", "activations", "kv_cache")},
             **{name: load[name] for name in ("input_tokens", "output_tokens", "concurrency", "request_rate")},
+            "clock": inputs["clock"], "power_cap_w": inputs["power_cap_w"],
             "fits": answer.fits, "reason": reason.get("code"), "reason_detail": reason.get("detail"),
             "least_count": reason.get("least_count"), **flat_metrics(answer.metrics), **percentiles,
             "bound": answer.bound, "batch": answer.batch, **answer.memory, "label": answer.label,

@@ -12,9 +12,8 @@ from inferatlas.catalogue.models import load_model
 from inferatlas.decide.advisor.search import Designs, Limits, evaluate
 from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.llm.operators import operators
+from inferatlas.predict.loads import check_load, load_of
 from inferatlas.predict.performance.points import BOUNDS
-from inferatlas.predict.question import check_context
-from inferatlas.workload import make_workload
 
 CONCURRENCIES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 Column = NDArray[Any]  # floats, integers or words
@@ -51,8 +50,8 @@ def explore(
     limits = Limits(accelerators, vendors, engine, weights, kv_cache, max_count, price, region, site)
     parts: list[dict[str, Column]] = []
     for level in watched(levels):
-        load = make_workload(workload, isl=isl, osl=osl, concurrency=level)
-        check_context(config, load)
+        load = load_of(config, workload, isl=isl, osl=osl, concurrency=level)
+        check_load(config, load)
         designs = evaluate(config, load, limits)
         if not len(designs):
             words = "; ".join(f"{out.accelerator}: {out.detail}" for out in designs.rejected[:5])

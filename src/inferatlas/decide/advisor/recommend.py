@@ -22,11 +22,12 @@ from inferatlas.predict.answer import DEFINITIONS, Interval
 from inferatlas.predict.cost.economics import Economics
 from inferatlas.predict.llm.operators import operators
 from inferatlas.predict.llm.precision import FORMATS
+from inferatlas.predict.loads import check_load, load_of
 from inferatlas.predict.performance.points import BOUNDS
 from inferatlas.predict.performance.predictor import budget_of
-from inferatlas.predict.question import check_context, memory_words
+from inferatlas.predict.question import memory_words
 from inferatlas.predict.replicas import Layout, layout_notes
-from inferatlas.workload import ServiceTarget, Workload, make_workload, parse_targets
+from inferatlas.workload import ServiceTarget, Workload, parse_targets
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,8 @@ def recommend(
     targets = parse_targets(slo)
     config = load_model(model)
     operators(config)  # a model without performance model is refused before anything else is said about it
-    load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
-    check_context(config, load)
+    load = load_of(config, workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
+    check_load(config, load)
     if load.output_tokens <= 1 and any(target.metric == "itl" for target in targets):
         raise BadInput("with one output token there is no inter-token latency", field="slo", allowed="ttft or latency")
     designs = evaluate(config, load, limits)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from inferatlas.catalogue.accelerators import load_accelerator
+from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.models import load_model, stands_for
 from inferatlas.decide.advisor.rank import OBJECTIVES
 from inferatlas.decide.coverage import coverage
@@ -20,15 +21,16 @@ from inferatlas.predict.cost.economics import economics
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.placement import Routing, no_experts
+from inferatlas.predict.loads import check_load, load_of
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.mapping.layouts import is_resident
 from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind, checkpoint_format
-from inferatlas.predict.question import beyond, check_context
+from inferatlas.predict.question import beyond
 from inferatlas.predict.replicas import MOST_ACCELERATORS, load_columns
-from inferatlas.workload import Workload, make_workload
+from inferatlas.workload import Workload
 
 PER_ACCELERATOR = 8  # requests in flight per accelerator, where no load is given
 ON_CHIP = 64  # the same for a whole row of chips that holds the model in on-chip memory
@@ -83,8 +85,8 @@ def scale(
     if known.cluster is not None and count > known.cluster.count:
         raise beyond(known.cluster, count)
     light = ON_CHIP if is_resident(device(known)) else PER_ACCELERATOR * count
-    load = _traffic(workload, isl, osl, concurrency, request_rate, light)
-    check_context(config, load)
+    load = _traffic(config, workload, isl, osl, concurrency, request_rate, light)
+    check_load(config, load)
     ops = operators(config)
     if routing not in (None, Routing()) and not ops.experts:
         raise no_experts(ops, routing)
@@ -121,13 +123,14 @@ def scale(
 
 
 def _traffic(
-    workload: str | None, isl: int | None, osl: int | None, concurrency: int | None, rate: float | None, flying: int
-) -> Workload:
+    config: ModelConfig, workload: str | None, isl: int | None, osl: int | None, concurrency: int | None,
+    rate: float | None, flying: int,
+) -> Workload:  # fmt: skip
     if workload is None and isl is None and osl is None:
-        isl, osl = LENGTHS
+        isl, osl = LENGTHS if not config.embeds else (LENGTHS[0], 1)
     if concurrency is None and rate is None:
         concurrency = flying
-    return make_workload(workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=rate)
+    return load_of(config, workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=rate)
 
 
 def _asked(strategy: Strategy, ops: Operators) -> bool:

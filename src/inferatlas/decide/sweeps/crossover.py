@@ -21,9 +21,9 @@ from inferatlas.errors import BadInput, NoFeasibleAnswer, UnknownName
 from inferatlas.inputs import several
 from inferatlas.predict.llm.operators import operators
 from inferatlas.predict.llm.precision import format_named
+from inferatlas.predict.loads import check_kind, check_load
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.performance.points import BOUNDS
-from inferatlas.predict.question import check_context
 from inferatlas.predict.replicas import MOST_ACCELERATORS
 from inferatlas.workload import Workload, load_workload, make_workload
 
@@ -69,9 +69,10 @@ def crossover(
     config = load_model(model)
     operators(config)  # a model without performance model is refused before anything else is asked
     known = _known(several(accelerators, "accelerator"))
-    load = _load(over, workload, isl, osl, concurrency)
-    if over not in ("isl", "osl"):
-        check_context(config, load)
+    if config.embeds and over == "osl":
+        raise BadInput(f"{config.id} yields a vector, no tokens", field="over", allowed="batch, rate, count or isl")
+    load = _load(over, workload, isl, 1 if config.embeds and osl is None and workload is None else osl, concurrency)
+    (check_kind if over in ("isl", "osl") else check_load)(config, load)
     room = (config.context_length or math.inf) - _total(load, over, 0.0)
     xs = grid(over, values, first, last, steps, room)
     ask = Sweep(config, tuple(known), load, over, formats, count)

@@ -16,6 +16,7 @@ from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.parameters import count as parameters
 from inferatlas.predict.llm.placement import UNIFORM, Routing
+from inferatlas.predict.performance.memories import tier_energy
 from inferatlas.predict.performance.points import Points, Predictions
 from inferatlas.predict.performance.predictor import budget_of, predict
 from inferatlas.predict.performance.priors import Z80, sigma, table
@@ -213,8 +214,7 @@ def _stream_energy(setting: Setting, ops: Operators, layout: Layout, found: Pred
     waiting = waiting_of(ops, row, shard_of(row, points), routing=setting.routing)
     if waiting is None:
         return None
-    kinds = table()["tiers"]
-    per_byte = np.array([kinds.get(t.name, kinds["host"])["j_per_byte"] for t in setting.platform.device.behind])
+    per_byte = np.array([tier_energy(tier.name) for tier in setting.platform.device.behind])
     ranks = layout.tp * setting.platform.device.engine_devices
     return float((waiting.held[0] * per_byte).sum() * ranks / max(float(found.batch[1]) / layout.pp, 1.0))
 

@@ -16,14 +16,14 @@ from inferatlas.predict.arrays import Floats
 from inferatlas.predict.hardware.device import MemoryTier, device
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.placement import UNIFORM, Routing, no_experts
+from inferatlas.predict.loads import check_load, load_of
 from inferatlas.predict.performance.platform import Platform
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.placing import least_offload, place
 from inferatlas.predict.platforms import bind, checkpoint_format
-from inferatlas.predict.question import check_load
 from inferatlas.predict.replicas import Layout, choose_layout, layout_notes, points_of, replicas_of
 from inferatlas.predict.techniques import parse_tiers
-from inferatlas.workload import Workload, make_workload
+from inferatlas.workload import Workload
 
 ISL, OSL, CONCURRENCY = 1024, 256, 16  # where no load is given
 HOST_BYTES, HOST_RATE = 256 * 2**30, 64e9  # of one accelerator: an eighth of a node's 2 TiB; PCIe 5 x16, one direction
@@ -93,10 +93,10 @@ def setting_of(
     config, known = load_model(model), load_accelerator(accelerator)
     notes: list[str] = []
     if workload is None and (isl is None or osl is None or concurrency is None):
-        isl, osl = ISL if isl is None else isl, OSL if osl is None else osl
-        concurrency = CONCURRENCY if concurrency is None else concurrency
+        isl, concurrency = ISL if isl is None else isl, CONCURRENCY if concurrency is None else concurrency
+        osl = (1 if config.embeds else OSL) if osl is None else osl
         notes.append(f"load: {isl:,} input and {osl:,} output tokens, {concurrency} requests in flight")
-    load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency)
+    load = load_of(config, workload, isl=isl, osl=osl, concurrency=concurrency)
     check_load(config, load)
     part = device(known)
     behind = parse_tiers(tier)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from inferatlas.catalogue.accelerator import Cluster
-from inferatlas.catalogue.carbon import GridIntensity, Pue, embodied, grid_intensities, pues
+from inferatlas.catalogue.carbon import GridIntensity, Pue, embodied, grid_intensities, pues, water_intensities
 from inferatlas.catalogue.prices import Price, prices
 from inferatlas.catalogue.rows import Row
 from inferatlas.errors import BadInput, UnknownName
@@ -115,6 +115,12 @@ def grid_row(region: str) -> GridIntensity:
     return _named("region", region, ((row, (row.region, row.code)) for row in grid_intensities()))
 
 
+def water_row(region: str) -> GridIntensity | None:
+    """Water of making a kilowatt-hour in a grid that goes by a name or code; None where nothing is published."""
+    named = (row for row in water_intensities() if region.lower() in (row.region.lower(), row.code.lower()))
+    return next((row for row in named if row.value is not None), None)
+
+
 def pue_row(site: str) -> Pue:
     """The overhead of a site by its name (UnknownName)."""
     return _named("site", site, ((row, (row.site,)) for row in pues()))
@@ -138,8 +144,8 @@ def _named(kind: str, name: str, rows: Iterable[tuple[RowT, tuple[str, ...]]]) -
     raise UnknownName(kind, name, [names[0] for _, names in held])
 
 
-def _embodied_per_hour(architectural_class: str, node: int, utilisation: float) -> tuple[float | None, str | None]:
-    """Equation (52) for GPUs: one generic GPU and its share of a server over the server's life of 3 years.
+def embodied_of(architectural_class: str, node: int) -> tuple[float | None, str | None]:
+    """Carbon of making an accelerator with its share of a server, in gCO2e, and its source: a generic GPU's.
 
     Nothing is published for other classes, so they have none, never a guess.
     """
@@ -147,5 +153,14 @@ def _embodied_per_hour(architectural_class: str, node: int, utilisation: float) 
     gpu, server = items.get("generic GPU"), items.get("server without GPUs")
     if architectural_class not in GPU_CLASSES or gpu is None or server is None:
         return None, None
-    per_hour = float(embodied_g_per_hour(gpu + server / max(node, 1), SERVER_LIFE_YEARS, utilisation))
-    return per_hour, f"EcoLogits: generic GPU + 1/{node} of a server over {SERVER_LIFE_YEARS:g} years"
+    return gpu + server / max(node, 1), f"EcoLogits: generic GPU + 1/{node} of a server"
+
+
+def _embodied_per_hour(architectural_class: str, node: int, utilisation: float) -> tuple[float | None, str | None]:
+    """Equation (52) over the server's life of 3 years."""
+    grams, source = embodied_of(architectural_class, node)
+    if grams is None:
+        return None, None
+    return float(
+        embodied_g_per_hour(grams, SERVER_LIFE_YEARS, utilisation)
+    ), f"{source} over {SERVER_LIFE_YEARS:g} years"

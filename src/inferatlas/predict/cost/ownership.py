@@ -81,27 +81,44 @@ class Ownership:
 
 
 def ownership_usd_per_hour(it: Ownership) -> Array:
-    """Cost of one usable hour of an accelerator that is owned, in USD: equation (51) in full.
+    """Cost of one usable hour of an accelerator that is owned, in USD: equation (51) in full, the sum of its parts.
 
     ``(capex (crf (1 + network) + maintenance) - residual a year)/(8760 availability)
-    + P PUE $/kWh + P_provisioned colo/730 + opex``, powers in kW. The residual is spread over the life by the
-    sinking-fund factor ``crf - interest``, so that a residual of 1 leaves only the interest to pay.
+    + P PUE $/kWh + P_provisioned colo/730 + opex``, powers in kW.
 
     Examples
     --------
     >>> round(float(ownership_usd_per_hour(Ownership(30000.0, 1000.0, 1730.0))), 3)
     1.69
     """
+    return sum(ownership_parts(it).values(), np.zeros(()))
+
+
+def ownership_parts(it: Ownership) -> dict[str, Array]:
+    """The same by what is paid for: capital, network, maintenance, energy, space and the rest (``other``), in USD/h.
+
+    The residual is spread over the life by the sinking-fund factor ``crf - interest``, so that a residual of 1 leaves
+    only the interest to pay. What is unknown makes its own part NaN and no other.
+
+    Examples
+    --------
+    >>> parts = ownership_parts(Ownership(30000.0, 1000.0, 1730.0))
+    >>> {name: round(float(part), 3) for name, part in parts.items()}  # doctest: +NORMALIZE_WHITESPACE
+    {'capital': 0.884, 'network': 0.133, 'maintenance': 0.141, 'energy': 0.096, 'space': 0.436, 'other': 0.0}
+    """
     capex, interest = floats(it.capex_usd, "capex_usd", 0), floats(it.interest, "interest", 0)
     recovery = capital_recovery(interest, floats(it.life_years, "life_years", above=0))
     residual = floats(it.residual_share, "residual_share", 0, 1) * (recovery - interest)
-    per_year = recovery * (1 + floats(it.network_share, "network_share", 0))
-    per_year = per_year + floats(it.maintenance_share, "maintenance_share", 0) - residual
-    hours = HOURS_PER_YEAR * floats(it.availability, "availability", above=0, high=1)
-    energy = energy_usd_per_hour(it.power_w, it.pue, it.usd_per_kwh)
+    per_year = capex / (HOURS_PER_YEAR * floats(it.availability, "availability", above=0, high=1))
     space_kw = floats(it.provisioned_w, "provisioned_w", 0) / 1e3
-    space = space_kw * floats(it.colo_usd_per_kw_month, "colo_usd_per_kw_month", 0) / HOURS_PER_MONTH
-    return capex * per_year / hours + energy + space + floats(it.opex_usd_per_hour, "opex_usd_per_hour", 0)
+    return {
+        "capital": per_year * (recovery - residual),
+        "network": per_year * recovery * floats(it.network_share, "network_share", 0),
+        "maintenance": per_year * floats(it.maintenance_share, "maintenance_share", 0),
+        "energy": energy_usd_per_hour(it.power_w, it.pue, it.usd_per_kwh),
+        "space": space_kw * floats(it.colo_usd_per_kw_month, "colo_usd_per_kw_month", 0) / HOURS_PER_MONTH,
+        "other": floats(it.opex_usd_per_hour, "opex_usd_per_hour", 0),
+    }
 
 
 def energy_usd_per_hour(power_w: ArrayLike | None, pue: ArrayLike | None, usd_per_kwh: ArrayLike | None) -> Array:

@@ -33,19 +33,63 @@ def operator_time(
     >>> round(float(operator_time(2 * 4096**3, 6 * 4096**2, 112e12, 900e9, 0.7, 0.9, 12e-6)) * 1e6)
     1769
     """
-    if not q >= 1:
-        raise BadInput(f"{q:g} is out of range", field="q", allowed=">= 1")
-    work, moved, peak, bandwidth, eta_c, eta_m, launch = (
-        np.asarray(x, dtype=np.float64)
-        for x in (flop, moved_bytes, peak_flop_per_s, bytes_per_s, compute_efficiency, memory_efficiency, launch_s)
-    )
-    compute, memory = work / (eta_c * peak), moved / (eta_m * bandwidth)
+    compute, memory = _terms(
+        flop, moved_bytes, peak_flop_per_s, bytes_per_s, compute_efficiency, memory_efficiency, q
+    )  # fmt: skip
+    launch = np.asarray(launch_s, dtype=np.float64)
     longer, shorter = np.maximum(compute, memory), np.minimum(compute, memory)
     if np.isinf(q):
         return launch + longer
     # the longer term is taken out of the root, so that a large q cannot underflow
     ratio = np.divide(shorter, longer, out=np.zeros_like(longer), where=longer > 0)
     return launch + longer * (1.0 + ratio**q) ** (1.0 / q)
+
+
+def elasticities(
+    flop: ArrayLike, moved_bytes: ArrayLike, peak_flop_per_s: ArrayLike, bytes_per_s: ArrayLike,
+    compute_efficiency: ArrayLike = 1.0, memory_efficiency: ArrayLike = 1.0, launch_s: ArrayLike = 0.0, q: float = 2.0,
+) -> dict[str, Floats]:  # fmt: skip
+    """What each parameter of the law (7) does to its time: ``d ln t/d ln x``, the terms of equation (54).
+
+    ``compute`` is ``-(t_c^q/(t_c^q + t_m^q)) (1 - t0/t)`` and ``memory_bandwidth`` the same with the other term; an
+    efficiency acts as its rate. ``launch`` is ``t0/t``. Times add up to 1: ``launch - compute - memory_bandwidth``.
+    The ideal roofline (q infinite) gives all to the longer term, and half to each at its ridge.
+
+    Parameters and errors as of `operator_time`.
+
+    Examples
+    --------
+    At the ridge point, without a launch time, each halves its share of the root:
+
+    >>> {name: float(x) for name, x in elasticities(1e12, 1e12, 1e12, 1e12).items()}
+    {'compute': -0.5, 'memory_bandwidth': -0.5, 'launch': 0.0}
+    """
+    compute, memory = _terms(
+        flop, moved_bytes, peak_flop_per_s, bytes_per_s, compute_efficiency, memory_efficiency, q
+    )  # fmt: skip
+    total = operator_time(
+        flop, moved_bytes, peak_flop_per_s, bytes_per_s, compute_efficiency, memory_efficiency, launch_s, q
+    )  # fmt: skip
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # as one ratio, so that a large q overflows to the right end: t_c^q/(t_c^q + t_m^q) = 1/(1 + (t_m/t_c)^q)
+        ratio = memory / compute
+        share = 1.0 / (1.0 + np.where(ratio == 1.0, 1.0, ratio**q))
+    launch = np.asarray(launch_s, dtype=np.float64) / total
+    return {"compute": -share * (1.0 - launch), "memory_bandwidth": -(1.0 - share) * (1.0 - launch), "launch": launch}
+
+
+def _terms(
+    flop: ArrayLike, moved_bytes: ArrayLike, peak_flop_per_s: ArrayLike, bytes_per_s: ArrayLike,
+    compute_efficiency: ArrayLike, memory_efficiency: ArrayLike, q: float,
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """Seconds of compute and of memory alone."""
+    if not q >= 1:
+        raise BadInput(f"{q:g} is out of range", field="q", allowed=">= 1")
+    work, moved, peak, bandwidth, eta_c, eta_m = (
+        np.asarray(x, dtype=np.float64)
+        for x in (flop, moved_bytes, peak_flop_per_s, bytes_per_s, compute_efficiency, memory_efficiency)
+    )
+    return work / (eta_c * peak), moved / (eta_m * bandwidth)
 
 
 def gemm(

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from inferatlas.catalogue.accelerator import Accelerator
-from inferatlas.catalogue.memory import main_memory
-from inferatlas.errors import NotModelled
+from inferatlas.catalogue.accelerators import is_own
+from inferatlas.catalogue.memory import MAIN_LEVELS, main_memory
+from inferatlas.documents import read_document
+from inferatlas.errors import BadInput, NotModelled
 from inferatlas.predict.hardware.power import Power, power_of
 
 _PEAKS = ("fp32", "bf16", "fp16", "fp8", "int8", "fp6", "fp4", "int4", "blockfp8")
@@ -102,14 +104,14 @@ def device(accelerator: Accelerator) -> Device:
     Raises
     ------
     NotModelled : no memory capacity, memory bandwidth or dense peak is known, so nothing can be said.
+    BadInput : the same of a user's own file, which can be completed; with file, field and line.
     """
     facts = accelerator.facts
     peaks = {name: rate for name in _PEAKS if (rate := facts.number(f"peak_{name}"))}
     tiers = _tiers(accelerator)
     main = tiers.get(main_memory(accelerator) or "")
     if main is None or not main.bytes_per_s or not peaks:
-        missing = "memory capacity and bandwidth" if main is None else "memory bandwidth" if peaks else "dense peak"
-        raise NotModelled(f"{accelerator.id}: no {missing} in the catalogue", field="accelerator")
+        raise _incomplete(accelerator, main, peaks)
     node = _count(accelerator, "chips_per_node") or 1
     batch = facts.number("execution.max_batch")
     return Device(
@@ -142,6 +144,29 @@ def device(accelerator: Accelerator) -> Device:
             facts.number("kv_engine.compression"), facts.number("kv_engine.bandwidth"),
         ),
     )  # fmt: skip
+
+
+def _incomplete(accelerator: Accelerator, main: MemoryTier | None, peaks: dict[str, float]) -> NotModelled | BadInput:
+    """What is missing for a prediction: nobody publishes it of the catalogue's parts, of one's own it can be given."""
+    if main is None:
+        missing, field, others = "memory capacity", "mem.hbm.capacity", [f"mem.{x}.capacity" for x in MAIN_LEVELS]
+    elif not main.bytes_per_s:
+        missing, field, others = "memory bandwidth", f"mem.{main.name}.bandwidth", []
+    else:
+        missing, field, others = "dense peak", "peak_bf16", [f"peak_{x}" for x in _PEAKS]
+    if not is_own(accelerator):
+        return NotModelled(f"{accelerator.id}: no {missing} in the catalogue", field="accelerator")
+    if accelerator.cluster is not None:
+        message = f"the accelerator {accelerator.id} has no {missing} above 0"
+        return BadInput(message, field="accelerator", file=accelerator.file)
+    given = accelerator.facts.number(field) is not None
+    return BadInput(
+        "must be above 0" if given else f"a prediction needs a {missing}",
+        field=f"facts.{field}",
+        allowed=", ".join(others) or "a fact above 0, with unit and source",
+        file=accelerator.file,
+        line=read_document(accelerator.file).line(("facts", field)),
+    )
 
 
 def _behind(tiers: dict[str, MemoryTier], main: MemoryTier, host_link: float | None) -> tuple[MemoryTier, ...]:

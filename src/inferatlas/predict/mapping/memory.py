@@ -26,9 +26,9 @@ class Budget:
     usable: Floats  # capacity times the engine's memory fraction
     kv_per_sequence: Floats  # at the mean context
     kv_longest: Floats  # at the full length of one request
-    kv_waiting: Floats  # of one sequence in slower memory, at the mean context
     sequences: Floats  # per replica; 0 where weights do not fit
     tiers_full: NDArray[np.bool_]  # what waits exceeds the slower memories
+    kv_waiting: Floats  # per sequence, in slower memory
 
 
 def weight_bytes(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -27,7 +29,7 @@ def floats(
     array([ 1., nan])
     """
     try:
-        array = np.asarray(value, dtype=float)
+        array: Any = value if hasattr(value, "tangent") else np.asarray(value, dtype=float)  # a `Dual` passes
     except (TypeError, ValueError):
         raise BadInput(f"{value!r} is not a number", field=field) from None
     wrong = (array < low) | (array > high)

@@ -44,7 +44,7 @@ def breakdown(
     speculation: Speculation | None = None,
 ) -> list[Spent]:  # fmt: skip
     """Operators of a decode step at the predicted batch and of a prompt's step alone, for a single point."""
-    row = table.rows(points.platform)
+    row = table.rows(points.platform, points.clock)
     shard = shard_of(row, points)
     resident = bool(table.resident[points.platform[0]])
     collectives = collectives_in_use(ops, table, points, resident)

@@ -58,3 +58,13 @@ def tier_latency(name: str) -> float:
     """Latency of a request to a kind of memory, s (prior): that of its kind, else that of a host's."""
     kinds = table()["tiers"]
     return float(kinds.get(name, kinds["host"])["latency_s"])
+
+
+def tier_energy(name: str) -> float:
+    """Energy of reading a byte from a kind of memory, J/B (prior, equation (38)).
+
+    >>> tier_energy("nvme") > tier_energy("cxl") > tier_energy("host")
+    True
+    """
+    kinds = table()["tiers"]
+    return float(kinds.get(name, kinds["host"])["j_per_byte"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from inferatlas.errors import NoFeasibleAnswer
@@ -54,7 +55,12 @@ class Platform:
     @property
     def peak_flop_per_s(self) -> float:
         """Peak of the accelerator in the format in which products are formed; FLOP/s."""
-        return self.device.peaks[FORMATS[self.compute].rate]
+        return self.device.peaks[self.compute_rate]
+
+    @property
+    def compute_rate(self) -> str:
+        """Which of the device's peaks that is."""
+        return FORMATS[self.compute].rate
 
     @property
     def label(self) -> str:
@@ -126,6 +132,33 @@ def make_platform(
         ratio,
         unmeasured,
     )
+
+
+def with_units(platform: Platform, values: Mapping[str, float]) -> Platform:
+    """The platform with hardware for experts or for the cache, by the names of its facts; other names are left alone.
+
+    Examples
+    --------
+    >>> from inferatlas.predict.platforms import bind
+    >>> with_units(bind("h100"), {"kv_engine.compression": 4.0, "compute": 2.0}).kv_compression
+    4.0
+    """
+    own = {_FACTS[name]: value for name, value in values.items() if name in _FACTS}
+    if not own:
+        return platform
+    learned = {name: value for name, value in own.items() if name != "cache_ratio"}
+    return replace(
+        platform, device=replace(platform.device, units=replace(platform.device.units, **own)),
+        coefficients=replace(platform.coefficients, **learned),
+        kv_compression=own.get("cache_ratio", platform.kv_compression),
+        unmeasured=(*platform.unmeasured, "units for experts or for the cache"),
+    )  # fmt: skip
+
+
+_FACTS = {
+    "moe.routing_time": "routing_s", "moe.grouped_efficiency": "grouped_efficiency",
+    "kv_engine.compression": "cache_ratio",
+}  # fmt: skip
 
 
 def _packed(device: Device, ratio: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,8 @@ class PlatformTable:
     of main memory when streaming weights, the KV cache and experts, efficiency included, ``offload_s`` of the memory
     behind it. ``unpacking``: what reading a packed cache takes, relative to its bytes. ``tier_rate``, ``tier_bytes``,
     ``tier_latency`` of the memories behind the main one [platform, tier], 0 where there is none. ``domain``: engine
-    devices on one scale-up network.
+    devices on one scale-up network. ``hop_scale``, ``hop_byte_scale``: latency and seconds per byte between systems
+    with the model on chip, relative to the network's; 1 but where `parameters` asks what if.
     """
 
     platforms: tuple[Platform, ...]
@@ -62,6 +63,8 @@ class PlatformTable:
     accepted: Floats
     network_scale: Floats
     network_byte_scale: Floats
+    hop_scale: Floats
+    hop_byte_scale: Floats
     capacity: Floats
     room: Floats
     offload_s: Floats
@@ -103,12 +106,20 @@ class PlatformTable:
             **{name: getattr(self, name) for name in WHOLE},
         )
 
-    def rows(self, index: NDArray[np.int32]) -> PlatformTable:
-        """The table gathered for design points: entry i is the platform of point i.
+    def at_clock(self, clock: Floats) -> PlatformTable:
+        """The same with cores at a relative clock, equation (40): compute slows, memory, network and host do not."""
+        if (clock == 1.0).all():
+            return self
+        slower = clock.astype(self.flop_s.dtype)
+        rates = ("flop_s", "flop_s_wide", "vector_flop_s")
+        return replace(self, **{name: getattr(self, name) / slower for name in rates})
+
+    def rows(self, index: NDArray[np.int32], clock: Floats | None = None) -> PlatformTable:
+        """The table gathered for design points: entry i is the platform of point i, at the clock of point i.
 
         ``mode="clip"`` spares numpy's second pass over the index, which points from this table always satisfy.
         """
-        return PlatformTable(
+        gathered = PlatformTable(
             self.platforms,
             **{
                 f.name: getattr(self, f.name).take(index, axis=0, mode="clip")
@@ -117,6 +128,7 @@ class PlatformTable:
             },
             **{name: getattr(self, name) for name in WHOLE},
         )
+        return gathered if clock is None else gathered.at_clock(clock)
 
 
 def platform_table(
@@ -184,6 +196,8 @@ def platform_table(
         accepted=c("accepted"),
         network_scale=c("network_scale"),
         network_byte_scale=c("network_byte_scale"),
+        hop_scale=np.ones(len(platforms)),
+        hop_byte_scale=np.ones(len(platforms)),
         capacity=column(lambda p: p.device.memory.bytes) / dies,
         room=np.minimum(c("room"), 1.0),  # memory holds no more than fits
         offload_s=offload_s,

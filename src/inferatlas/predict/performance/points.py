@@ -24,7 +24,8 @@ class Points:
     other NaN. ``cp`` shards of the context per replica; ``offload``: share of the layers' weights that wait in
     slower memory and stream in at every step; ``cache_offload`` the same of the KV cache. ``prefix`` tokens at the
     start of every prompt are the same and computed before. ``together``: the requests of a closed loop start and end
-    as one static batch. Lengths in tokens; ``input_cv`` and ``output_cv`` their coefficients of variation.
+    as one static batch. Lengths in tokens; ``input_cv`` and ``output_cv`` their coefficients of variation. ``clock``:
+    of the cores, relative to that of the rates, equation (40).
     """
 
     platform: NDArray[np.int32]
@@ -43,6 +44,7 @@ class Points:
     input_cv: NDArray[np.float32]
     output_cv: NDArray[np.float32]
     together: NDArray[np.bool_]
+    clock: Floats
 
     def __len__(self) -> int:
         return len(self.platform)
@@ -60,21 +62,23 @@ def make_points(
     cp: ArrayLike = 1, offload: ArrayLike = 0.0, cache_offload: ArrayLike = 0.0, prefix: ArrayLike = 0.0,
     concurrency: ArrayLike = np.nan, request_rate: ArrayLike = np.nan,
     input_tokens: ArrayLike, output_tokens: ArrayLike, input_cv: ArrayLike = 0.0, output_cv: ArrayLike = 0.0,
-    together: ArrayLike = False,
+    together: ArrayLike = False, clock: ArrayLike = 1.0,
 ) -> Points:  # fmt: skip
     """Broadcast to points and refuse what cannot be a question.
 
     Raises
     ------
-    BadInput : a count below 1, a length below 1 or not finite, both or neither of concurrency and rate.
+    BadInput : a count below 1, a length below 1 or not finite, both or neither of concurrency and rate, a clock
+    outside (0, 1].
     """
     given = {
         "platform": platform, "tp": tp, "pp": pp, "ep": ep, "dp": dp, "cp": cp, "offload": offload,
         "cache_offload": cache_offload, "prefix": prefix,
         "concurrency": concurrency, "request_rate": request_rate, "input_tokens": input_tokens,
         "output_tokens": output_tokens, "input_cv": input_cv, "output_cv": output_cv, "together": together,
+        "clock": clock,
     }  # fmt: skip
-    types = {"concurrency": np.float64, "request_rate": np.float64, "together": np.bool_}
+    types = {"concurrency": np.float64, "request_rate": np.float64, "together": np.bool_, "clock": np.float64}
     types |= dict.fromkeys(("platform", "tp", "pp", "ep", "dp", "cp"), np.int32)
     arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(value)) for value in given.values()))
     columns: dict[str, Any] = {
@@ -88,6 +92,8 @@ def make_points(
             raise BadInput(f"is a share of the {of}", field=name, allowed="0 to 1")
     if not ((columns["prefix"] >= 0) & (columns["prefix"] < columns["input_tokens"])).all():
         raise BadInput("is no beginning of the prompt", field="prefix", allowed="0 to the input tokens less one")
+    if not ((columns["clock"] > 0) & (columns["clock"] <= 1)).all():
+        raise BadInput("is a share of the clock at which the rates hold", field="clock", allowed="above 0, up to 1")
     load = columns["concurrency"], columns["request_rate"]
     if (np.isnan(load[0]) == np.isnan(load[1])).any() or (columns["together"] & np.isnan(load[0])).any():
         raise BadInput("give exactly one of concurrency and request_rate", field="concurrency")
@@ -103,8 +109,8 @@ class Predictions:
 
     Values are means over requests. ``*_sigma``: standard deviation of the logarithm of the error;
     ``*_cv``: coefficient of variation over requests (the workload's own spread, not our error).
-    ``itl_median_s`` is the median over all gaps. Throughput and power are of the whole deployment. ``batch``:
-    sequences in one step per replica.
+    ``itl_median_s`` is the median over all gaps. Throughput and power are of the whole deployment, ``power_w`` on
+    average, ``active_w`` while kernels run. ``batch``: sequences in one step per replica.
     """
 
     ttft_s: Floats
@@ -113,6 +119,7 @@ class Predictions:
     latency_s: Floats
     output_tokens_per_s: Floats
     power_w: Floats
+    active_w: Floats
     ttft_sigma: NDArray[np.float32]
     itl_sigma: NDArray[np.float32]
     latency_sigma: NDArray[np.float32]
@@ -136,11 +143,14 @@ class Predictions:
         return self.reason == 0
 
 
-def empty_predictions(n: int) -> Predictions:
-    """Room for n answers; only ``reason`` is set (to 0), everything else is written by the predictor."""
-    doubles = {"ttft_s", "itl_s", "itl_median_s", "latency_s", "output_tokens_per_s", "power_w"}
+def empty_predictions(n: int, like: Any = None) -> Predictions:
+    """Room for n answers; only ``reason`` is set (to 0), everything else is written by the predictor.
+
+    ``like``: an array of the kind that numbers are to be held in, plain or with derivatives (`dual.Dual`).
+    """
+    doubles = {"ttft_s", "itl_s", "itl_median_s", "latency_s", "output_tokens_per_s", "power_w", "active_w"}
     columns: dict[str, Any] = {
-        f.name: np.empty(n, dtype="f8" if f.name in doubles else "f4") for f in fields(Predictions)
+        f.name: np.empty(n, dtype="f8" if f.name in doubles else "f4", like=like) for f in fields(Predictions)
     }
     columns |= {"bound": np.empty(n, dtype=np.int8), "reason": np.zeros(n, dtype=np.int8)}
     return Predictions(**columns)

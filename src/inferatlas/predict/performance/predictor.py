@@ -64,8 +64,8 @@ def predict(
     -------
     Predictions, with a reason code where a point cannot be; nothing infeasible has a value.
     """
-    out = empty_predictions(len(points))
     table = table.astype(dtype)
+    out = empty_predictions(len(points), like=table.byte_s)
     chunk = CHUNK_BYTES // np.dtype(dtype).itemsize
     if not (checked or proven):
         _check_layouts(ops, table, points, out)
@@ -212,8 +212,8 @@ def memory_budget(
     full = (waiting > behind) | (in_tiers < 1.0)
     sequences = np.where(full, 0.0, np.minimum(sequences, np.floor(in_tiers)))
     return memory.Budget(
-        weights, activations, row.reserve + shared, row.capacity, usable, per_sequence, longest, kv_waiting,
-        sequences, full,
+        weights, activations, row.reserve + shared, row.capacity, usable, per_sequence, longest, sequences, full,
+        kv_waiting,
     )  # fmt: skip
 
 
@@ -222,7 +222,7 @@ def _chunk(
     collectives: Collectives, resident: bool, serve: Callable[..., Served], proven: bool,
     routing: Routing, speculation: Speculation | None,
 ) -> None:  # fmt: skip
-    row = table.rows(points.platform)
+    row = table.rows(points.platform, points.clock)
     shard = shard_of(row, points)
     budget = memory_budget(ops, row, shard, points, resident, routing.redundant, speculation)
     reason = out.reason[index]
@@ -231,7 +231,7 @@ def _chunk(
     else:
         reason = np.where(reason, reason, _memory_reason(budget))
         longest = ops.model.context_length or np.inf
-        too_long = points.input_tokens + points.output_tokens > longest
+        too_long = ops.model.span(points.input_tokens, points.output_tokens) > longest
         reason = np.where((reason == 0) & too_long, np.int8(reasons.CONTEXT), reason)
     one_step = one_step_of(
         ops, row, shard, collectives, points, budget, resident=resident, routing=routing, speculation=speculation
@@ -239,7 +239,7 @@ def _chunk(
     question = Question.of(points, row, shard, budget, ops, resident, speculation)
     served = serve(one_step, question)
     reason = np.where((reason == 0) & served.saturated, np.int8(reasons.RATE), reason)
-    power = draw(row, points.accelerators, served)
+    power, active = draw(row, points.accelerators, served, points.clock)
     ok = reason == 0
     all_ok = bool(ok.all())
     values = {
@@ -249,6 +249,7 @@ def _chunk(
         "latency_s": served.latency_s,
         "output_tokens_per_s": served.requests_per_s * points.dp.astype(row.dies.dtype) * points.output_tokens,
         "power_w": power,
+        "active_w": active,
         "batch": served.batch,
         **{f.name: getattr(served, f.name) for f in fields(served) if f.name.endswith("_cv")},
         **_sigmas(table, points, served, serve, speculation),
@@ -276,7 +277,7 @@ def _sigmas(
     names = ("ttft_sigma", "itl_sigma", "latency_sigma", "rate_sigma", "power_sigma")
     beyond_all = np.array([bool(p.unmeasured) for p in table.platforms]).take(points.platform)
     unseen = (points.cp > 1) | (points.offload > 0) | (points.cache_offload > 0) | (points.prefix > 0) | beyond_all
-    unseen = spread("technique") * (unseen | (speculation is not None))
+    unseen = spread("technique") * (unseen | (points.clock < 1) | (speculation is not None))
     out = {}
     for i, (name, sigma) in enumerate(zip(names, own, strict=True)):
         scaled = width[:, i] if sigma is None else width[:, i] * sigma ** table.elasticity[i]

@@ -60,8 +60,9 @@ def resident_step(
         # hops between chips are part of τ, between wafers they are not
         systems = np.where(row.wafer, shard.stages_f - 1.0, 0.0).astype(decode.dtype)
         at = (shard.index, np.where(systems > 0, INSIDE, 0))
-        token = 2.0 * ops.model.hidden * collectives.send.per_byte[at]
-        hop = ((collectives.send.latency[at] + active * token) * crowd + prompts * prefill * token) * systems
+        token = 2.0 * ops.model.hidden * collectives.send.per_byte[at] * row.hop_byte_scale
+        latency = collectives.send.latency[at] * row.hop_scale
+        hop = ((latency + active * token) * crowd + prompts * prefill * token) * systems
     if sink is not None:
         sink("layers in on-chip memory", int(layers), compute=compute, memory=memory)
         sink("layer latency", int(layers), overhead=overhead)

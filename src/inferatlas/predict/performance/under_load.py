@@ -50,7 +50,7 @@ def under_load(
 ) -> UnderLoad:  # fmt: skip
     """Evaluate the steps of predictions; platforms of one kind (resident or not) at a time."""
     resident = bool(table.resident[points.platform].all()) if len(points) else False
-    row = table.rows(points.platform)
+    row = table.rows(points.platform, points.clock)
     shard = shard_of(row, points)
     collectives = collectives_in_use(ops, table, points, resident)
     budget = memory_budget(ops, row, shard, points, resident, routing.redundant, speculation)

@@ -1,0 +1,70 @@
+"""What an answer says about its techniques beside the metrics: how much drafting gains, what lies in which memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.performance.memories import tier_energy
+from inferatlas.predict.performance.platform_table import PlatformTable
+from inferatlas.predict.performance.points import Points, Predictions
+from inferatlas.predict.performance.predictor import budget_of, predict
+from inferatlas.predict.performance.shard import shard_of
+from inferatlas.predict.performance.speculation import MOST_DRAFTED, Speculation
+from inferatlas.predict.performance.waiting import waiting_of
+
+MOST_TRIED = 16  # drafted tokens
+
+
+def drafting(ops: Operators, table: PlatformTable, point: Points, how: Speculation) -> dict[str, Any]:
+    """What speculation gains at this load: latency and ITL against none, and the best number of drafts, equation (48).
+
+    The integer search keeps acceptance, width and the draft model as they are.
+    """
+    most = min(MOST_TRIED, MOST_DRAFTED // how.width)
+    tried = [(g, predict(ops, table, point, speculation=replace(how, gamma=g))) for g in range(most + 1)]
+    latency = {g: float(found.latency_s[0]) for g, found in tried if found.fits[0]}
+    plain, mine = (dict(tried).get(g) for g in (0, how.gamma))
+    best = min(latency, key=lambda g: latency[g]) if latency else None
+    out: dict[str, Any] = {
+        "gamma": how.gamma, "acceptance": how.acceptance, "width": how.width, "tokens_per_verification": how.tokens,
+        "best_gamma": best, "latency_s_by_gamma": latency,
+    }  # fmt: skip
+    if plain is not None and plain.fits[0]:
+        mine = mine or predict(ops, table, point, speculation=how)
+        gain = {"latency": plain.latency_s[0] / mine.latency_s[0], "itl": plain.itl_s[0] / mine.itl_s[0]}
+        out["speed_up"] = {name: float(value) if np.isfinite(value) else None for name, value in gain.items()}
+    return out
+
+
+def memories(ops: Operators, table: PlatformTable, point: Points, found: Predictions) -> list[dict[str, Any]]:
+    """What waits in each memory behind the main one of a device: bytes, and power of the stream at most.
+
+    Power is of all devices, as if all that waits came with every step; rates are of one engine device.
+    """
+    row = table.rows(point.platform)
+    shard = shard_of(row, point)
+    budget = budget_of(ops, table, point)
+    batch = max(float(np.nan_to_num(found.batch[0])), 1.0)
+    cache = float(budget.kv_waiting[0]) * batch
+    waiting = waiting_of(ops, row, shard, cache)
+    if waiting is None:
+        return []
+    stages = 1.0 if bool(row.resident.all()) else float(shard.stages_f[0])
+    weights, cached = waiting.held[0] / stages, cache * waiting.hot_held[0]
+    devices = float(point.accelerators[0] * row.dies[0])
+    step_s = max(float(np.nan_to_num(found.itl_s[0], nan=np.inf)), 1e-12)
+    out = []
+    for k, tier in enumerate(table.platforms[0].device.behind):
+        moved = float(weights[k] * stages + cached[k])
+        out.append(
+            {
+                "name": tier.name, "weights_bytes": float(weights[k]), "kv_bytes": float(cached[k]),
+                "capacity_bytes": tier.bytes / float(row.dies[0]), "bytes_per_s": float(row.tier_rate[0, k]),
+                "power_w_at_most": moved * tier_energy(tier.name) / step_s * devices,
+            }
+        )  # fmt: skip
+    return out
