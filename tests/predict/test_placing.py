@@ -108,6 +108,17 @@ def test_a_point_that_does_not_fits_once_it_is_placed_and_no_other_share_is_fast
     assert best.latency_s[0] <= 1.15 * np.nanmin(others.latency_s)
 
 
+def test_a_rate_is_served_where_some_share_serves_it(ops_of):
+    ops, table = ops_of("llama-3.3-70b"), behind("llama-3.3-70b")
+    for rate in (0.002, 0.05, 0.2):
+        asked = point(concurrency=np.nan, request_rate=rate, input_tokens=512, output_tokens=64)
+        found = predict(ops, table, place_points(ops, table, asked))
+        shares = np.linspace(0.5, 1.0, 51)
+        others = predict(ops, table, replace(asked[np.zeros(51, dtype=int)], offload=shares.astype(np.float32)))
+        assert found.fits[0] and others.fits.any()
+        assert found.latency_s[0] <= 1.15 * np.nanmin(others.latency_s)
+
+
 def test_what_no_tier_holds_stays_as_it_is(ops_of):
     ops, table = ops_of("llama-3.3-70b"), behind("llama-3.3-70b", room=1e9)
     placed = place_points(ops, table, point(tp=1))

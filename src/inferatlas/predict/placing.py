@@ -23,6 +23,7 @@ from inferatlas.predict.replicas import Layout, points_of
 from inferatlas.workload import Workload
 
 CACHE_SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+OPEN = 256.0  # requests in flight that are tried where a rate brings them, per replica
 HALVINGS = 22  # of the interval in which the least share lies: to a part in four million
 MARGIN = 1e-6  # shares are held in single precision
 
@@ -59,7 +60,7 @@ def place_points(
     For each share of the cache, and for powers of two of requests that shall run at once, the least share of weights is
     tried. A point stays as it is where that is no slower; one that no share makes fit keeps none.
     """
-    flying = np.nan_to_num(points.concurrency, nan=1.0) / points.dp
+    flying = np.where(np.isnan(points.concurrency), OPEN, points.concurrency / points.dp)
     sizes = 2.0 ** np.arange(int(np.log2(max(flying.max(), 1.0))) + 1)
     n, wanted, shares = len(points), np.repeat(sizes, len(cache_shares)), np.tile(cache_shares, len(sizes))
     index = np.repeat(np.arange(n), len(wanted))
