@@ -43,7 +43,10 @@ def breakdown(
     ops: Operators, table: PlatformTable, points: Points, predictions: Predictions, routing: Routing = UNIFORM,
     speculation: Speculation | None = None,
 ) -> list[Spent]:  # fmt: skip
-    """Operators of a decode step at the predicted batch and of a prompt's step alone, for a single point."""
+    """Operators of a prompt's step alone and of a decode step at the predicted batch, for a single point.
+
+    Where requests have one output token, or yield a vector, nothing is decoded.
+    """
     row = table.rows(points.platform, points.clock)
     shard = shard_of(row, points)
     resident = bool(table.resident[points.platform[0]])
@@ -59,6 +62,8 @@ def breakdown(
         "prefill": {"prefill": question.chunk, "cached": question.prefix, "decode": zero, "context": zero},
         "decode": {"prefill": None, "cached": None, "decode": batch, "context": question.context},
     }
+    if points.output_tokens[0] <= 1:
+        del loads["decode"]
     spent: list[Spent] = []
     for phase, load in loads.items():
         rows: list[Spent] = []
