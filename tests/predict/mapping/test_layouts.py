@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from inferatlas.predict.hardware.device import MemoryTier
+from inferatlas.catalogue.accelerators import load_accelerator
+from inferatlas.catalogue.models import load_model
+from inferatlas.predict.hardware.device import MemoryTier, device
+from inferatlas.predict.llm.operators import operators
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.mapping.layouts import enumerate_layouts, layouts_of, legal
 
@@ -169,3 +172,50 @@ def test_every_code_has_a_name_and_words():
     assert set(reasons.CODES) == set(range(len(reasons.CODES)))
     assert len(set(reasons.CODES.values())) == len(reasons.CODES)
     assert set(reasons.DETAILS) == set(reasons.CODES) - {reasons.OK}
+
+
+# models beyond attention
+
+
+@pytest.mark.parametrize(
+    ("slug", "undivided"),
+    [
+        ("llama-3.1-8b", False), ("falcon-mamba-7b", True), ("jamba-1.5-mini", True), ("flan-t5-xxl", True),
+        ("bge-m3", True), ("e5-mistral-7b", False), ("deepseek-v3.2", False),
+    ],
+)  # fmt: skip
+def test_a_context_is_cut_only_where_tokens_do_not_need_it_whole(ops_of, slug, undivided):
+    part = device(load_accelerator("h100"))
+    one = np.ones(2, dtype=np.int32)
+    code = legal(ops_of(slug), part, one, one, one, one, np.array([1, 2], dtype=np.int32))
+    assert code.tolist() == [reasons.OK, reasons.UNDIVIDED if undivided else reasons.OK]
+
+
+@pytest.mark.parametrize(
+    ("slug", "ranks"),
+    [
+        ("falcon-mamba-7b", {1, 2, 4, 8}),  # channels
+        ("mamba2-2.7b", {1, 2, 4, 5, 8}),  # 80 heads, one group that every rank holds
+        ("rwkv-6-world-7b", {1, 2, 4, 8}), ("flan-t5-xxl", {1, 2, 4, 8}), ("bge-m3", {1, 2, 4, 8}),
+    ],
+)  # fmt: skip
+def test_heads_of_states_and_encoders_divide_among_ranks(ops_of, slug, ranks):
+    part = device(load_accelerator("h100"))
+    tp = np.arange(1, 9, dtype=np.int32)
+    one = np.ones(8, dtype=np.int32)
+    code = legal(ops_of(slug), part, tp, one, one, one)
+    assert set(tp[code == reasons.OK].tolist()) == ranks
+    assert set(code.tolist()) <= {reasons.OK, reasons.HEADS}
+
+
+def test_a_tower_asks_nothing_of_a_layout():
+    model, part = load_model("gemma-3-27b"), device(load_accelerator("h100"))
+    text, seeing = (layouts_of(operators(model, images=n, patches=4096), part, 8) for n in (0, 1))
+    assert (text.tp.tolist(), text.pp.tolist()) == (seeing.tp.tolist(), seeing.pp.tolist())
+
+
+def test_every_reason_of_a_layout_has_words_and_a_field():
+    for code, word in reasons.CODES.items():
+        if code != reasons.OK:
+            assert reasons.DETAILS[code] and reasons.FIELDS[word]
+            assert reasons.field_of(word) in (*reasons.FIELDS[word], "count")

@@ -354,6 +354,28 @@ def test_on_every_machine_images_delay_the_first_token_and_no_other(part):
     assert without.itl_s[0] == pytest.approx(with_four.itl_s[0], rel=1e-9)
 
 
+@pytest.mark.parametrize("part", ["groq-lpu-v1", "sambanova-sn40l"])
+def test_34_a_prompt_waits_for_every_layer_of_an_encoder_and_a_tower(part):
+    cases = (operators(load_model(T5)), 24), (seeing(SEEING, 1)[0], 27), (operators(load_model(SEEING)), 0)
+    for ops, more in cases:
+        assert ops.prompt_layers == more
+        table = on_part(part, ops.model.id)
+        assert table.layer_s[0] > 0
+        slow = replace(table, layer_s=table.layer_s + 1.0)  # a second more a layer
+        first, second = (answers(ops, x, input_tokens=300, output_tokens=2) for x in (table, slow))
+        assert second.ttft_s[0] - first.ttft_s[0] == pytest.approx(ops.layers + more, rel=0.05)
+        assert second.itl_s[0] - first.itl_s[0] == pytest.approx(ops.layers, rel=0.05)
+
+
+def test_25_shards_of_the_context_score_their_own_keys(ops_of, run_step, counting):
+    ops = ops_of(SPARSE)
+    rest = run_step(ops, counting, decode=4, context=0).flop_s[0]
+    one, four = (run_step(ops, counting, cp=cp, decode=4, context=50_000).flop_s[0] - rest for cp in (1, 4))
+    assert four == pytest.approx(one / 4, rel=1e-6)
+    one, four = (run_step(ops, counting, cp=cp, prefill=8000).flop_s[0] for cp in (1, 4))
+    assert four == pytest.approx(one / 4, rel=0.01)  # the head is whole
+
+
 # a stack of both
 
 

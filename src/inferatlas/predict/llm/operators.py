@@ -102,7 +102,8 @@ class Operators:
     ``kernels``: launches per pass if nothing is fused further; ``prompt_kernels`` more where the pass carries a prompt
     through an encoder or a tower. ``reductions``: all-reduces per pass under tensor parallelism (one per attention and
     one per feed-forward block, equation (25)); ``expert_reductions`` of them end a mixture-of-experts block, and
-    ``prompt_reductions`` more an encoder's. ``patches`` of images pass the tower per prompt.
+    ``prompt_reductions`` more an encoder's. ``layers`` are those that a decoded token passes, ``prompt_layers`` those
+    of an encoder and a tower, which a prompt passes before. ``patches`` of images pass the tower per prompt.
     """
 
     model: ModelConfig
@@ -113,6 +114,7 @@ class Operators:
     reductions: int
     expert_reductions: int
     prompt_reductions: int = 0
+    prompt_layers: int = 0
     patches: int = 0
     images: int = 0
 
@@ -165,7 +167,9 @@ def operators(model: ModelConfig, *, images: int = 0, patches: int = 0) -> Opera
         rows.append(Gemm("lm_head", 1, table, io_whole=hidden, io_split=model.vocab, wide=True, on=OUTPUTS))
         # sampling reads float32 logits (two 16-bit elements each) once to find the token
         rows.append(Vector("sampling", 1, io_whole=2 * model.vocab, on=OUTPUTS))
+    tower: tuple[Layers, ...] = ()
     if images and model.vision is not None:
+        tower = model.vision.layers
         rows += _tower_rows(model.vision, hidden)
     rows = _merged(rows)
     launches = [(row, row.count * _LAUNCHES[type(row)]) for row in rows]
@@ -179,6 +183,7 @@ def operators(model: ModelConfig, *, images: int = 0, patches: int = 0) -> Opera
         reductions=sum(count for count, _ in blocks),
         expert_reductions=sum(count for count, block in blocks if isinstance(block, FeedForward) and block.is_moe),
         prompt_reductions=sum(count for count, _ in _blocks(model.encoder)),
+        prompt_layers=sum(group.count for group in (*model.encoder, *tower)),
         patches=images * patches,
         images=images,
     )

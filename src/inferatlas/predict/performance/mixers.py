@@ -81,13 +81,15 @@ def attention(op: AttentionCore, p: Prepared, work: Work) -> tuple[Floats, Float
 
 
 def _indexing(op: AttentionCore, p: Prepared, work: Work) -> tuple[Floats, Floats]:
-    """Scores of every kept token by small heads, whole on every rank, to choose those that attention reads."""
+    """Scores of every kept token by small heads, whole on every rank of a shard, to choose those that are read."""
     att = op.attention
     scored = work.decode * work.queries * kept(work.context, att.window)
     keys = work.decode * kept(work.context, att.window)
     if work.prefill is not None and work.cached is not None:
         scored = scored + work.prompts * pairs(work.prefill, work.cached, att.window)
         keys = keys + work.prompts * np.minimum(work.prefill, 1.0) * kept(work.cached + work.prefill, att.window)
+    if p.shard.cp_f is not None:
+        scored, keys = scored / p.shard.cp_f, keys / p.shard.cp_f
     flops = 2.0 * att.index_heads * att.index_dim * scored
     return flops * p.row.flop_s, keys * index_bytes(att) * p.row.cache_byte_s
 

@@ -55,6 +55,8 @@ def resident_step(
         compute += x * x / scale
         memory += m * m / scale
     overhead = (layers * row.layer_s + row.step_s) * crowd
+    if ops.prompt_layers:
+        overhead = overhead + ops.prompt_layers * row.layer_s * np.minimum(prefill, 1.0)
     hop = zero
     if collectives.send is not None:
         # hops between chips are part of τ, between wafers they are not

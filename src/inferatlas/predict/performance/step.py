@@ -96,12 +96,13 @@ def _mixed(p: Prepared, work: Work, sums: Sums) -> tuple[Floats | None, Floats]:
 
 def _overhead(p: Prepared, prefill: Floats | None, outputs: Floats, sink: Sink | None) -> Floats:
     """Launches, routing of experts, and the host: equation (10), B h_seq + t_host."""
-    row, kernels = p.row, p.ops.kernels
+    row, kernels, layers = p.row, p.ops.kernels, p.ops.layers
     launches = row.kernel_s if prefill is None else np.where(prefill > 0, row.prefill_kernel_s, row.kernel_s)
     if prefill is not None and p.ops.prompt_kernels:
         kernels = kernels + p.ops.prompt_kernels * np.minimum(prefill, 1.0)
+        layers = layers + p.ops.prompt_layers * np.minimum(prefill, 1.0)
     launches = launches * kernels
-    launches += p.ops.layers * row.layer_s
+    launches += layers * row.layer_s
     if p.routed:
         launches += p.ops.expert_reductions * row.routing_s
     host = outputs * row.sequence_s + row.step_s
