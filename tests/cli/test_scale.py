@@ -93,7 +93,7 @@ def test_without_a_price_cost_decides_nothing(cli):
 
 def test_what_offload_assumes_is_said_once(cli):
     out = " ".join(cli("scale", "-m", "llama-3.3-70b", "-a", "h100", "--count", "2").out.split())
-    assert out.count("prefetched") == out.count("large enough") == 1
+    assert out.count("a layer ahead") == out.count("large enough") == 1
 
 
 def test_skew_placement_and_spare_copies_reach_the_answer(cli):

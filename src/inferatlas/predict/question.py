@@ -128,10 +128,15 @@ def _with_tiers(
     ops: Operators, table: PlatformTable, load: Workload, layout: Layout, count: int | None,
     given: dict[str, int | None], drafts: Speculation | None, cache_offload: float | None,
 ) -> tuple[Layout, list[str]]:  # fmt: skip
-    """The layout as it is where it fits; else one with what does not fit in the tiers."""
+    """The layout as it is where it fits with all requests; else one with what does not fit in the tiers."""
     if predict(ops, table, points_of(load, [layout]), speculation=drafts).fits[0]:
         if layout.waits:
             return layout, []
+        found = place(ops, table, load, [layout], drafts)
+        if found is not None and found.waits:
+            return found, [
+                "main memory does not hold all requests at once: shares in slower memory of the least latency"
+            ]
         return layout, ["everything fits in the main memory: the tiers hold nothing"]
     found = place(ops, table, load, replicas_of(ops, table, count or layout.count, given), drafts, cache_offload)
     return (layout, []) if found is None else (found, ["layout and shares in slower memory: the least latency found"])
