@@ -63,7 +63,7 @@ def fleets(
 
 
 def _shares(ops: Operators, side: Side, asked: Settings, units: Floats, counts: list[int]) -> dict[int, Share]:
-    """By accelerators: the best unit of every setting, its copies and rate; with other rows of the table, the best rival's.
+    """By accelerators: the best unit of every setting, its copies and rate; with other rows, that of the best rival.
 
     All counts are searched together: a pass costs much the same for few points and for many.
     """
