@@ -212,13 +212,13 @@ def test_why_nothing_can_be_graded_stands_once_for_many_accelerators(cli):
     ("model", "names", "said"),
     [
         ("flan-t5-xxl", "embedding,mixture-of-experts",
-         "Best of 1: nvidia-h100-sxm: embedding generation (on mistral-7b), "
+         "Best of 1: nvidia-h100-sxm: embedding generation (on bge-m3), "
          "mixture-of-experts models (on qwen3-235b-a22b)."),
         ("llama-3.1-8b", "single-stream,embedding",
          "Best of 1 for llama-3.1-8b: nvidia-h100-sxm: low-latency single stream, "
-         "embedding generation (on mistral-7b)."),
+         "embedding generation (on bge-m3)."),
         ("flan-t5-xxl", "embedding",
-         "Best of 1 for mistral-7b (the model of the regime, not flan-t5-xxl): nvidia-h100-sxm: embedding generation."),
+         "Best of 1 for bge-m3 (the model of the regime, not flan-t5-xxl): nvidia-h100-sxm: embedding generation."),
     ],
 )  # fmt: skip
 def test_the_answer_names_the_model_that_was_measured(cli, model: str, names: str, said: str):

@@ -30,21 +30,20 @@ def compared(one: RegimeResult, other: RegimeResult) -> Comparison:
     both = [name for name in mine if name in yours]
     mine, yours = ({name: cells[name] for name in both} for cells in (mine, yours))
     what = (regime.name, regime.title, one.model, other.model, len(both), _best(one), _best(other))
-    kept = {"kept_bytes": one.kept_bytes, "kept_bytes_against": other.kept_bytes}
     if len(both) < LEAST:
-        return Comparison(*what, _incomparable(one, other, len(both)), **kept)
+        return Comparison(*what, _incomparable(one, other, len(both)))
     x, y = (_values(cells, higher=higher) for cells in (mine, yours))
     correlation = ranks.spread(x, y)
     drawn = [
         ranks.draws([c.value for c in cells.values() if c.value is not None], higher=higher, seed=seed)
         for seed, cells in enumerate((mine, yours))
     ]
-    found = _places(mine, yours, x, y, drawn, other.model)
+    found = _places(one, other, both, x, y, drawn)
     follows, followed = (drivers(cells, result.has, higher=higher) for cells, result in ((mine, one), (yours, other)))
     verdict = _verdict(one, other, found, correlation.value, (follows, followed))
     return Comparison(
         *what, verdict, correlation if math.isfinite(correlation.value) else None,
-        None if one is other else ranks.under_errors(*drawn), found, follows, followed, **kept,
+        None if one is other else ranks.under_errors(*drawn), found, follows, followed, one.kept_bytes, other.kept_bytes,
     )  # fmt: skip
 
 
@@ -62,37 +61,44 @@ def _values(cells: Mapping[str, Cell], *, higher: bool) -> np.ndarray:
 
 
 def _places(
-    mine: Mapping[str, Cell], yours: Mapping[str, Cell], x: np.ndarray, y: np.ndarray, drawn: Sequence[np.ndarray],
-    model: str,
+    one: RegimeResult, other: RegimeResult, both: Sequence[str], x: np.ndarray, y: np.ndarray,
+    drawn: Sequence[np.ndarray],
 ) -> tuple[Place, ...]:  # fmt: skip
     """Every accelerator graded for both, best for the model asked about first."""
+    mine, yours = _graded(one), _graded(other)
     now, before = ranks.places(x), ranks.places(y)
     least, most = ranks.moves(*drawn)
     ratio = x / y
     usual = float(np.median(ratio))
     rows = []
-    for i, name in enumerate(mine):
+    for i, name in enumerate(both):
         gained = Interval(float(least[i]), float(before[i] - now[i]), float(most[i]))
-        why = "; ".join(_reasons(mine[name], yours[name], float(ratio[i]), usual, model))
+        why = "; ".join(_reasons((mine[name], yours[name]), (one, other), float(ratio[i]), usual))
         rows.append(Place(name, int(now[i]), int(before[i]), gained, why))
     return tuple(sorted(rows, key=lambda row: (row.rank, row.accelerator)))
 
 
-def _reasons(here: Cell, there: Cell, ratio: float, usual: float, model: str) -> list[str]:
+def _reasons(
+    cells: tuple[Cell, Cell], results: tuple[RegimeResult, RegimeResult], ratio: float, usual: float
+) -> list[str]:  # fmt: skip
     """What is other about two deployments of one accelerator, beginning with how much it gains beside the median."""
-    words = [f"{_times(ratio)} as good as on {model}, the median accelerator {_times(usual)}"]
+    (here, there), (one, other) = cells, results
+    words = [f"{_times(ratio)} as good as on {other.model}, the median accelerator {_times(usual)}"]
     if here.bound != there.bound:
         words.append(f"bound by {_spaced(here.bound)}, there by {_spaced(there.bound)}")
     elif max(ratio / usual, usual / ratio) < TELLING:
         words.append(f"bound by {_spaced(here.bound)} in both: neighbours change places")
     else:
         words.append(f"bound by {_spaced(here.bound)} in both")
-    if here.count != there.count:
-        words.append(f"{here.count} accelerators, there {there.count}")
+    if "overhead" in (here.bound, there.bound) and one.layers != other.layers:
+        words.append(f"a token passes {one.layers} layers, there {other.layers}")
+    for what, x, y in (
+        ("accelerators", here.count, there.count), ("requests in flight", here.concurrency, there.concurrency)
+    ):  # fmt: skip
+        if x != y:
+            words.append(f"{x:,.0f} {what}, there {y:,.0f}")
     if here.weights != there.weights:
         words.append(f"{here.weights} weights, there {there.weights}")
-    if here.concurrency != there.concurrency:
-        words.append(f"{here.concurrency:,.0f} requests in flight, there {there.concurrency:,.0f}")
     return words
 
 

@@ -104,7 +104,7 @@ def counterpart(model: ModelConfig, regimes: Sequence[Regime]) -> ModelConfig | 
     --------
     >>> from inferatlas.workload import regimes
     >>> [counterpart(load_model(name), regimes()).id for name in ("mamba2-2.7b", "jamba-1.5-mini")]
-    ['llama-3.2-3b', 'mixtral-8x7b']
+    ['llama-3.2-3b', 'qwen3-30b-a3b']
     """
     if not model.recurs:
         return None

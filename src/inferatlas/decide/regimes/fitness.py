@@ -169,7 +169,7 @@ def _result(
     rising = tuple(name for name, i in best.items() if _rises(designs, measure, i))
     kept = None if model.embeds else float(kv_bytes(ops, 1, 1, length(regime, model), KEPT_BYTES,
                                                     source=regime.input_tokens))  # fmt: skip
-    return RegimeResult(regime, model.id, cells, follows, _energy(cells), chosen, rising, has, kept)
+    return RegimeResult(regime, model.id, cells, follows, _energy(cells), chosen, rising, has, kept, model.layer_count)
 
 
 def _rises(designs: Designs, measure: Measure, i: int) -> bool:
@@ -254,6 +254,6 @@ def _comparing(asked: Sequence[ModelConfig]) -> Iterator[str]:
         if what:
             yield (
                 f"{name} has {', '.join(what)}, which no measured point had: it takes each accelerator's efficiencies "
-                "from transformers, so how good the kernels of one accelerator are for it is in its intervals and not "
+                "from transformer decoders, so how good the kernels of one accelerator are for it is in its intervals and not "
                 "in its order"
             )

@@ -26,7 +26,7 @@ class RegimeResult:
     with the value (1: the same order). ``chosen``: the designs behind the cells; ``rising``: accelerators whose value
     would grow with still more requests in flight than the regime declares; ``has``: what each graded accelerator's
     value is divided by or made with, in the order of `HAS`; ``kept_bytes``: what a request holds in memory at its
-    end, cache and states in 16 bit (None of a model that keeps nothing).
+    end, the cache in 16 bit (None of a model that keeps nothing); ``layers``: that a token passes.
     """
 
     regime: Regime
@@ -38,6 +38,7 @@ class RegimeResult:
     rising: tuple[str, ...] = ()
     has: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     kept_bytes: float | None = None
+    layers: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         regime = asdict(self.regime)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 
@@ -18,7 +19,7 @@ ASIDE, NAMES = 16, 158  # names stand so far to the right of a panel, and may be
 HEAD, FOOT = 42, 20  # pixels above a panel, for its title and the names of its sides, and below it
 LINE = 13.0  # pixels from one name to the next
 QUIET = 0.28  # opacity of the lines without a name
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +103,19 @@ def _panel(panel: Panel, most: int, high: int) -> dict[str, list[Row]]:
 
 def _moved(row: Row, x: float, y: float) -> Row:
     by = {"x": x, "x2": x, "y": y, "y2": y}
-    return {key: value + by[key] if key in by else value for key, value in row.items()}  # pyright: ignore[reportOperatorIssue]
+    return {key: value + by[key] if key in by else value for key, value in row.items()}
 
 
 def _layers(drawn: dict[str, list[Row]], size: tuple[int, int]) -> list[alt.Chart]:
     x = alt.X("x:Q", scale=alt.Scale(domain=[0, size[0]], nice=False), axis=None)
     y = alt.Y("y:Q", scale=alt.Scale(domain=[size[1], 0], nice=False), axis=None)
-    ends = {"x": x, "y": y, "x2": "x2:Q", "y2": "y2:Q"}
+    ends: dict[str, Any] = {"x": x, "y": y, "x2": "x2:Q", "y2": "y2:Q"}
     hue = alt.Color("colour:N", scale=None, legend=None)
 
     def layer(part: str) -> alt.Chart:
         return alt.Chart(data(drawn[part]))
 
-    def words(part: str, **look: object) -> alt.Chart:
+    def words(part: str, **look: Any) -> alt.Chart:
         return layer(part).mark_text(baseline="middle", **look).encode(x=x, y=y, text="text:N")
 
     return [
