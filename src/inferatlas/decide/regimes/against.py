@@ -43,7 +43,8 @@ def compared(one: RegimeResult, other: RegimeResult) -> Comparison:
     verdict = _verdict(one, other, found, correlation.value, (follows, followed))
     return Comparison(
         *what, verdict, correlation if math.isfinite(correlation.value) else None,
-        None if one is other else ranks.under_errors(*drawn), found, follows, followed, one.kept_bytes, other.kept_bytes,
+        None if one is other else ranks.under_errors(*drawn), found, follows, followed,
+        one.kept_bytes, other.kept_bytes,
     )  # fmt: skip
 
 

@@ -49,8 +49,6 @@ def model_for(regime: Regime, asked: ModelConfig) -> ModelConfig:
 def refusal(regime: Regime, model: ModelConfig) -> tuple[str, str] | None:
     """Code and words where a model cannot answer a regime on any machine; None where it can.
 
-    A vector takes no place in the context: only the passage counts.
-
     Examples
     --------
     >>> from inferatlas.workload import load_regime
@@ -70,8 +68,8 @@ def refusal(regime: Regime, model: ModelConfig) -> tuple[str, str] | None:
 
 
 def length(regime: Regime, model: ModelConfig) -> float:
-    """Tokens of a request that a model must hold at its end."""
-    return regime.input_tokens + (0.0 if model.embeds else regime.output_tokens)
+    """Tokens of a request that must lie within the model's context."""
+    return float(model.span(regime.input_tokens, regime.output_tokens))
 
 
 def beyond_training(asked: Sequence[tuple[Regime, ModelConfig]]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from inferatlas.decide.advisor.search import Designs
 from inferatlas.decide.coverage import assumed_hops, coverage
 from inferatlas.decide.fleet import ROOM, Bound, bind_all, fleet, formats_among
 from inferatlas.decide.regimes.against import against as beside
-from inferatlas.decide.regimes.asking import beyond_training, check_kind, counterpart, length, model_for, refusal
+from inferatlas.decide.regimes.asking import beyond_training, check_kind, counterpart, model_for, refusal
 from inferatlas.decide.regimes.cells import Cell, empty, filled, siblings, why_not
 from inferatlas.decide.regimes.measures import Measure
 from inferatlas.decide.regimes.ranks import DRAWS
@@ -23,7 +23,7 @@ from inferatlas.decide.regimes.result import Against, Fitness, RegimeResult, cor
 from inferatlas.errors import BadInput, UnknownName
 from inferatlas.inputs import several
 from inferatlas.predict.llm.measured import unmeasured
-from inferatlas.predict.llm.operators import operators
+from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.precision import format_named
 from inferatlas.predict.mapping.memory import kv_bytes
 from inferatlas.workload import Regime, in_regime, load_regime
@@ -167,9 +167,14 @@ def _result(
     follows = drivers(graded, has, higher=measure.higher)
     chosen = tuple((designs.platform(i), designs.layout(i)) for i in best.values())
     rising = tuple(name for name, i in best.items() if _rises(designs, measure, i))
-    kept = None if model.embeds else float(kv_bytes(ops, 1, 1, length(regime, model), KEPT_BYTES,
-                                                    source=regime.input_tokens))  # fmt: skip
+    kept = None if model.embeds else _kept_bytes(ops, regime)
     return RegimeResult(regime, model.id, cells, follows, _energy(cells), chosen, rising, has, kept, model.layer_count)
+
+
+def _kept_bytes(ops: Operators, regime: Regime) -> float:
+    """Cache and states of one request at its end."""
+    end = regime.input_tokens + regime.output_tokens
+    return float(kv_bytes(ops, 1, 1, end, KEPT_BYTES, source=regime.input_tokens))
 
 
 def _rises(designs: Designs, measure: Measure, i: int) -> bool:
@@ -254,6 +259,6 @@ def _comparing(asked: Sequence[ModelConfig]) -> Iterator[str]:
         if what:
             yield (
                 f"{name} has {', '.join(what)}, which no measured point had: it takes each accelerator's efficiencies "
-                "from transformer decoders, so how good the kernels of one accelerator are for it is in its intervals and not "
-                "in its order"
+                "from transformer decoders, so how good the kernels of one accelerator are for it is in its intervals "
+                "and not in its order"
             )
