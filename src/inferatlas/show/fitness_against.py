@@ -32,7 +32,7 @@ def in_a_sentence(found: Fitness) -> str:
 def _sentence(model: str, one: Against) -> str:
     apart = [c for c in one.regimes if c.rank_correlation is not None and c.model != c.model_against]
     if not apart:
-        return f"Against {one.model}: no regime can tell the two apart."
+        return f"Against {one.model}: no regime compares the two models."
     changed = [c for c in apart if c.moved]
     least = min(apart, key=lambda c: c.rank_correlation.value if c.rank_correlation else math.inf)
     assert least.rank_correlation is not None

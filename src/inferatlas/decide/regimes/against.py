@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -30,21 +29,20 @@ def compared(one: RegimeResult, other: RegimeResult) -> Comparison:
     both = [name for name in mine if name in yours]
     mine, yours = ({name: cells[name] for name in both} for cells in (mine, yours))
     what = (regime.name, regime.title, one.model, other.model, len(both), _best(one), _best(other))
-    if len(both) < LEAST:
-        return Comparison(*what, _incomparable(one, other, len(both)))
     x, y = (_values(cells, higher=higher) for cells in (mine, yours))
+    if len(both) < LEAST or not np.ptp(x) or not np.ptp(y):
+        return Comparison(*what, _incomparable(one, other, len(both)))
     correlation = ranks.spread(x, y)
     drawn = [
         ranks.draws([c.value for c in cells.values() if c.value is not None], higher=higher, seed=seed)
-        for seed, cells in enumerate((mine, yours))
+        for seed, cells in ((0, mine), (0 if one is other else 1, yours))  # a model errs as itself
     ]
     found = _places(one, other, both, x, y, drawn)
     follows, followed = (drivers(cells, result.has, higher=higher) for cells, result in ((mine, one), (yours, other)))
     verdict = _verdict(one, other, found, correlation.value, (follows, followed))
     return Comparison(
-        *what, verdict, correlation if math.isfinite(correlation.value) else None,
-        None if one is other else ranks.under_errors(*drawn), found, follows, followed,
-        one.kept_bytes, other.kept_bytes,
+        *what, verdict, correlation, None if one is other else ranks.under_errors(*drawn), found,
+        follows, followed, one.kept_bytes, other.kept_bytes,
     )  # fmt: skip
 
 
@@ -117,9 +115,9 @@ def _incomparable(one: RegimeResult, other: RegimeResult, count: int) -> str:
         codes = {cell.code for cell in result.cells}
         if not _graded(result) and codes & {"context_length", "no_tokens"}:
             return f"cannot be compared: {result.cells[0].reason}"
-    if max(len(one.cells), len(other.cells)) < LEAST:
-        return f"cannot be compared: {count} of the accelerators asked about, and an order takes {LEAST}"
-    return f"cannot be compared: {count} accelerators are graded for both models, and an order takes {LEAST}"
+    if count < LEAST:
+        return f"cannot be compared: an order takes {LEAST} accelerators graded for both models, and there are {count}"
+    return "cannot be compared: all accelerators have one value"
 
 
 def _verdict(

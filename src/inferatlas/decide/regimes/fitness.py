@@ -59,7 +59,7 @@ def fitness(
     >>> found.against[0].regimes[0].rank_correlation.value
     1.0
     """
-    asked, others = load_model(model), [_other(name) for name in several(against, "against")]
+    asked, others = load_model(model), _others(against)
     known = accelerators_named(accelerators)
     chosen, graded = _chosen(regimes, known), _Graded(known)
     ours = graded.results(asked, chosen)
@@ -100,13 +100,19 @@ class _Graded:
         return found
 
 
-def _other(name: str) -> ModelConfig:
-    """A model to compare with; what is wrong with its name is wrong with ``against``."""
-    try:
-        return load_model(name)
-    except BadInput as wrong:
-        wrong.field = "against" if wrong.field == "model" else wrong.field
-        raise
+def _others(names: str | Iterable[str]) -> list[ModelConfig]:
+    """The models to compare with, each once; what is wrong with a name is wrong with ``against``."""
+    found: dict[str, ModelConfig] = {}
+    for name in several(names, "against"):
+        try:
+            model = load_model(name)
+        except BadInput as wrong:
+            wrong.field = "against" if wrong.field == "model" else wrong.field
+            raise
+        if model.id in found:
+            raise BadInput(f"{model.id} is named twice", field="against", allowed="each model once")
+        found[model.id] = model
+    return list(found.values())
 
 
 def _chosen(names: str | Iterable[str], known: Sequence[Accelerator]) -> list[Regime]:
