@@ -11,13 +11,13 @@ import altair as alt
 from inferatlas.show.charts.endings import spread
 from inferatlas.show.charts.style import INK, AnyChart, colour, data, dress
 
-WIDTH, ROW = 120, 4.6  # pixels of a panel, and from one rank to the next
+WIDTH, ROW = 110, 4.6  # pixels of a panel, and from one rank to the next
 LEAST = 120  # pixels a panel is high at least
 ABREAST = 3
 TICKS = 24  # pixels left of a panel, for ranks
-ASIDE, NAMES = 16, 158  # names stand so far to the right of a panel, and may be so long
+ASIDE, NAMES = 14, 170  # names stand so far to the right of a panel, and may be so long
 HEAD, FOOT = 42, 20  # pixels above a panel, for its title and the names of its sides, and below it
-LINE = 13.0  # pixels from one name to the next
+LINE = 12.0  # pixels from one name to the next
 QUIET = 0.28  # opacity of the lines without a name
 Row = dict[str, Any]
 
@@ -122,7 +122,7 @@ def _layers(drawn: dict[str, list[Row]], size: tuple[int, int]) -> list[alt.Char
         layer("quiet").mark_rule(color=INK, strokeWidth=1, opacity=QUIET).encode(**ends),
         layer("named").mark_rule(strokeWidth=2).encode(color=hue, **ends),
         layer("leaders").mark_rule(strokeWidth=1, opacity=0.6).encode(color=hue, **ends),
-        words("names", align="left", fontSize=11, limit=NAMES - 8),
+        words("names", align="left", fontSize=10, limit=NAMES - 8),
         words("titles", align="left", fontSize=12, fontWeight="bold"),
         words("sides", align="center", fontSize=11, limit=WIDTH - 6),
         words("ranks", align="right", fontSize=10),
