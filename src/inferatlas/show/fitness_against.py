@@ -36,7 +36,8 @@ def _sentence(model: str, one: Against) -> str:
     changed = [c for c in apart if c.moved]
     least = min(apart, key=lambda c: c.rank_correlation.value if c.rank_correlation else math.inf)
     assert least.rank_correlation is not None
-    head = f"Against {one.model}, of {counted(len(apart), 'regime')} that ask both, "
+    asks = "asks" if len(apart) == 1 else "ask"
+    head = f"Against {one.model}, of {counted(len(apart), 'regime')} that {asks} both, "
     if changed:
         head += f"{len(changed)} {'has' if len(changed) == 1 else 'have'} another order for {model}"
     else:

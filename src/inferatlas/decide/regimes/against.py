@@ -134,7 +134,7 @@ def _verdict(
         head = f"order changes ({r}): {_moves(moved[0])} ({moved[0].why})"
         head += f", and {len(moved) - 1} more move beyond what the intervals allow" if len(moved) > 1 else ""
     elif largest.gained.value:
-        head = f"no change beyond the intervals ({r}): at most {_moves(largest)} ({largest.why})"
+        head = f"no change beyond the intervals ({r}); the largest: {_moves(largest)} ({largest.why})"
     else:
         head = f"same order ({r}): nobody moves"
     return "; ".join([head, *_because(one, other), *_drivers(*follows)])
