@@ -212,17 +212,79 @@ def test_why_nothing_can_be_graded_stands_once_for_many_accelerators(cli):
     ("model", "names", "said"),
     [
         ("flan-t5-xxl", "embedding,mixture-of-experts",
-         "Best of 1: nvidia-h100-sxm: embedding generation (on mistral-7b), "
+         "Best of 1: nvidia-h100-sxm: embedding generation (on bge-m3), "
          "mixture-of-experts models (on qwen3-235b-a22b)."),
         ("llama-3.1-8b", "single-stream,embedding",
          "Best of 1 for llama-3.1-8b: nvidia-h100-sxm: low-latency single stream, "
-         "embedding generation (on mistral-7b)."),
+         "embedding generation (on bge-m3)."),
         ("flan-t5-xxl", "embedding",
-         "Best of 1 for mistral-7b (the model of the regime, not flan-t5-xxl): nvidia-h100-sxm: embedding generation."),
+         "Best of 1 for bge-m3 (the model of the regime, not flan-t5-xxl): nvidia-h100-sxm: embedding generation."),
     ],
 )  # fmt: skip
 def test_the_answer_names_the_model_that_was_measured(cli, model: str, names: str, said: str):
     assert " ".join(cli("regimes", "-m", model, "-r", names, "-a", "h100").out.splitlines()[:2]).startswith(said)
+
+
+COMPARED = ("regimes", "-m", "mamba2-2.7b", "--against", "llama-3.2-3b", *FEW)
+
+
+def test_the_order_of_another_model_stands_beside_in_every_format(cli, tmp_path):
+    document = cli(*COMPARED, "--format", "json").json()
+    (against,) = document["against"]
+    assert against["model"] == "llama-3.2-3b" and [one["name"] for one in against["regimes"]] == NAMES
+    for style in ("table", "md"):
+        out = cli(*COMPARED, "--format", style).out
+        for words in ("the order of accelerators", "what goodness follows", "Against llama-3.2-3b"):
+            assert words in out
+        assert "drawn with replacement" in " ".join(out.split())
+    rows = list(csv.DictReader(io.StringIO(cli(*COMPARED, "--format", "csv").out)))
+    places = {(one["name"], p["accelerator"]): p for one in against["regimes"] for p in one["places"]}
+    assert len(rows) == len(NAMES) * 5
+    for row in rows:
+        place = places.get((row["regime"], row["accelerator"]))
+        assert row["against"] == "llama-3.2-3b" and bool(row["rank"]) == (place is not None)
+        if place:
+            assert (int(row["rank"]), int(row["rank_against"])) == (place["rank"], place["rank_against"])
+    file = tmp_path / "against.html"
+    assert cli(*COMPARED, "--output", str(file)).code == 0
+    page = Page(text := file.read_text(encoding="utf-8"))
+    assert len([tag for tag, _ in page.tags if tag == "svg"]) == 2
+    assert "against-llama-3.2-3b" in {a.get("id") for _, a in page.tags}
+    assert "★ marks" in text or "a star marks" in text
+
+
+def test_who_changes_rank_is_named_with_both_ranks_and_the_reason(cli):
+    base = ("regimes", "-m", "falcon-mamba-7b", "--against", "mistral-7b", "-r", "high-throughput")
+    (one,) = cli(*base, "--format", "json").json()["against"][0]["regimes"]
+    out = cli(*base, "--format", "md").out
+    assert one["moved"] and "who changes rank" in out and one["verdict"][:60] in out
+    for place in one["moved"]:
+        assert place["accelerator"] in out.partition("who changes rank")[2]
+
+
+def test_several_models_are_compared_one_after_the_other(cli):
+    base = ("regimes", "-m", "mamba2-2.7b", "-r", "single-stream", *FEW)
+    ran = cli(*base, "--against", "llama-3.2-3b,qwen3-4b")
+    assert ran.code == 0 and "Against llama-3.2-3b:" in ran.out and "Against qwen3-4b:" in ran.out
+    rows = list(csv.DictReader(io.StringIO(cli(*base, "--against", "llama-3.2-3b,qwen3-4b", "--format", "csv").out)))
+    assert [row["against"] for row in rows] == ["llama-3.2-3b"] * 5 + ["qwen3-4b"] * 5
+
+
+def test_a_recurrent_model_is_told_what_to_be_compared_with(cli):
+    alone = " ".join(cli("regimes", "-m", "mamba2-2.7b", *FEW).out.split())
+    assert "--against llama-3.2-3b, the transformer of the catalogue nearest in size" in alone
+    assert "--against" not in cli("regimes", "-m", "llama-3.1-8b", *FEW).out
+    compared = " ".join(cli(*COMPARED).out.split())
+    assert "nearest in size" not in compared
+    assert "against" not in cli("regimes", "-m", "mamba2-2.7b", *FEW, "--format", "json").json()
+
+
+def test_a_model_that_embeds_says_why_it_writes_nothing(cli):
+    out = cli("regimes", "-m", "bge-m3", *FEW).out
+    assert "embedding generation" in out and "no tokens" in out
+    assert "bge-m3 yields a vector, and the regime asks for 256 output tokens" in " ".join(out.split())
+    ran = cli("regimes", "-m", "bge-m3", "-r", "single-stream", *FEW)
+    assert ran.code == 3 and ran.out.startswith("None of 5 accelerators can be graded for bge-m3.")
 
 
 def test_a_title_keeps_its_acronyms_and_one_regime_is_one(cli, written):
@@ -258,6 +320,8 @@ def test_one_cell_graded_is_an_answer(cli):
         (("-r", "single-steam"), "did you mean single-stream"),
         (("-r", "quantized,quantized"), "named twice"),
         (("-m", "llama-3.1-9b"), "did you mean"),
+        (("--against", "llama-3.1-9b"), "did you mean"),
+        (("--against", "llama-3.1-8b,llama-3.1-8b"), "named twice"),
         (("-r", "no/such/file.yaml"), "no/such/file.yaml"),
         (("--format", "xml"), "html"),
         (("--regimes", "single-stream"), "--regime"),

@@ -143,10 +143,10 @@ MODERATE = (1, 2, 4, 8, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024, 1536, 20
         ("single-stream", "ttft_s", "deployment", (1024, 256), (1,)),
         ("moderate-batch", "requests_per_s", "accelerator", (1024, 256), MODERATE),
         ("high-throughput", "output_tokens_per_s", "accelerator", (1024, 1024), (16, 64, 256, 1024, 4096, 16384)),
-        ("long-context", "total_tokens_per_s", "accelerator", (32768, 512), (1, 4, 16, 64, 256, 1024)),
+        ("long-context", "total_tokens_per_s", "accelerator", (32768, 512), (1, 4, 16, 64, 256, 1024, 4096, 16384)),
         ("multi-model", "ttft_s", "deployment", (1024, 256), (1,)),
         ("mixture-of-experts", "output_tokens_per_s", "accelerator", (1024, 1024), MANY),
-        ("embedding", "requests_per_s", "accelerator", (512, 1), (8, 64, 256, 1024, 4096)),
+        ("embedding", "requests_per_s", "accelerator", (512, 1), (8, 64, 256, 1024, 4096, 16384)),
         ("quantized", "output_tokens_per_s", "accelerator", (1024, 256), (1, 4, *MANY)),
     ],
 )
@@ -163,7 +163,7 @@ def test_what_only_some_ask():
     models = {name: (regime.kind, regime.model, regime.always) for name, regime in by_name.items() if regime.model}
     assert models == {
         "mixture-of-experts": ("moe", "qwen3-235b-a22b", False),
-        "embedding": ("any", "mistral-7b", True),
+        "embedding": ("embedding", "bge-m3", False),
     }
     weights = {name: regime.weights for name, regime in by_name.items() if regime.weights}
     assert weights == {"quantized": ("fp8", "int8", "nvfp4", "mxfp4", "int4")}
@@ -282,6 +282,7 @@ def test_one_value_stands_for_a_list_of_one(tmp_path):
         (("kind: moe", "kind: sparse"), 12, "kind"),
         (("kind: moe", "kind: any"), 13, "model"),
         (("model: qwen3-235b-a22b\n", ""), 12, "model"),  # where kind asks for one
+        (("kind: moe", "kind: embedding"), 7, "output_tokens"),  # a vector counts as one
         (("kind: moe\nmodel: qwen3-235b-a22b", "always: true"), 12, "model"),
         (("kind: moe\nmodel: qwen3-235b-a22b", "kind: moe\nalways: true"), 13, "model"),
         (("kind: moe\nmodel: qwen3-235b-a22b", "kind: moe\nalways: false"), 12, "model"),

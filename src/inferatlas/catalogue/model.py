@@ -186,10 +186,25 @@ class ModelConfig:
         return self.kind == "embedding"
 
     def span(self, input_tokens: Any, output_tokens: Any) -> Any:
-        """Tokens of a request that must lie within the context: all, or of an encoder and a decoder the longer side."""
+        """Tokens of a request that must lie within the context: all, or of an encoder and a decoder the longer side.
+
+        A vector takes no place in it.
+        """
+        if self.embeds:
+            return input_tokens
         if self.encoder:
             return (input_tokens + output_tokens + abs(input_tokens - output_tokens)) / 2  # the larger, arrays too
         return input_tokens + output_tokens
+
+    @property
+    def has_experts(self) -> bool:
+        """Whether any layer is a mixture of experts: models of kind ``moe``, and hybrids such as Jamba."""
+        return any(group.ffn is not None and group.ffn.is_moe for group in self.layers)
+
+    @property
+    def recurs(self) -> bool:
+        """Whether any layer keeps a state of fixed size instead of a cache."""
+        return any(group.recurrence is not None for group in self.layers)
 
     def holds(self, tokens: float) -> bool:
         """Whether so many tokens lie within the context; a model that names no context has no limit."""

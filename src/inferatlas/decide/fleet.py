@@ -49,18 +49,19 @@ def formats_among(names: Sequence[str]) -> Formats:
 
 
 @dataclass(frozen=True)
-class _Bound:
-    """Platforms to try, what they cost, and accelerators that are out already."""
+class Bound:
+    """Platforms to try, what they cost, and accelerators that are out already; for several loads of `fleet`."""
 
     platforms: list[Platform]
     most: list[int]  # accelerators of each
     costs: list[Economics]
     rejected: list[Rejected]
+    table: PlatformTable
 
 
 def fleet(
     model: ModelConfig, known: Sequence[Accelerator], workload: Workload, levels: Levels, *,
-    formats: Formats | None = None, within: int | None = None, room: float = 1.0,
+    formats: Formats | None = None, within: int | None = None, room: float = 1.0, bound: Bound | None = None,
 ) -> Designs:  # fmt: skip
     """Predict every accelerator at its size, in every layout and format, at every level of the load.
 
@@ -70,6 +71,7 @@ def fleet(
     levels : columns of equal length that vary: ``concurrency`` or ``request_rate``, ``input_tokens``, ...
     formats : weight formats to try on a part; None: the one that it would be served in.
     within : accelerators in all, instead of whole nodes.
+    bound : what `bind_all` made of the same model, accelerators, formats and number, where several loads are asked.
     room : sizes of resident machines go from the least that serves up to so many times that.
 
     Returns
@@ -81,8 +83,8 @@ def fleet(
     NotModelled : the model has no performance model yet.
     """
     ops = operators(model)
-    bound = _bind(model, known, formats or formats_among(()), within)
-    table = platform_table(bound.platforms, is_moe=bool(ops.experts))
+    bound = bound or bind_all(model, known, formats or formats_among(()), within)
+    table = bound.table
     sizes = {i: _sizes(ops, p.device, bound.most[i], within) for i, p in enumerate(bound.platforms)}
     parts: list[tuple[Points, Predictions]] = []
     why: dict[int, int] = {}
@@ -112,25 +114,33 @@ def fleet(
     return Designs(model, workload, ops, table, points, predictions, bound.costs, metrics, rejected, most)
 
 
-def _bind(
-    model: ModelConfig, known: Sequence[Accelerator], formats: Formats, within: int | None
-) -> _Bound:  # fmt: skip
-    out = _Bound([], [], [], [])
+def bind_all(model: ModelConfig, known: Sequence[Accelerator], formats: Formats, within: int | None = None) -> Bound:
+    """Every accelerator in every format to try, and why some are out; parameters as of `fleet`.
+
+    Raises
+    ------
+    NotModelled : the model has no performance model yet.
+    """
+    platforms: list[Platform] = []
+    most: list[int] = []
+    costs: list[Economics] = []
+    rejected: list[Rejected] = []
     for one in known:
         try:
             part = device(one)
             found = _platforms(one, model, formats(model, part))
-            most = one.cluster.count if one.cluster else MOST_ACCELERATORS
-            if within and within > most:
-                raise NoFeasibleAnswer(f"{within} accelerators are more than the {most} there are", code="count")
+            count = one.cluster.count if one.cluster else MOST_ACCELERATORS
+            if within and within > count:
+                raise NoFeasibleAnswer(f"{within} accelerators are more than the {count} there are", code="count")
         except NoFeasibleAnswer as error:
-            out.rejected.append(Rejected(one.id, error.code, str(error)))
+            rejected.append(Rejected(one.id, error.code, str(error)))
             continue
         cost = economics(part.id, part.architectural_class, part.node, cluster=one.cluster)
-        out.platforms.extend(found)
-        out.most.extend([most] * len(found))
-        out.costs.extend([cost] * len(found))
-    return out
+        platforms.extend(found)
+        most.extend([count] * len(found))
+        costs.extend([cost] * len(found))
+    table = platform_table(platforms, is_moe=bool(operators(model).experts))
+    return Bound(platforms, most, costs, rejected, table)
 
 
 def _platforms(known: Accelerator, model: ModelConfig, formats: Sequence[str]) -> list[Platform]:
@@ -205,7 +215,7 @@ def _without(platforms: Sequence[Platform], points: Points) -> list[list[int]]:
 
 
 def _never(
-    ops: Operators, bound: _Bound, of: Sequence[int], why: Mapping[int, int], tried: Mapping[int, int],
+    ops: Operators, bound: Bound, of: Sequence[int], why: Mapping[int, int], tried: Mapping[int, int],
     workload: Workload, levels: Levels, within: int | None,
 ) -> Rejected:  # fmt: skip
     """Why none of the platforms ``of`` one accelerator serves at any size; ``tried``: the largest size of each.

@@ -89,11 +89,19 @@ class Metric:
 
     def at(self, i: int = 0) -> Interval | None:
         """The interval of point i; None if the quantity is unknown there."""
-        one = [np.broadcast_to(x, self.value.shape)[i : i + 1] for x in (self.value, self.sigma, self.most)]
-        if not math.isfinite(one[0][0]):
+        value, sigma, most = (_one(x, i) for x in (self.value, self.sigma, self.most))
+        if not math.isfinite(value):
             return None
-        metric = Metric(one[0], np.nan_to_num(one[1]), one[2])
-        return Interval(float(metric.low()[0]), float(metric.value[0]), float(metric.high()[0]))
+        factor = float(np.exp(Z80 * (0.0 if math.isnan(sigma) else sigma)))
+        return Interval(value / factor, value, min(value * factor, most))
+
+
+def _one(values: Floats | float, i: int) -> float:
+    """Element i of an array, or what stands for all of them."""
+    if np.ndim(values) == 0:
+        return float(values)
+    held = np.asarray(values)
+    return float(held[i if len(held) > 1 else 0])
 
 
 def metric_arrays(

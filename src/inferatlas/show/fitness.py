@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from inferatlas.decide.regimes.cells import SHOWN, Cell
-from inferatlas.decide.regimes.fitness import Fitness, RegimeResult
+from inferatlas.decide.regimes.result import Fitness, RegimeResult
 from inferatlas.show.deployment import figures_words, flat_metrics, layout_words
+from inferatlas.show.fitness_against import against_rows, comparisons, hint, in_a_sentence, sections
 from inferatlas.show.html import Section, html_page
 from inferatlas.show.numbers import NONE, counted, figure, heading, listed, quantity, with_interval
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
@@ -22,7 +23,7 @@ GRADING = (
 
 def fitness_page(found: Fitness, typed: str) -> Page:
     """The matrix; of a single regime, its numbers instead."""
-    blocks: list[Block] = [Heading(answer(found))]
+    blocks: list[Block] = [Heading(answer(found) + in_a_sentence(found))]
     figures = energy(found)
     if len(found.regimes) > 1:
         published = any(cell.paper_grade for one in found.regimes for cell in one.cells)
@@ -32,7 +33,7 @@ def fitness_page(found: Fitness, typed: str) -> Page:
         one = found.regimes[0]
         figures = [*numbers(one), *figures]
         blocks += [Paragraph(one.regime.description), *numbers(one), *ungraded(one), measures(found)]
-    blocks += [*energy(found), *drivers(found), *differences(found), *_closing(found, figures)]
+    blocks += [*comparisons(found), *energy(found), *drivers(found), *differences(found), *_closing(found, figures)]
     return [*blocks, Command("Reproduce", typed)]
 
 
@@ -277,6 +278,8 @@ def differences(found: Fitness) -> list[Block]:
 def _closing(found: Fitness, figures: Sequence[Table]) -> Iterator[Block]:
     """Assumptions, grading, and how to read ``figures``: the tables with intervals."""
     yield Items("Assumed", found.assumptions)
+    if found.counterpart and not found.against:
+        yield hint(found.counterpart)
     thresholds = {tuple(one.regime.thresholds.items()) for one in found.regimes}
     for held in sorted(thresholds):
         yield Paragraph(GRADING.format(", ".join(f"{word} from {least:g}" for word, least in held)), quiet=True)
@@ -286,8 +289,8 @@ def _closing(found: Fitness, figures: Sequence[Table]) -> Iterator[Block]:
 
 
 def fitness_rows(found: Fitness) -> list[dict[str, Any]]:
-    """A row per cell."""
-    return [_flat(cell, one) for one in found.regimes for cell in one.cells]
+    """A row per cell, and per model compared with."""
+    return against_rows(found, [_flat(cell, one) for one in found.regimes for cell in one.cells])
 
 
 def _flat(cell: Cell, one: RegimeResult) -> dict[str, Any]:
@@ -309,12 +312,13 @@ def fitness_html(found: Fitness, typed: str) -> str:
     """The same as a page with the heat map and every regime's numbers."""
     figures = [table for one in found.regimes for table in numbers(one)] + energy(found)
     absent = absences(found) if len(found.regimes) > 1 else []
-    sections = [
+    parts = [
         Section(
             "matrix", "Regimes and accelerators", [measures(found), *absent], lambda: _heat_map(found),
             "Heat map of accelerators by regimes, the more colour the better.",
             "The more colour, the closer to the best (logarithmic). An empty frame cannot be served.",
         ),
+        *sections(found),
         Section("differences", "Published grades", differences(found)),
         *(
             Section(
@@ -327,7 +331,9 @@ def fitness_html(found: Fitness, typed: str) -> str:
         Section("drivers", "What goodness follows", drivers(found)),
         Section("assumed", "Assumed", list(_closing(found, figures))),
     ]  # fmt: skip
-    return html_page("Which architecture for which work?", answer(found), sections, typed, lead=_lead(found))
+    return html_page(
+        "Which architecture for which work?", answer(found) + in_a_sentence(found), parts, typed, lead=_lead(found)
+    )
 
 
 def _lead(found: Fitness) -> str:

@@ -31,7 +31,7 @@ METRICS: dict[str, Better] = {
 # Those that add up over accelerators, so that a share of each means something; a latency or a cost per token does not.
 ADDITIVE = ("output_tokens_per_s", "total_tokens_per_s", "requests_per_s", "power_w")
 PER = ("deployment", "accelerator")
-KINDS = ("any", "moe")
+KINDS = ("any", "moe", "embedding")
 GRADES = ("excellent", "very good", "good", "fair", "limited")
 
 # The least score (share of the best value) of each grade. Sharma 2025 (arXiv:2506.00008) states no thresholds, but
@@ -103,7 +103,8 @@ class Regime:
     concurrency : numbers of requests in flight over the deployment; the best of these levels counts.
     slo : targets; a level that misses one does not count.
     weights : weight formats to choose from; () is the checkpoint's where the part runs it, else 16 bit.
-    kind : kind of model that the regime is about: ``any`` or ``moe`` (mixture of experts).
+    kind : kind of model that the regime is about: ``any``, ``moe`` (mixture of experts) or ``embedding`` (models whose
+        answer is a vector, counted as one output token).
     model : the model asked where the user's is not of that kind, or ``always``.
     always : ask ``model`` whatever model the user names.
     hosted : models of the asked one's size that share the deployment.
@@ -223,7 +224,11 @@ def _check_model(it: Regime) -> None:
         why = "always is true" if it.always else f"kind is {it.kind}"
         raise BadInput(f"no model is given, and {why}", field="model", allowed="the model to ask instead")
     if it.model is not None and not it.always and it.kind == "any":
-        raise BadInput("is never asked: kind is any", field="model", allowed="a model with kind: moe or always: true")
+        allowed = "a model with kind: moe, kind: embedding or always: true"
+        raise BadInput("is never asked: kind is any", field="model", allowed=allowed)
+    if it.kind == "embedding" and it.output_tokens != 1:
+        raise BadInput(f"{it.output_tokens:g} is not 1: kind is embedding, and a vector counts as one token",
+                       field="output_tokens", allowed="1")  # fmt: skip
 
 
 def _check_thresholds(thresholds: dict[str, float]) -> None:

@@ -438,7 +438,12 @@ def test_without_a_known_link_the_wait_is_unknown(found: Fitness):
 
 @pytest.mark.parametrize(
     ("model", "moe", "embedding"),
-    [("llama-3.1-8b", "qwen3-235b-a22b", "mistral-7b"), ("mixtral-8x7b", "mixtral-8x7b", "mistral-7b")],
+    [
+        ("llama-3.1-8b", "qwen3-235b-a22b", "bge-m3"),
+        ("mixtral-8x7b", "mixtral-8x7b", "bge-m3"),
+        ("jamba-1.5-mini", "jamba-1.5-mini", "bge-m3"),  # a hybrid with experts is a mixture of experts too
+        ("mamba2-2.7b", "qwen3-235b-a22b", "bge-m3"),
+    ],
 )
 def test_a_mixture_is_asked_itself_and_anything_else_by_proxy(model: str, moe: str, embedding: str):
     parts = ["h200", "mi300x"]
@@ -451,6 +456,53 @@ def test_a_mixture_is_asked_itself_and_anything_else_by_proxy(model: str, moe: s
             shown = cell.metrics["latency_s"]
             theirs = answer.metrics["latency_s"]
             assert shown is not None and theirs is not None and shown.value == pytest.approx(theirs.value, rel=2e-4)
+
+
+@pytest.mark.parametrize("model", ["bge-large-en-v1.5", "e5-mistral-7b"])
+def test_a_model_that_embeds_is_asked_for_vectors_and_not_for_tokens(model: str):
+    found = fitness(model, accelerators=["h100", "mi300x", "l4"])
+    for result in found.regimes:
+        own = {"mixture-of-experts": "qwen3-235b-a22b"}.get(result.regime.name, model)
+        assert result.model == own
+        if result.regime.name in ("embedding", "mixture-of-experts"):
+            assert graded(result)
+            continue
+        for cell in result.cells:
+            assert (cell.code, cell.value, cell.grade) == ("no_tokens", None, None)
+            assert "yields a vector" in cell.reason and model in cell.reason
+    (vectors,) = (one for one in found.regimes if one.regime.name == "embedding")
+    assert len(graded(vectors)) == 3 and vectors.kept_bytes is None
+
+
+def test_an_encoder_decoder_is_refused_where_prompts_exceed_its_context():
+    assert load_model("flan-t5-xxl").context_length == 512
+    for result in fitness("flan-t5-xxl", accelerators=["h100"]).regimes:
+        if result.model == "flan-t5-xxl":
+            assert {cell.code for cell in result.cells} == {"context_length"}
+
+
+def test_a_model_without_a_limit_of_its_own_answers_everything_and_says_what_it_was_trained_on():
+    found = fitness("mamba2-2.7b", accelerators=["h100", "mi300x", "groq"])
+    for result in found.regimes:
+        assert graded(result)
+        if result.model == "mamba2-2.7b":
+            assert {cell.label for cell in graded(result)} == {"extrapolated"}
+    (line,) = [one for one in found.assumptions if "trained on" in one]
+    assert "2,048 tokens" in line and "long-context (33,280)" in line
+    assert "single-stream" not in line and "high-throughput" not in line  # 1,280 and 2,048 tokens
+    for model in ("llama-3.1-8b", "rwkv-7-world-7.2b"):
+        short = fitness(model, accelerators=["h100"], regimes=["single-stream"])
+        assert not any("trained on" in one for one in short.assumptions)
+
+
+def test_a_regime_about_a_kind_refuses_a_model_of_another(tmp_path: Path):
+    for kind, model, lengths in (("moe", "llama-3.1-8b", 64), ("embedding", "llama-3.1-8b", 1)):
+        file = tmp_path / "mine.yaml"
+        mine = MINE | {"kind": kind, "model": model, "output_tokens": lengths}
+        file.write_text(yaml.safe_dump(mine), encoding="utf-8")
+        with pytest.raises(BadInput, match=f"kind is {kind}") as caught:
+            fitness("llama-3.1-8b", regimes=[str(file)], accelerators=["h100"])
+        assert (caught.value.field, caught.value.file) == ("model", str(file))
 
 
 def test_a_model_of_short_context_cannot_read_long_documents():

@@ -47,11 +47,14 @@ def fleets(
     else:
         halves = [(*first, count // 2), (*second, count - count // 2)]
         options = [("all prefill part", [(*first, count)]), ("all decode part", [(*second, count)]), ("half", halves)]
+    options = [(name, parts) for name, parts in options if all(1 <= n <= side.most for side, _, n in parts)]
+    held: dict[tuple[int, int], Share] = {}
+    for side, unit in (first, second) if pair.prefill is not pair.decode else (first,):
+        counts = sorted({n for _, parts in options for other, _, n in parts if other is side})
+        held |= {(id(side), n): share for n, share in _shares(pair.ops, side, asked, unit.mixed, counts).items()}
     out = []
     for name, parts in options:
-        if any(n > side.most or n < 1 for side, _, n in parts):
-            continue
-        shares = tuple(_share(pair.ops, side, asked, unit.mixed, n) for side, unit, n in parts)
+        shares = tuple(held[id(side), n] for side, _, n in parts)
         each = [
             share.rate[[(p if share.side is pair.prefill else d) for p, d, _ in rows]] for share in shares
         ]  # fmt: skip
@@ -59,15 +62,25 @@ def fleets(
     return out
 
 
-def _share(ops: Operators, side: Side, asked: Settings, units: Floats, count: int) -> Share:
-    """The best unit of every setting, its copies and rate; with other rows of the table, the rate of the best rival."""
-    value, which = pool_rates(units, side.units.size, count)
-    value, which = value[:, count, :], which[:, count, :]
+def _shares(ops: Operators, side: Side, asked: Settings, units: Floats, counts: list[int]) -> dict[int, Share]:
+    """By accelerators: the best unit of every setting, its copies and rate; with other rows, that of the best rival.
+
+    All counts are searched together: a pass costs much the same for few points and for many.
+    """
+    if not counts:
+        return {}
+    value, which = pool_rates(units, side.units.size, max(counts))
+    value, which = value[:, counts, :], which[:, counts, :]  # [setting, count, rival]
     row = np.repeat(np.arange(1, ROWS), which.size)
-    s = np.tile(np.repeat(np.arange(len(asked)), which.shape[1]), ROWS - 1)
+    s = np.tile(np.repeat(np.arange(len(asked)), which[0].size), ROWS - 1)
     u = np.tile(which.ravel(), ROWS - 1)
     top = MIXED * np.minimum(*unit_tops(ops, side, asked, s, u, row))
     found = largest(lambda rate, at: serves(ops, side, asked, "mixed", s[at], u[at], rate, row[at]), top, COARSE)
-    rivals = (found * (count // side.units.size[u])).reshape(ROWS - 1, *which.shape).max(axis=2)
-    rate = np.concatenate([value[None, :, 0], rivals])
-    return Share(side, count, which[:, 0], count // side.units.size[which[:, 0]], np.where(value[:, 0] > 0, rate, 0.0))
+    found = found.reshape(ROWS - 1, *which.shape)
+    out = {}
+    for k, count in enumerate(counts):
+        copies = count // side.units.size[which[:, k]]
+        rate = np.concatenate([value[None, :, k, 0], (found[:, :, k] * copies).max(axis=2)])
+        rate = np.where(value[:, k, 0] > 0, rate, 0.0)
+        out[count] = Share(side, count, which[:, k, 0], copies[:, 0], rate)
+    return out

@@ -85,6 +85,6 @@ def regime_shares(trace: Trace, model: ModelConfig, ttft_s: float, itl_s: float)
     switches = 0.0 if trace.model_index is None else float(np.mean(np.diff(trace.model_index) != 0))
     return dict(zip(LOADS, kinds.tolist(), strict=True)) | {
         "multi-model": switches,
-        "mixture-of-experts": float(model.kind == "moe"),
+        "mixture-of-experts": float(model.has_experts),
         "quantized": float(FORMATS[model.checkpoint_weights].bits < 16),
     }

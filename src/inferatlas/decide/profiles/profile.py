@@ -21,7 +21,8 @@ from inferatlas.decide.profiles.mix import KINDS, LOADS, pace, regime_shares, se
 from inferatlas.decide.profiles.smallest import native, smallest
 from inferatlas.decide.profiles.suits import classes, mixed_scores
 from inferatlas.decide.regimes.cells import software
-from inferatlas.decide.regimes.fitness import Fitness, fitness
+from inferatlas.decide.regimes.fitness import fitness
+from inferatlas.decide.regimes.result import Fitness
 from inferatlas.decide.scaling import support
 from inferatlas.decide.scaling.strategies import STRATEGIES
 from inferatlas.errors import BadInput

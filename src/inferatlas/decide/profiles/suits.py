@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inferatlas.decide.regimes.fitness import Fitness
+from inferatlas.decide.regimes.result import Fitness
 from inferatlas.quantities import percent
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,71 +13,36 @@ from inferatlas.catalogue.model import ModelConfig
 from inferatlas.catalogue.models import load_model, stands_for
 from inferatlas.decide.advisor.search import Designs
 from inferatlas.decide.coverage import assumed_hops, coverage
-from inferatlas.decide.fleet import ROOM, fleet, formats_among
+from inferatlas.decide.fleet import ROOM, Bound, bind_all, fleet, formats_among
+from inferatlas.decide.regimes.against import against as beside
+from inferatlas.decide.regimes.asking import beyond_training, check_kind, counterpart, model_for, refusal
 from inferatlas.decide.regimes.cells import Cell, empty, filled, siblings, why_not
 from inferatlas.decide.regimes.measures import Measure
+from inferatlas.decide.regimes.ranks import DRAWS
+from inferatlas.decide.regimes.result import Against, Fitness, RegimeResult, correlation, drivers
 from inferatlas.errors import BadInput, UnknownName
 from inferatlas.inputs import several
-from inferatlas.predict.arrays import Floats
-from inferatlas.predict.llm.operators import operators
+from inferatlas.predict.llm.measured import unmeasured
+from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.precision import format_named
-from inferatlas.predict.performance.platform import Platform
-from inferatlas.predict.replicas import Layout
+from inferatlas.predict.mapping.memory import kv_bytes
 from inferatlas.workload import Regime, in_regime, load_regime
 from inferatlas.workload import regimes as every_regime
 
+KEPT_BYTES = 2.0  # per value of a cache, where what a request keeps is told: 16 bit
 GAIN = 1.05  # by the last level of concurrency, above which a value is said to be still rising
 
 
-@dataclass(frozen=True)
-class RegimeResult:
-    """One regime: its cells, best first, how the values go with what the machines have (``drivers``), and energy.
-
-    ``energy``: the accelerator with most output tokens per joule at these designs, and the rank correlation of that
-    with the value (1: the same order). ``chosen``: the designs behind the cells; ``rising``: accelerators whose value
-    would grow with still more requests in flight than the regime declares.
-    """
-
-    regime: Regime
-    model: str
-    cells: list[Cell]
-    drivers: dict[str, float | None]
-    energy: dict[str, Any] = field(default_factory=dict)
-    chosen: tuple[tuple[Platform, Layout], ...] = ()
-    rising: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        regime = asdict(self.regime)
-        regime["slo"] = [target.text() for target in self.regime.slo]
-        out = {"name": self.regime.name, "metric": self.regime.metric, "better": self.regime.better}
-        out |= {"model": self.model, "cells": [asdict(c) for c in self.cells], "drivers": self.drivers}
-        return out | {"energy": self.energy, "declared": regime}
-
-
-@dataclass(frozen=True)
-class Fitness:
-    """The whole matrix."""
-
-    model: str
-    regimes: list[RegimeResult]
-    assumptions: list[str]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON of ``inferatlas regimes --format json``."""
-        return {
-            "model": self.model,
-            "regimes": [one.as_dict() for one in self.regimes],
-            "assumptions": self.assumptions,
-            "interval": 0.8,
-        }
-
-
-def fitness(model: str, *, regimes: str | Iterable[str] = (), accelerators: str | Iterable[str] = ()) -> Fitness:
+def fitness(
+    model: str, *, against: str | Iterable[str] = (), regimes: str | Iterable[str] = (),
+    accelerators: str | Iterable[str] = (),
+) -> Fitness:  # fmt: skip
     """Grade accelerators in operating regimes.
 
     Parameters
     ----------
     model : catalogue name or path; a regime about another kind of model asks its own.
+    against : models whose order of accelerators is compared with that of ``model``, regime by regime.
     regimes : names, or YAML files of one's own; none: all eight. accelerators : names or files; none, or ``all``: all.
 
     Raises
@@ -90,11 +54,65 @@ def fitness(model: str, *, regimes: str | Iterable[str] = (), accelerators: str 
     >>> found = fitness("llama-3.1-8b", regimes="single-stream", accelerators=["h100", "groq-lpu-v1", "l4"])
     >>> [(cell.accelerator, cell.grade) for cell in found.regimes[0].cells][0][1]
     'excellent'
+    >>> three = ["h100", "a100", "l4"]
+    >>> found = fitness("mamba2-2.7b", against="llama-3.2-3b", regimes="long-context", accelerators=three)
+    >>> found.against[0].regimes[0].rank_correlation.value
+    1.0
     """
-    asked = load_model(model)
+    asked, others = load_model(model), _others(against)
     known = accelerators_named(accelerators)
-    results = [_result(regime, _model_for(regime, asked), known) for regime in _chosen(regimes, known)]
-    return Fitness(asked.id, results, list(_assumptions(asked, results)))
+    chosen, graded = _chosen(regimes, known), _Graded(known)
+    ours = graded.results(asked, chosen)
+    compared = tuple(beside(other.id, ours, graded.results(other, chosen)) for other in others)
+    every = list({model.id: model for model in (asked, *others)}.values())
+    beyond = None if others else counterpart(asked, chosen)
+    return Fitness(
+        asked.id, ours, list(_assumptions(every, ours, compared)), compared, None if beyond is None else beyond.id
+    )
+
+
+class _Graded:
+    """Results of regimes for the accelerators known: each model is bound once, and asked once in a regime."""
+
+    def __init__(self, known: Sequence[Accelerator]) -> None:
+        self.known = known
+        self._bound: list[tuple[ModelConfig, Regime, Bound]] = []
+        self._found: list[tuple[ModelConfig, Regime, RegimeResult]] = []
+
+    def results(self, asked: ModelConfig, regimes: Sequence[Regime]) -> list[RegimeResult]:
+        """Of every regime, the result for the model asked about or for the regime's own."""
+        return [self._result(regime, model_for(regime, asked)) for regime in regimes]
+
+    def _result(self, regime: Regime, model: ModelConfig) -> RegimeResult:
+        for who, where, found in self._found:
+            if who is model and where is regime:
+                return found
+        found = _result(regime, model, self.known, lambda: self._bind(regime, model))
+        self._found.append((model, regime, found))
+        return found
+
+    def _bind(self, regime: Regime, model: ModelConfig) -> Bound:
+        for who, like, found in self._bound:
+            if who is model and (like.weights, like.within) == (regime.weights, regime.within):
+                return found
+        found = bind_all(model, self.known, formats_among(regime.weights), regime.within)
+        self._bound.append((model, regime, found))
+        return found
+
+
+def _others(names: str | Iterable[str]) -> list[ModelConfig]:
+    """The models to compare with, each once; what is wrong with a name is wrong with ``against``."""
+    found: dict[str, ModelConfig] = {}
+    for name in several(names, "against"):
+        try:
+            model = load_model(name)
+        except BadInput as wrong:
+            wrong.field = "against" if wrong.field == "model" else wrong.field
+            raise
+        if model.id in found:
+            raise BadInput(f"{model.id} is named twice", field="against", allowed="each model once")
+        found[model.id] = model
+    return list(found.values())
 
 
 def _chosen(names: str | Iterable[str], known: Sequence[Accelerator]) -> list[Regime]:
@@ -120,33 +138,23 @@ def _check_names(regime: Regime, known: Sequence[Accelerator]) -> None:
     for name in regime.published.grades if regime.published else ():
         if name not in graded:
             raise UnknownName("accelerator", name, graded, field=f"published.grades.{name}")
-    other = load_model(regime.model) if regime.model is not None else None
-    if other is not None and regime.kind == "moe" and other.kind != "moe":
-        message = f"{other.id} is no mixture of experts, and kind is moe"
-        raise BadInput(message, field="model", allowed="a mixture of experts")
+    check_kind(regime)
 
 
-def _model_for(regime: Regime, asked: ModelConfig) -> ModelConfig:
-    """The model asked about, unless the regime is about another kind."""
-    other = regime.always or (regime.kind == "moe" and asked.kind != "moe")
-    return load_model(regime.model) if other and regime.model else asked
-
-
-def _result(regime: Regime, model: ModelConfig, known: Sequence[Accelerator]) -> RegimeResult:
-    operators(model)  # a model without performance model is refused before anything else is said about it
-    longest = regime.input_tokens + regime.output_tokens
-    if not model.holds(longest):
-        why = f"requests of {longest:,.0f} tokens exceed the context of {model.id} ({model.context_length:,})"
-        cells = [empty(one, regime, "context_length", why) for one in known]
-        return RegimeResult(regime, model.id, cells, {})
+def _result(
+    regime: Regime, model: ModelConfig, known: Sequence[Accelerator], bound: Callable[[], Bound]
+) -> RegimeResult:  # fmt: skip
+    ops = operators(model)  # a model without performance model is refused before anything else is said about it
+    if (why := refusal(regime, model)) is not None:
+        return RegimeResult(regime, model.id, [empty(one, regime, *why) for one in known], {})
     levels: dict[str, Sequence[float]] = {"concurrency": [float(level) for level in regime.concurrency]}
     designs = fleet(
         model,
         known,
         regime.workload(regime.concurrency[0]),
         levels,
-        formats=formats_among(regime.weights),
         within=regime.within,
+        bound=bound(),
         room=ROOM if regime.per == "accelerator" else 1.0,
     )
     measure = Measure.of(designs, regime)
@@ -160,10 +168,19 @@ def _result(regime: Regime, model: ModelConfig, known: Sequence[Accelerator]) ->
         for one in known
     ]  # fmt: skip
     cells.sort(key=lambda cell: (cell.score is None, -(cell.score or 0.0), cell.accelerator))
-    drivers = _drivers(designs, regime, measure, list(best.values()))
+    has = dict(zip(best, _has(designs, regime, list(best.values())), strict=True))
+    graded = {cell.accelerator: cell for cell in cells if cell.score is not None}
+    follows = drivers(graded, has, higher=measure.higher)
     chosen = tuple((designs.platform(i), designs.layout(i)) for i in best.values())
     rising = tuple(name for name, i in best.items() if _rises(designs, measure, i))
-    return RegimeResult(regime, model.id, cells, drivers, _energy(cells), chosen, rising)
+    kept = None if model.embeds else _kept_bytes(ops, regime)
+    return RegimeResult(regime, model.id, cells, follows, _energy(cells), chosen, rising, has, kept, model.layer_count)
+
+
+def _kept_bytes(ops: Operators, regime: Regime) -> float:
+    """Cache and states of one request at its end."""
+    end = regime.input_tokens + regime.output_tokens
+    return float(kv_bytes(ops, 1, 1, end, KEPT_BYTES, source=regime.input_tokens))
 
 
 def _rises(designs: Designs, measure: Measure, i: int) -> bool:
@@ -175,20 +192,14 @@ def _rises(designs: Designs, measure: Measure, i: int) -> bool:
     return bool(measure.metric.value[i] > GAIN * measure.metric.value[fewer].max())
 
 
-def _drivers(designs: Designs, regime: Regime, measure: Measure, chosen: list[int]) -> dict[str, float | None]:
-    """Correlation (Pearson, of logarithms) of goodness with what each deployment has, over the accelerators."""
-    if len(chosen) < 3:
-        return {}
-    index = np.array(chosen)
-    parts = [designs.platform(i) for i in chosen]
-    share = np.ones(len(chosen)) if regime.per == "accelerator" else designs.points.accelerators[index] * 1.0
-    goodness = np.log(measure.metric.value[index]) * (1.0 if measure.higher else -1.0)
-    has = {
-        "memory_bandwidth": [p.device.memory.bytes_per_s or np.nan for p in parts],
-        "compute": [p.peak_flop_per_s for p in parts],
-        "memory_capacity": [p.device.memory.bytes for p in parts],
-    }
-    return {name: _correlation(np.log(np.asarray(values) * share), goodness) for name, values in has.items()}
+def _has(designs: Designs, regime: Regime, chosen: list[int]) -> list[tuple[float, ...]]:
+    """What each deployment has, in the order of `HAS`: of one accelerator where the value is per accelerator."""
+    out = []
+    for i in chosen:
+        part, peak = designs.platform(i).device, designs.platform(i).peak_flop_per_s
+        share = 1.0 if regime.per == "accelerator" else float(designs.points.accelerators[i])
+        out.append((share * (part.memory.bytes_per_s or np.nan), share * peak, share * part.memory.bytes))
+    return out
 
 
 def _energy(cells: Sequence[Cell]) -> dict[str, Any]:
@@ -199,21 +210,19 @@ def _energy(cells: Sequence[Cell]) -> dict[str, Any]:
     per_joule = np.array([value for _, value in known])
     scores = np.array([c.score for c, _ in known])
     ranks = [np.argsort(np.argsort(x)).astype(np.float64) for x in (per_joule, scores)]
-    return {"best": known[int(np.argmax(per_joule))][0].accelerator, "rank_correlation": _correlation(*ranks)}
+    return {"best": known[int(np.argmax(per_joule))][0].accelerator, "rank_correlation": correlation(*ranks)}
 
 
-def _correlation(x: Floats, y: Floats) -> float | None:
-    ok = np.isfinite(x) & np.isfinite(y)
-    if ok.sum() < 3 or np.ptp(x[ok]) == 0 or np.ptp(y[ok]) == 0:
-        return None
-    return float(np.corrcoef(x[ok], y[ok])[0, 1])
-
-
-def _assumptions(asked: ModelConfig, results: Sequence[RegimeResult]) -> Iterator[str]:
-    yield from stands_for(asked)
+def _assumptions(
+    asked: Sequence[ModelConfig], ours: Sequence[RegimeResult], compared: Sequence[Against]
+) -> Iterator[str]:  # fmt: skip
+    every = [*ours, *(one for other in compared for one in other.results)]
+    results = list({id(one): one for one in every}.values())  # what was asked once is said once
+    for model in asked:
+        yield from stands_for(model)
     given = {one.regime.name: one.regime.within for one in results if one.regime.within}
     yield from (f"in {name} a deployment has {within} accelerators" for name, within in given.items())
-    if len(given) < len(results):
+    if len(given) < len({one.regime.name for one in results}):
         others = "elsewhere " if given else ""
         yield f"{others}a deployment is one node, or as many whole nodes as hold the model"
         yield (
@@ -226,11 +235,36 @@ def _assumptions(asked: ModelConfig, results: Sequence[RegimeResult]) -> Iterato
     yield from assumed_hops(pair for one in results for pair in one.chosen)
     for one in (one for one in results if one.rising):
         most = max(one.regime.concurrency)
+        where = f"{one.regime.name} on {one.model}" if compared else one.regime.name
         yield (
-            f"in {one.regime.name}, still gaining at {most:,} requests in flight (more might change their grade): "
+            f"in {where}, still gaining at {most:,} requests in flight (more might change their grade): "
             f"{', '.join(sorted(one.rising))}"
         )
     if any(one.regime.kind == "moe" for one in results):
         yield "tokens are routed uniformly over the experts"
     if any(one.regime.hosted > 1 for one in results):
         yield "weights of models that are not in memory come over each accelerator's own link to its host"
+    yield from beyond_training([(one.regime, model) for one in results for model in asked if model.id == one.model])
+    if compared:
+        yield from _comparing(asked)
+
+
+def _comparing(asked: Sequence[ModelConfig]) -> Iterator[str]:
+    """How two orders were compared, and what the comparison cannot see."""
+    yield (
+        "orders are compared over the accelerators graded for both models, by Spearman's rank correlation of the "
+        f"scores; its ends are 80 % of {DRAWS:,} samples of the accelerators, drawn with replacement"
+    )
+    yield (
+        "who moves: values are drawn from the 80 % intervals of both models independently, and zero places lie outside "
+        "80 % of the changes; an accelerator errs alike on two models in part, so this names too few rather than too "
+        "many"
+    )
+    new = {model.id: list(unmeasured(model)) for model in asked}
+    for name, what in new.items():
+        if what:
+            yield (
+                f"{name} has {', '.join(what)}, which no measured point had: it takes each accelerator's efficiencies "
+                "from transformer decoders, so how good the kernels of one accelerator are for it is in its intervals "
+                "and not in its order"
+            )

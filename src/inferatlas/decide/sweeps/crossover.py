@@ -266,7 +266,7 @@ def _assumptions(ask: Sweep, found: Swept, curves: dict[str, Curve]) -> Iterator
     yield coverage((p.device.id, p.label) for p in found.platforms)
     shown = np.unique(np.concatenate([curve.row[curve.row >= 0] for curve in curves.values()])).tolist()
     yield from assumed_hops((found.platforms[found.platform[i]], found.layout_at(i)) for i in shown)
-    if ask.model.kind == "moe":
+    if ask.model.has_experts:
         yield "tokens are routed uniformly over the experts"
 
 

@@ -16,7 +16,7 @@ def unmeasured(model: ModelConfig) -> Iterator[str]:
     >>> [list(unmeasured(load_model(name))) for name in ("llama-3.1-8b", "bge-m3")]
     [[], ['one pass that yields a vector']]
     """
-    if any(group.recurrence is not None for group in model.layers):
+    if model.recurs:
         yield "recurrent layers"
     if model.encoder:
         yield "an encoder before the decoder"

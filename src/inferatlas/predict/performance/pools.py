@@ -223,7 +223,7 @@ def _reason(ops: Operators, steps: _Steps, points: Points, saturated: NDArray[np
     held = steps.budget
     full = held.weights + held.activations + held.reserve > held.usable
     reason = np.where(full, reasons.WEIGHTS, np.where(held.sequences < 1, reasons.KV_CACHE, 0))
-    long = points.input_tokens + points.output_tokens > (ops.model.context_length or np.inf)
+    long = ops.model.span(points.input_tokens, points.output_tokens) > (ops.model.context_length or np.inf)
     reason = np.where((reason == 0) & long, reasons.CONTEXT, reason)
     return np.where((reason == 0) & saturated, reasons.RATE, reason).astype(np.int8)
 
