@@ -167,6 +167,19 @@ def test_48_and_so_it_does_where_they_are_resident(ops_of, counting):
     assert moved[1] - moved[0] == pytest.approx(op.count * more * op.weights * 2, rel=1e-9)
 
 
+@pytest.mark.parametrize("draft", [None, "llama-3.1-8b", "mixtral-8x7b", "mamba-2.8b"])
+def test_a_draft_is_whole_on_every_replica_however_wide_experts_are_spread(ops_of, draft):
+    ops, how = ops_of("deepseek-r1"), Speculation(3, 0.0, 1, ops_of(draft) if draft else None)
+    wide, narrow = {"tp": 8, "dp": 2, "ep": 16}, {"tp": 8, "dp": 2, "ep": 8}
+    spent = []
+    for layout in (wide, narrow):
+        plain, drafting = (asked("nvidia-h200-sxm", "deepseek-r1", {"concurrency": 2}, ops, x, **layout)
+                           for x in (None, how))  # fmt: skip
+        assert drafting.itl_s[0] > plain.itl_s[0]
+        spent.append(drafting.itl_s[0])
+    assert np.isfinite(spent).all()
+
+
 # memory and words
 
 

@@ -119,7 +119,7 @@ def prepare_exchange(ops: Operators, row: PlatformTable, shard: Shard, collectiv
                 on=OUTPUTS,
             )
         )
-    if collectives.all_to_all is not None:
+    if collectives.all_to_all is not None and ops.experts:
         # (18): a rank sends its share of the tokens to at most top_k owners, there and back
         sent = hidden / shard.ranks_f * np.minimum(max(op.top_k for op in ops.experts), shard.ep_f)
         count = 2 * ops.expert_reductions

@@ -35,7 +35,8 @@ def one_step_of(
 
     if speculation is None or speculation.gamma == 0:
         return of(ops, shard, waits)
-    at_hand = replace(shard, offload=None, cache_offload=None)  # drafts stay in main memory
+    # drafts stay in main memory, their experts divided as everything else
+    at_hand = replace(shard, offload=None, cache_offload=None, ep=np.ones_like(shard.ep), ep_f=np.ones_like(shard.ep_f))
     drafts = of(speculation.draft or own_head(ops.model), at_hand, 0.0)
     return speculative(of(ops, shard, waits), drafts, speculation)
 
