@@ -23,8 +23,8 @@ PARTS = ["nvidia-h100-sxm", "google-tpu-v6e", "intel-gaudi-3", "aws-trainium-2",
 LAYOUTS = [{}, {}, {"tp": 2, "pp": 1}, {"tp": 3, "pp": 1}, {"tp": 1, "pp": 3}, {"cp": 2}, {"ep": 2}, {"count": 1}]
 TECHNIQUES = [
     {}, {"speculate": "gamma=3,acceptance=0.6"}, {"speculate": "gamma=4,acceptance=0.7,draft=mamba-2.8b,width=2"},
-    {"tier": "cxl:1TiB@64GB/s"}, {"tier": ["cxl:64GB@64GB/s", "nvme:8TB@12GB/s"], "cache_offload": 0.5},
-    {"offload": 0.6}, {"cache_offload": 1.0}, {"kv_compression": 4.0}, {"kv_keep": 64, "kv_read": 16},
+    {"tier": "cxl:1TiB@64GB/s"}, {"tier": ["cxl:64GB@64GB/s", "nvme:8TB@12GB/s"], "kv_offload": 0.5},
+    {"offload": 0.6}, {"kv_offload": 1.0}, {"kv_compression": 4.0}, {"kv_keep": 64, "kv_read": 16},
     {"prefix_tokens": 100}, {"images": 2}, {"images": 1, "image_size": "1x1", "speculate": "gamma=1,acceptance=1"},
 ]  # fmt: skip
 LENGTHS = [{"isl": 1, "osl": 1}, {"isl": 128, "osl": 64}, {"isl": 128, "osl": 1}, {"isl": 1, "osl": 300}]

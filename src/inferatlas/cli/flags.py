@@ -206,9 +206,7 @@ class Beyond:
         flag("Memory behind the main one, per accelerator: cxl:1TiB@64GB/s. Repeat for more.", BEYOND),
     ] = ()
     offload: Annotated[float | None, flag("Share of the layers' weights in slower memory.", BEYOND)] = None
-    cache_offload: Annotated[float | None, flag("Share of the KV cache in slower memory.", BEYOND, "--kv-offload")] = (
-        None
-    )
+    kv_offload: Annotated[float | None, flag("Share of the KV cache in slower memory.", BEYOND)] = None
     kv_compression: Annotated[float | None, flag("KV cache so many times smaller than its format.", BEYOND)] = None
     kv_keep: Annotated[int | None, integer("Most tokens of a context that are kept (eviction).", BEYOND)] = None
     kv_read: Annotated[int | None, integer("Most tokens that a query reads (sparse attention).", BEYOND)] = None

@@ -1,7 +1,8 @@
-"""What an answer says about its techniques beside the metrics: how much drafting gains, what lies in which memory."""
+"""What an answer says about its techniques: what they assume, how much drafting gains, what lies in which memory."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +16,29 @@ from inferatlas.predict.performance.predictor import budget_of, predict
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.speculation import MOST_DRAFTED, Speculation
 from inferatlas.predict.performance.waiting import waiting_of
+from inferatlas.workload import Workload
 
 MOST_TRIED = 16  # drafted tokens
+
+
+def assumed(
+    drafts: Speculation | None, load: Workload, keep: int | None, read: int | None, images: int, seen: int
+) -> Iterator[str]:
+    """What an answer assumes about drafts, shared prefixes, a smaller cache and images."""
+    if drafts is not None:
+        who = drafts.draft.model.id if drafts.draft else "a head of one layer of the model's own"
+        yield (
+            f"speculative decoding: {who} drafts {drafts.gamma} tokens of which each is accepted with probability "
+            f"{drafts.acceptance:g}: {drafts.tokens:.3g} tokens per verification; the acceptance is yours"
+        )
+    if load.prefix_tokens:
+        yield f"{load.prefix_tokens:g} tokens of every prompt are shared, held once and never computed"
+    if keep is not None:
+        yield f"no more than {keep:,} tokens of a context are kept, whatever that does to quality"
+    if read is not None:
+        yield f"no query reads more than {read:,} tokens, chosen at no cost, whatever that does to quality"
+    if images:
+        yield f"{images} image{'s' if images > 1 else ''} a prompt are {seen:,} of its input tokens, after the tower"
 
 
 def drafting(ops: Operators, table: PlatformTable, point: Points, how: Speculation) -> dict[str, Any]:

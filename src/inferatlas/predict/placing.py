@@ -19,7 +19,7 @@ from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points
 from inferatlas.predict.performance.predictor import budget_of, predict
 from inferatlas.predict.performance.speculation import Speculation
-from inferatlas.predict.replicas import Layout, points_of
+from inferatlas.predict.replicas import Layout, points_of, replicas_of
 from inferatlas.workload import Workload
 
 CACHE_SHARES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
@@ -101,3 +101,20 @@ def place(
     if not np.isfinite(latency[best]):
         return None
     return replace(layouts[best], offload=float(points.offload[best]), cache_offload=float(points.cache_offload[best]))
+
+
+def with_tiers(
+    ops: Operators, table: PlatformTable, load: Workload, layout: Layout, count: int | None,
+    given: dict[str, int | None], speculation: Speculation | None = None, cache_offload: float | None = None,
+) -> tuple[Layout, list[str]]:  # fmt: skip
+    """The layout as it is where it fits; else the best of ``count`` accelerators with what does not fit in the tiers.
+
+    Requests beyond those that main memory holds wait, as without tiers: no engine streams the cache of requests that
+    run unless it is told to (``cache_offload``).
+    """
+    if predict(ops, table, points_of(load, [layout]), speculation=speculation).fits[0]:
+        if layout.waits:
+            return layout, []
+        return layout, ["weights and a request fit in the main memory: the tiers hold nothing"]
+    found = place(ops, table, load, replicas_of(ops, table, count or layout.count, given), speculation, cache_offload)
+    return (layout, []) if found is None else (found, ["layout and shares in slower memory: the least latency found"])

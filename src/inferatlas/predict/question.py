@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.loads import check_load, load_of
-from inferatlas.predict.looking import drafting, memories
+from inferatlas.predict.looking import assumed, drafting, memories
 from inferatlas.predict.mapping import memory, reasons
 from inferatlas.predict.performance.breakdown import breakdown
 from inferatlas.predict.performance.clock import check_limits, limited
@@ -28,7 +28,7 @@ from inferatlas.predict.performance.points import BOUNDS, Points, Predictions
 from inferatlas.predict.performance.predictor import budget_of, predict
 from inferatlas.predict.performance.speculation import Speculation
 from inferatlas.predict.performance.tails import percentile_of
-from inferatlas.predict.placing import place
+from inferatlas.predict.placing import with_tiers
 from inferatlas.predict.platforms import bind, checkpoint_format
 from inferatlas.predict.replicas import (
     MOST_ACCELERATORS,
@@ -39,7 +39,6 @@ from inferatlas.predict.replicas import (
     layout_notes,
     least_count,
     points_of,
-    replicas_of,
 )
 from inferatlas.predict.techniques import (
     parse_speculation,
@@ -86,7 +85,7 @@ class Asked:
 def asked(
     model: str, accelerator: str, load: Workload, *, count: int | None = None, tp: int | None = None,
     pp: int | None = None, ep: int | None = None, dp: int | None = None, cp: int | None = None,
-    offload: float | None = None, cache_offload: float | None = None, engine: str | None = None,
+    offload: float | None = None, kv_offload: float | None = None, engine: str | None = None,
     weights: str | None = None, activations: str | None = None, kv_cache: str | None = None,
     kv_compression: float | None = None, kv_keep: int | None = None, kv_read: int | None = None,
     tier: str | Sequence[str] | None = None, speculate: str | None = None, images: int = 0,
@@ -112,11 +111,13 @@ def asked(
     layout, notes = choose_layout(
         ops, slowed, load, count=count, **given, offload=offload or 0.0, speculation=drafts
     )  # fmt: skip
-    layout = replace(layout, cache_offload=cache_offload or 0.0)
+    if kv_offload is not None and not 0.0 <= kv_offload <= 1.0:
+        raise BadInput(f"{kv_offload!r} is not a share of the KV cache", field="kv_offload", allowed="0 to 1")
+    layout = replace(layout, cache_offload=kv_offload or 0.0)
     if tier and offload is None:
-        layout, more = _with_tiers(ops, slowed, load, layout, count, given, drafts, cache_offload)
+        layout, more = with_tiers(ops, slowed, load, layout, count, given, drafts, kv_offload)
         notes += more
-    notes += list(_techniques(drafts, load, kv_keep, kv_read, images, seen))
+    notes += list(assumed(drafts, load, kv_keep, kv_read, images, seen))
     if known.cluster is not None and layout.count > known.cluster.count:
         raise beyond(known.cluster, layout.count, free=count is None and tp is None and pp is None and dp is None)
     points, limits = limited(ops, table, points_of(load, [layout]), clock, power_cap_w, speculation=drafts)
@@ -124,48 +125,10 @@ def asked(
     return Asked(config, known, ops, platform, table, load, layout, points, notes, drafts, power_cap_w)
 
 
-def _with_tiers(
-    ops: Operators, table: PlatformTable, load: Workload, layout: Layout, count: int | None,
-    given: dict[str, int | None], drafts: Speculation | None, cache_offload: float | None,
-) -> tuple[Layout, list[str]]:  # fmt: skip
-    """The layout as it is where it fits with all requests; else one with what does not fit in the tiers."""
-    if predict(ops, table, points_of(load, [layout]), speculation=drafts).fits[0]:
-        if layout.waits:
-            return layout, []
-        found = place(ops, table, load, [layout], drafts)
-        if found is not None and found.waits:
-            return found, [
-                "main memory does not hold all requests at once: shares in slower memory of the least latency"
-            ]
-        return layout, ["everything fits in the main memory: the tiers hold nothing"]
-    found = place(ops, table, load, replicas_of(ops, table, count or layout.count, given), drafts, cache_offload)
-    return (layout, []) if found is None else (found, ["layout and shares in slower memory: the least latency found"])
-
-
-def _techniques(
-    drafts: Speculation | None, load: Workload, keep: int | None, read: int | None, images: int, seen: int
-) -> Iterator[str]:
-    """What an answer assumes about drafts, shared prefixes, a smaller cache and images."""
-    if drafts is not None:
-        who = drafts.draft.model.id if drafts.draft else "a head of one layer of the model's own"
-        yield (
-            f"speculative decoding: {who} drafts {drafts.gamma} tokens of which each is accepted with probability "
-            f"{drafts.acceptance:g}: {drafts.tokens:.3g} tokens per verification; the acceptance is yours"
-        )
-    if load.prefix_tokens:
-        yield f"{load.prefix_tokens:g} tokens of every prompt are shared, held once and never computed"
-    if keep is not None:
-        yield f"no more than {keep:,} tokens of a context are kept, whatever that does to quality"
-    if read is not None:
-        yield f"no query reads more than {read:,} tokens, chosen at no cost, whatever that does to quality"
-    if images:
-        yield f"{images} image{'s' if images > 1 else ''} a prompt are {seen:,} of its input tokens, after the tower"
-
-
 def ask(
     model: str, accelerator: str, *, count: int | None = None, tp: int | None = None, pp: int | None = None,
     ep: int | None = None, dp: int | None = None, cp: int | None = None, offload: float | None = None,
-    cache_offload: float | None = None, engine: str | None = None, weights: str | None = None,
+    kv_offload: float | None = None, engine: str | None = None, weights: str | None = None,
     activations: str | None = None, kv_cache: str | None = None, kv_compression: float | None = None,
     kv_keep: int | None = None, kv_read: int | None = None, tier: str | Sequence[str] | None = None,
     speculate: str | None = None, images: int = 0, image_size: str = "1024x1024", workload: str | None = None,
@@ -180,7 +143,7 @@ def ask(
     model, accelerator : catalogue names, or paths (YAML of an accelerator or a cluster; ``config.json`` of a model).
     count : accelerators in all; without it the smallest number that the layout needs.
     tp, pp, ep, dp : layout; what is not given is chosen and named in ``fallbacks``.
-    cp, offload, cache_offload : shards of each sequence's context; shares of the layers' weights and of the KV cache
+    cp, offload, kv_offload : shards of each sequence's context; shares of the layers' weights and of the KV cache
         that stream in from slower memory.
     tier : memories behind the main one, of each accelerator (`techniques.parse_tier`); what does not fit goes there.
     kv_compression, kv_keep, kv_read : the cache packed so many times smaller; tokens kept of a context; tokens of it
@@ -212,7 +175,7 @@ def ask(
     )  # fmt: skip
     one = asked(
         model, accelerator, load, count=count, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp, offload=offload,
-        cache_offload=cache_offload, engine=engine, weights=weights, activations=activations, kv_cache=kv_cache,
+        kv_offload=kv_offload, engine=engine, weights=weights, activations=activations, kv_cache=kv_cache,
         kv_compression=kv_compression, kv_keep=kv_keep, kv_read=kv_read, tier=tier, speculate=speculate,
         images=images, image_size=image_size, clock=clock, power_cap_w=power_cap_w,
     )  # fmt: skip
