@@ -201,8 +201,9 @@ def _hiding_batch(setting: Setting, ops: Operators, layout: Layout) -> float | N
     points = points_of(setting.load, [layout])
     row = setting.table.rows(points.platform)
     whole, _ = offloadable(ops, row, shard_of(row, points))
-    ranks = layout.tp * setting.platform.device.engine_devices
-    seconds = float(whole[0]) * layout.offload / float(setting.table.tier_rate[0].max())
+    ranks = setting.devices_of_a_stage
+    stages = layout.pp if setting.table.resident[0] else 1
+    seconds = float(whole[0]) * layout.offload / stages / float(setting.table.tier_rate[0].max())
     active = 2.0 * parameters(ops.model).active_without_embedding * float(setting.table.flop_s[0]) / ranks
     return seconds / active
 
@@ -215,8 +216,8 @@ def _stream_energy(setting: Setting, ops: Operators, layout: Layout, found: Pred
     if waiting is None:
         return None
     per_byte = np.array([tier_energy(tier.name) for tier in setting.platform.device.behind])
-    ranks = layout.tp * setting.platform.device.engine_devices
-    return float((waiting.held[0] * per_byte).sum() * ranks / max(float(found.batch[1]) / layout.pp, 1.0))
+    sequences = float(found.batch[1]) / (1.0 if setting.table.resident[0] else layout.pp)
+    return float((waiting.held[0] * per_byte).sum() * setting.devices_of_a_stage / max(sequences, 1.0))
 
 
 def _knee(points: Sequence[TierPoint], slowdown: float) -> dict[str, Any] | None:

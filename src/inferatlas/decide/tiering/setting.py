@@ -44,6 +44,11 @@ class Setting:
     routing: Routing
     notes: tuple[str, ...]
 
+    @property
+    def devices_of_a_stage(self) -> int:
+        """Engine devices that stream at the same time: tensor-parallel ranks, or all chips of a row."""
+        return self.layout.pp if self.table.resident[0] else self.layout.tp * self.platform.device.engine_devices
+
     def at_rates(self, rates: Floats, room: float | None = None) -> PlatformTable:
         """The platform once per row of rates of its slower memories [row, tier], which hold ``room`` bytes each."""
         many = platform_table([self.platform] * len(rates), is_moe=bool(self.ops.experts))

@@ -2,8 +2,9 @@
 
 What is read least often leaves the main memory first: experts, of which a step reads only those that its tokens take,
 the least popular before the others; then dense weights. The tables of embedding and head stay. In the tiers what every
-step reads is spread so that all of them end together, as far as they hold it, equation (29); experts take what is left,
-the fastest tier first.
+step reads is spread so that all of them end together, as far as they hold it, equation (29); experts go to what is left
+of the fastest tier if it holds them all and that costs less (requests for them wait for the latency of every tier that
+they are in), else they are spread too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.experts import distinct_uniform, inclusion
@@ -24,12 +26,13 @@ from inferatlas.predict.performance.shard import Shard
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits in slower memory: arrays of one row a point, one column a tier.
+    """What waits in slower memory: arrays of one row a point, one column a tier, the fastest first.
 
     ``hot`` bytes of weights that every step reads, ``cold`` bytes of experts, both through all stages of one engine
-    device; ``hot_held`` and ``cold_held`` the shares of each in a tier, ``byte_s`` its seconds per byte. ``late_s``:
-    what requests for experts, made once the router has chosen, wait for latency in one step. ``share`` of the experts
-    that waits.
+    device; ``hot_held`` and ``cold_held`` the shares of each in a tier, ``byte_s`` its seconds per byte. ``first``:
+    whether the fastest tier holds all the experts. ``late_s``: what requests for experts, made once the router has
+    chosen, wait for latency in one step, in the tiers that hold them and in the fastest. ``share`` of the experts that
+    waits.
     """
 
     hot: Floats
@@ -37,7 +40,8 @@ class Waiting:
     hot_held: Floats
     cold_held: Floats
     byte_s: Floats
-    late_s: Floats
+    first: NDArray[np.bool_]
+    late_s: tuple[Floats, Floats]
     share: Floats
     routing: Routing
 
@@ -55,8 +59,10 @@ class Waiting:
         return ((self.hot + cache_bytes)[:, None] * self.hot_held * self.byte_s).max(axis=1)
 
     def experts(self, touched: Floats) -> Floats:
-        """Of a share of the waiting experts alone."""
-        return ((self.cold * touched)[:, None] * self.cold_held * self.byte_s).max(axis=1)
+        """Of a share of the waiting experts alone, latency included: spread over the tiers or all in the fastest."""
+        some = self.cold * touched
+        spread = (some[:, None] * self.cold_held * self.byte_s).max(axis=1) + self.late_s[0]
+        return np.minimum(spread, np.where(self.first, some * self.byte_s[:, 0] + self.late_s[1], np.inf))
 
 
 def waiting_of(
@@ -78,15 +84,21 @@ def waiting_of(
     out = share * whole
     cold = np.minimum(out, routed)
     hot = out - cold
-    held, cold_held = _spread((hot / stages) + cache_bytes, cold / stages, row.tier_bytes, row.tier_rate)
+    room, rate = row.tier_bytes, row.tier_rate
+    held = _together((hot / stages) + cache_bytes, room, rate)
+    left = np.maximum(room - held, 0.0)
+    rest = _together(cold / stages, left, rate)
     with np.errstate(divide="ignore", invalid="ignore"):
-        per_byte = np.where(row.tier_rate > 0, 1.0 / row.tier_rate, 0.0)
-        slowest = np.where(cold > 0, np.where(cold_held > 0, row.tier_latency, 0.0).max(axis=1), 0.0)
-    blocks = sum(op.count for op in ops.experts)
+        per_byte = np.where(rate > 0, 1.0 / rate, 0.0)
+    blocks = float(sum(op.count for op in ops.experts)) * (cold > 0)
+    late = np.where(rest > 0, row.tier_latency, 0.0).max(axis=1), row.tier_latency[:, 0]
+    held, rest = (
+        x / np.maximum(of, 1e-9)[:, None] for x, of in ((held, hot / stages + cache_bytes), (rest, cold / stages))
+    )
     shares = np.where(routed > 0, cold / np.maximum(routed, 1.0), 0.0)
     return Waiting(
-        hot, cold, held.astype(kind), cold_held.astype(kind), per_byte.astype(kind),
-        (slowest * blocks).astype(kind), shares, routing,
+        hot, cold, held.astype(kind), rest.astype(kind), per_byte.astype(kind), cold / stages <= left[:, 0],
+        ((late[0] * blocks).astype(kind), (late[1] * blocks).astype(kind)), shares, routing,
     )  # fmt: skip
 
 
@@ -100,28 +112,23 @@ def offloadable(ops: Operators, row: PlatformTable, shard: Shard, redundant: int
     return whole, routed / np.maximum(shard.ranks_f, shard.ep_f) + np.zeros_like(whole)
 
 
-def _spread(hot: Floats, cold: Floats, room: Floats, rate: Floats) -> tuple[Floats, Floats]:
-    """Shares of hot and of cold bytes by tier [point, tier]; what exceeds all tiers stays with the last.
+def _together(size: Floats, room: Floats, rate: Floats) -> Floats:
+    """Bytes by tier so that all tiers end together, equation (29): ``W_i/ΣW``, as far as each has room.
 
-    Hot bytes lie so that tiers end together: a tier that would hold more than it has is full, and the others share
-    what is left by their rates. Tiers fill in the order of the time that reading them whole takes.
+    A tier that would hold more than it has is full, and the others share what is left by their rates. Tiers fill in the
+    order of the time that reading them whole takes.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         fill = np.where(rate > 0, room / rate, np.inf)
     order = np.argsort(fill, axis=1)
-    held, left, together = np.zeros_like(rate), hot.copy(), rate.sum(axis=1)
-    points = np.arange(len(hot))
+    held, left, together = np.zeros_like(rate), size.copy(), rate.sum(axis=1)
+    points = np.arange(len(size))
     for k in range(rate.shape[1]):
         at = order[:, k]
         mine = np.minimum(left * rate[points, at] / np.maximum(together, 1e-9), room[points, at])
         held[points, at] = mine
         left, together = left - mine, together - rate[points, at]
-    rest = np.zeros_like(rate)
-    left = cold.copy()
-    for k in range(rate.shape[1]):
-        mine = np.where(rate[:, k] > 0, np.minimum(left, np.maximum(room[:, k] - held[:, k], 0.0)), 0.0)
-        rest[:, k], left = mine, left - mine
-    return held / np.maximum(hot, 1e-9)[:, None], rest / np.maximum(cold, 1e-9)[:, None]
+    return held
 
 
 def exposed(p: Waiting, ops: Operators, busy: Floats, cache_bytes: Floats, tokens: Floats, sink: Sink | None) -> Floats:
@@ -133,7 +140,7 @@ def exposed(p: Waiting, ops: Operators, busy: Floats, cache_bytes: Floats, token
     out = hidden_behind(p.everything(cache_bytes), busy, ops.layers)
     if p.share.any():
         on_demand = hidden_behind(p.every_step(cache_bytes), busy, ops.layers)
-        on_demand = on_demand + p.experts(touched_share(p, ops, tokens)) + p.late_s
+        on_demand = on_demand + p.experts(touched_share(p, ops, tokens))
         out = np.minimum(out, on_demand)
     if sink is not None:
         sink("slower memory", ops.layers, network=out)
