@@ -3,7 +3,8 @@
 Five rooms in a row, each importing only those before it: ``llm`` (a model as operators), ``hardware`` (a
 device as rates), ``mapping`` (layouts and memory), ``performance`` (times, throughput, power, intervals),
 ``cost`` (money and carbon). On top, ``platforms`` binds names of the catalogue into platforms, ``replicas``
-chooses the layout that was left open and ``question`` answers one question in words. Arrays in, arrays out;
+chooses the layout that was left open, ``placing`` what waits in slower memory, ``techniques`` reads how a model is
+served beyond its layout, and ``question`` answers one question in words. Arrays in, arrays out;
 equations (1) to (54). Beside them, ``handbook`` keeps the closed forms that no prediction uses.
 """
 
