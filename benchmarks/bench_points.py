@@ -23,10 +23,11 @@ import numpy as np
 from inferatlas.catalogue.models import load_model
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.mapping.layouts import enumerate_layouts
+from inferatlas.predict.performance.budget import memory_budget
 from inferatlas.predict.performance.platform import Platform
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import Points, make_points
-from inferatlas.predict.performance.predictor import CHUNK_BYTES, collectives_in_use, memory_budget, predict
+from inferatlas.predict.performance.predictor import CHUNK_BYTES, collectives_in_use, predict
 from inferatlas.predict.performance.prepared import prepare
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.step import run

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from inferatlas.catalogue.models import load_model
 from inferatlas.predict.hardware.device import MemoryTier
 from inferatlas.predict.llm.placement import Routing
+from inferatlas.predict.performance.budget import budget_of
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import Points, make_points
-from inferatlas.predict.performance.predictor import budget_of, predict
+from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.speculation import Speculation
 from inferatlas.predict.placing import MARGIN, least_offload, place, place_points
 from inferatlas.predict.platforms import bind
@@ -77,7 +78,7 @@ def test_a_point_that_fits_keeps_everything(ops_of, model):
     asked = point(tp=8, concurrency=[1, 40, 1000])
     whole = predict(ops, table, asked).fits & (budget_of(ops, table, asked).sequences >= asked.concurrency)
     placed = place_points(ops, table, asked)
-    assert (placed.offload[whole] == 0).all() and (placed.cache_offload[whole] == 0).all()
+    assert (placed.offload[whole] == 0).all() and (placed.kv_offload[whole] == 0).all()
     assert whole.any() == (model != "deepseek-r1")
 
 
@@ -88,8 +89,8 @@ def test_a_point_that_fits_without_all_its_requests_may_keep_their_cache_elsewhe
     assert (budget_of(ops, table, asked).sequences < asked.concurrency).all()
     placed = place_points(ops, table, asked)
     before, after = (predict(ops, table, x).latency_s for x in (asked, placed))
-    assert (after < before).all() and (placed.cache_offload > 0).all()
-    assert (place_points(ops, behind("llama-3.3-70b", rate=1e8), asked).cache_offload == 0).all()
+    assert (after < before).all() and (placed.kv_offload > 0).all()
+    assert (place_points(ops, behind("llama-3.3-70b", rate=1e8), asked).kv_offload == 0).all()
 
 
 @pytest.mark.parametrize("model", ["llama-3.3-70b", "mixtral-8x7b", "jamba-1.5-mini"])
@@ -102,7 +103,7 @@ def test_a_point_that_does_not_fits_once_it_is_placed_and_no_other_share_is_fast
     assert best.fits[0] and placed.offload[0] > 0
     rng = np.random.default_rng(0)
     shares, caches = rng.uniform(0, 1, 200), rng.choice([0.0, 0.25, 0.5, 1.0], 200)
-    others = predict(ops, table, point(tp=1, concurrency=users, offload=shares, cache_offload=caches))
+    others = predict(ops, table, point(tp=1, concurrency=users, offload=shares, kv_offload=caches))
     assert others.fits.any()
     # sizes between powers of two are not tried
     assert best.latency_s[0] <= 1.15 * np.nanmin(others.latency_s)
@@ -122,7 +123,7 @@ def test_a_rate_is_served_where_some_share_serves_it(ops_of):
 def test_what_no_tier_holds_stays_as_it_is(ops_of):
     ops, table = ops_of("llama-3.3-70b"), behind("llama-3.3-70b", room=1e9)
     placed = place_points(ops, table, point(tp=1))
-    assert (placed.offload[0], placed.cache_offload[0]) == (0.0, 0.0)
+    assert (placed.offload[0], placed.kv_offload[0]) == (0.0, 0.0)
     assert not predict(ops, table, placed).fits[0]
     assert place(ops, table, make_workload(isl=1024, osl=256, concurrency=1), [Layout(1, 1, 1, 1)]) is None
     assert place(ops, table, make_workload(isl=1024, osl=256, concurrency=1), []) is None
@@ -134,7 +135,7 @@ def test_points_are_placed_each_for_itself(ops_of):
     together = place_points(ops, table, asked)
     for i in range(4):
         alone = place_points(ops, table, asked[i : i + 1])
-        assert (alone.offload[0], alone.cache_offload[0]) == (together.offload[i], together.cache_offload[i])
+        assert (alone.offload[0], alone.kv_offload[0]) == (together.offload[i], together.kv_offload[i])
 
 
 def test_skew_makes_a_mixture_that_does_not_fit_faster(ops_of):
@@ -167,7 +168,7 @@ def test_requests_beyond_what_main_memory_holds_wait_unless_their_cache_is_sent_
     assert plain.fits and plain.memory["sequences"] < 256
     assert tiered.metrics == plain.metrics
     away = ask("llama-3.3-70b", "h100", **asked, tier="ddr:2TB@1TB/s", kv_offload=1.0)
-    assert away.inputs["layout"]["cache_offload"] == 1.0 and away.memory["sequences"] > plain.memory["sequences"]
+    assert away.inputs["layout"]["kv_offload"] == 1.0 and away.memory["sequences"] > plain.memory["sequences"]
     slow = ask("llama-3.3-70b", "h100", **asked, tier="nvme:2TB@1GB/s", kv_offload=1.0)
     assert slow.metrics["latency_s"].value > plain.metrics["latency_s"].value
 

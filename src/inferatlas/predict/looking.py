@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.performance.budget import budget_of
 from inferatlas.predict.performance.memories import tier_energy
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
-from inferatlas.predict.performance.predictor import budget_of, predict
+from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.speculation import MOST_DRAFTED, Speculation
 from inferatlas.predict.performance.waiting import waiting_of

@@ -15,9 +15,10 @@ import numpy as np
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.llm.placement import UNIFORM, Routing
+from inferatlas.predict.performance.budget import budget_of
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points
-from inferatlas.predict.performance.predictor import budget_of, predict
+from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.speculation import Speculation
 from inferatlas.predict.replicas import Layout, points_of, replicas_of
 from inferatlas.workload import Workload
@@ -67,7 +68,7 @@ def place_points(
     wanted, shares = np.tile(wanted, n), np.tile(shares, n)
     keep = wanted <= np.maximum(flying[index], 1.0)
     index, wanted, shares = index[keep], wanted[keep], shares[keep]
-    tried = replace(points[index], cache_offload=shares.astype(np.float32))
+    tried = replace(points[index], kv_offload=shares.astype(np.float32))
     least = least_offload(ops, table, tried, wanted, speculation, routing.redundant)
     possible = np.isfinite(least)
     tried = replace(tried, offload=np.where(possible, least, 0.0).astype(np.float32))
@@ -79,42 +80,42 @@ def place_points(
     stay = (asis.fits & (asis.latency_s <= latency[best] * (1.0 + MARGIN))) | ~np.isfinite(latency[best])
     return replace(
         chosen, offload=np.where(stay, points.offload, chosen.offload),
-        cache_offload=np.where(stay, points.cache_offload, chosen.cache_offload),
+        kv_offload=np.where(stay, points.kv_offload, chosen.kv_offload),
     )  # fmt: skip
 
 
 def place(
     ops: Operators, table: PlatformTable, load: Workload, layouts: Sequence[Layout],
-    speculation: Speculation | None = None, cache_offload: float | None = None, routing: Routing = UNIFORM,
+    speculation: Speculation | None = None, kv_offload: float | None = None, routing: Routing = UNIFORM,
 ) -> Layout | None:  # fmt: skip
     """The best of several layouts with what must wait in slower memory waiting there; None where nothing fits.
 
-    ``cache_offload``: the share of the cache, where it is given.
+    ``kv_offload``: the share of the cache, where it is given.
     """
     if not layouts:
         return None
-    shares = CACHE_SHARES if cache_offload is None else (cache_offload,)
+    shares = CACHE_SHARES if kv_offload is None else (kv_offload,)
     points = place_points(ops, table, points_of(load, list(layouts)), speculation, shares, routing)
     found = predict(ops, table, points, speculation=speculation, routing=routing)
     latency = np.where(found.fits, found.latency_s, np.inf)
     best = int(np.argmin(latency))
     if not np.isfinite(latency[best]):
         return None
-    return replace(layouts[best], offload=float(points.offload[best]), cache_offload=float(points.cache_offload[best]))
+    return replace(layouts[best], offload=float(points.offload[best]), kv_offload=float(points.kv_offload[best]))
 
 
 def with_tiers(
     ops: Operators, table: PlatformTable, load: Workload, layout: Layout, count: int | None,
-    given: dict[str, int | None], speculation: Speculation | None = None, cache_offload: float | None = None,
+    given: dict[str, int | None], speculation: Speculation | None = None, kv_offload: float | None = None,
 ) -> tuple[Layout, list[str]]:  # fmt: skip
     """The layout as it is where it fits; else the best of ``count`` accelerators with what does not fit in the tiers.
 
     Requests beyond those that main memory holds wait, as without tiers: no engine streams the cache of requests that
-    run unless it is told to (``cache_offload``).
+    run unless it is told to (``kv_offload``).
     """
     if predict(ops, table, points_of(load, [layout]), speculation=speculation).fits[0]:
         if layout.waits:
             return layout, []
         return layout, ["weights and a request fit in the main memory: the tiers hold nothing"]
-    found = place(ops, table, load, replicas_of(ops, table, count or layout.count, given), speculation, cache_offload)
+    found = place(ops, table, load, replicas_of(ops, table, count or layout.count, given), speculation, kv_offload)
     return (layout, []) if found is None else (found, ["layout and shares in slower memory: the least latency found"])

@@ -21,11 +21,12 @@ from inferatlas.predict.loads import check_load, load_of
 from inferatlas.predict.looking import assumed, drafting, memories
 from inferatlas.predict.mapping import memory, reasons
 from inferatlas.predict.performance.breakdown import breakdown
+from inferatlas.predict.performance.budget import budget_of
 from inferatlas.predict.performance.clock import check_limits, limited
 from inferatlas.predict.performance.platform import Platform
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import BOUNDS, Points, Predictions
-from inferatlas.predict.performance.predictor import budget_of, predict
+from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.speculation import Speculation
 from inferatlas.predict.performance.tails import percentile_of
 from inferatlas.predict.placing import with_tiers
@@ -113,7 +114,7 @@ def asked(
     )  # fmt: skip
     if kv_offload is not None and not 0.0 <= kv_offload <= 1.0:
         raise BadInput(f"{kv_offload!r} is not a share of the KV cache", field="kv_offload", allowed="0 to 1")
-    layout = replace(layout, cache_offload=kv_offload or 0.0)
+    layout = replace(layout, kv_offload=kv_offload or 0.0)
     if tier and offload is None:
         layout, more = with_tiers(ops, slowed, load, layout, count, given, drafts, kv_offload)
         notes += more

@@ -32,12 +32,12 @@ class Layout:
     dp: int
     cp: int = 1
     offload: float = 0.0
-    cache_offload: float = 0.0
+    kv_offload: float = 0.0
 
     @property
     def waits(self) -> bool:
         """Whether anything is in slower memory."""
-        return self.offload > 0 or self.cache_offload > 0
+        return self.offload > 0 or self.kv_offload > 0
 
     @property
     def count(self) -> int:
@@ -72,7 +72,7 @@ def layout_notes(platform: Platform, layout: Layout) -> list[str]:
         notes.append("no measurement with shards of the context or offloaded weights is known: the interval is a prior")
     if layout.waits and part.behind:
         what = [f"{layout.offload:.3g} of the layers' weights"] * (layout.offload > 0)
-        what += [f"{layout.cache_offload:.3g} of the KV cache"] * (layout.cache_offload > 0)
+        what += [f"{layout.kv_offload:.3g} of the KV cache"] * (layout.kv_offload > 0)
         tiers = " and ".join(
             f"{tier.name} memory at up to {(tier.reached_bytes_per_s or 0.0) / 1e9:g} GB/s" for tier in part.behind
         )
@@ -106,7 +106,7 @@ def points_of(load: Workload, chosen: list[Layout]) -> Points:
         dp=[x.dp for x in chosen],
         cp=[x.cp for x in chosen],
         offload=[x.offload for x in chosen],
-        cache_offload=[x.cache_offload for x in chosen],
+        kv_offload=[x.kv_offload for x in chosen],
         **load_columns(load),
     )
 

@@ -79,11 +79,11 @@ def layout_words(layout: Mapping[str, float]) -> str:
     --------
     >>> layout_words({"tp": 8, "pp": 1, "ep": 1, "dp": 2}), layout_words({"tp": 1, "pp": 1, "ep": 1, "dp": 1})
     ('tp8 dp2', 'tp1')
-    >>> layout_words({"tp": 4, "pp": 1, "ep": 1, "dp": 1, "offload": 0.25, "cache_offload": 0.5})
+    >>> layout_words({"tp": 4, "pp": 1, "ep": 1, "dp": 1, "offload": 0.25, "kv_offload": 0.5})
     'tp4 offload 25% KV offload 50%'
     """
     words = [f"{name}{n}" for name, n in layout.items() if n > 1 and "offload" not in name]
-    for name, of in (("offload", "offload"), ("cache_offload", "KV offload")):
+    for name, of in (("offload", "offload"), ("kv_offload", "KV offload")):
         if share := layout.get(name):
             words.append(f"{of} {share:.0%}" if share >= 0.01 else f"{of} {share:.1%}")
     return " ".join(words) or f"tp{layout.get('tp', 1)}"

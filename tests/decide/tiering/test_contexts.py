@@ -8,7 +8,7 @@ from inferatlas.decide.tiering.contexts import ANSWER, LONGEST, longest_contexts
 from inferatlas.decide.tiering.setting import setting_of
 from inferatlas.predict.handbook.kv_cache import longest_context
 from inferatlas.predict.llm.placement import UNIFORM
-from inferatlas.predict.performance.predictor import budget_of
+from inferatlas.predict.performance.budget import budget_of
 from inferatlas.predict.replicas import points_of
 
 OPEN = dict.fromkeys(("count", "tp", "pp", "ep", "dp", "workload", "engine", "weights", "kv_cache", "kv_compression"))

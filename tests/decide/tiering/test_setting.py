@@ -69,7 +69,7 @@ def test_the_same_platform_without_end_differs_in_its_memory_alone():
     found = setting("llama-3.1-8b", "h100")
     assert found.boundless.capacity[0] > 1e17 > found.table.capacity[0]
     assert found.boundless.byte_s[0] == found.table.byte_s[0]
-    assert found.layout.offload == found.layout.cache_offload == 0.0
+    assert found.layout.offload == found.layout.kv_offload == 0.0
 
 
 def test_a_model_beyond_main_memory_gets_the_layout_of_least_latency():

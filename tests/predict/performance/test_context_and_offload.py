@@ -13,10 +13,11 @@ from inferatlas.catalogue.accelerators import accelerators, load_accelerator
 from inferatlas.predict.hardware.device import MemoryTier, device
 from inferatlas.predict.llm.parameters import count
 from inferatlas.predict.mapping import reasons
+from inferatlas.predict.performance.budget import memory_budget
 from inferatlas.predict.performance.parts import Parts
 from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import Points, Predictions, make_points
-from inferatlas.predict.performance.predictor import collectives_in_use, memory_budget, predict
+from inferatlas.predict.performance.predictor import collectives_in_use, predict
 from inferatlas.predict.performance.prepared import prepare
 from inferatlas.predict.performance.priors import constant, spread
 from inferatlas.predict.performance.resident import resident_step

@@ -12,12 +12,13 @@ from inferatlas.errors import BadInput
 from inferatlas.predict.handbook.kv_compression import compression_pays, read_time
 from inferatlas.predict.hardware.device import MemoryTier, Units, device
 from inferatlas.predict.llm.precision import Precision
+from inferatlas.predict.performance.budget import budget_of
 from inferatlas.predict.performance.calibrated import NOTHING
 from inferatlas.predict.performance.memories import tier_latency, tiers, unpacking, vector_flop_per_s
 from inferatlas.predict.performance.platform import EngineSettings, Platform, make_platform
 from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import make_points
-from inferatlas.predict.performance.predictor import budget_of, predict
+from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.priors import constant, table
 from inferatlas.predict.platforms import bind
 from inferatlas.predict.question import ask

@@ -44,7 +44,7 @@ CASES = {
     ),
     "experts and cache in slower memory": (
         "qwen3-30b-a3b", "h100", {"isl": 4000, "osl": 256, "concurrency": 16},
-        {"tp": 1, "pp": 1, "dp": 1, "offload": 0.3, "cache_offload": 0.25,
+        {"tp": 1, "pp": 1, "dp": 1, "offload": 0.3, "kv_offload": 0.25,
          "tier": ["host:512GB@55GB/s", "nvme:4TB@12GB/s"]},
     ),
     "recurrent layers": ("falcon-mamba-7b", "h100", CLOSED, {}),

@@ -12,9 +12,10 @@ from inferatlas.errors import BadInput, UnknownName
 from inferatlas.predict.handbook.experts import expected_max_load
 from inferatlas.predict.llm.experts import zipf_popularity
 from inferatlas.predict.llm.placement import UNIFORM, Routing
+from inferatlas.predict.performance.budget import memory_budget
 from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import Predictions, make_points
-from inferatlas.predict.performance.predictor import collectives_in_use, memory_budget, predict
+from inferatlas.predict.performance.predictor import collectives_in_use, predict
 from inferatlas.predict.performance.prepared import prepare
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.step import run

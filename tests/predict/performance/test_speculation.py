@@ -16,9 +16,10 @@ from inferatlas.predict.llm.experts import distinct_uniform
 from inferatlas.predict.llm.parameters import count
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.performance.breakdown import breakdown
+from inferatlas.predict.performance.budget import budget_of
 from inferatlas.predict.performance.platform_table import platform_table
 from inferatlas.predict.performance.points import Predictions, make_points
-from inferatlas.predict.performance.predictor import budget_of, collectives_in_use, predict
+from inferatlas.predict.performance.predictor import collectives_in_use, predict
 from inferatlas.predict.performance.resident import resident_step
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.speculation import MOST_DRAFTED, Speculation, expected_tokens, own_head
@@ -205,9 +206,7 @@ def test_a_head_of_the_models_own_is_one_layer_and_no_tables(ops_of, slug):
 def test_drafts_stay_in_main_memory_where_weights_wait(ops_of, make_device, lossless):
     table = platform_table([lossless(make_device(behind=(MemoryTier("host", 1e13, 1e9),)))])
     ops, how = ops_of("llama-3.1-8b"), Speculation(4, 0.0, 1, ops_of("llama-3.2-1b"))
-    points = make_points(
-        0, offload=[0.0, 1.0], cache_offload=[0.0, 1.0], concurrency=1, input_tokens=64, output_tokens=64
-    )
+    points = make_points(0, offload=[0.0, 1.0], kv_offload=[0.0, 1.0], concurrency=1, input_tokens=64, output_tokens=64)
     here, there = (predict(ops, table, points, speculation=x).itl_s for x in (None, how))
     # a draft takes as long as ever: the stream is the verifier's
     assert there[1] - here[1] == pytest.approx(there[0] - here[0], rel=0.05)

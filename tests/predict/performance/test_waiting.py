@@ -15,9 +15,10 @@ from inferatlas.predict.hardware.device import MemoryTier
 from inferatlas.predict.llm.experts import zipf_popularity
 from inferatlas.predict.llm.placement import UNIFORM, Routing
 from inferatlas.predict.mapping import reasons
+from inferatlas.predict.performance.budget import budget_of
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.performance.points import make_points
-from inferatlas.predict.performance.predictor import budget_of, collectives_in_use, predict
+from inferatlas.predict.performance.predictor import collectives_in_use, predict
 from inferatlas.predict.performance.prepared import prepare
 from inferatlas.predict.performance.priors import constant
 from inferatlas.predict.performance.resident import resident_step
@@ -82,7 +83,7 @@ def step(
     points = make_points(0, concurrency=1, input_tokens=source, output_tokens=1, **asked)
     row = table.rows(points.platform)
     shard, chips = shard_of(row, points), bool(table.resident[0])
-    cache = 0.0 if shard.cache_offload is None else shard.cache_offload * cache_bytes
+    cache = 0.0 if shard.kv_offload is None else shard.kv_offload * cache_bytes
     collectives = collectives_in_use(ops, table, points, chips)
     load = {"decode": np.array([decode]), "context": np.array([context])}
     load |= (
@@ -225,9 +226,9 @@ def test_tiers_hold_no_more_than_they_have(ops_of, behind, model, tiers, share, 
 def test_29_a_cache_alone_is_read_from_the_tiers(ops_of, behind):
     # no weights wait: what is read of the cache still takes its time
     ops, table = ops_of("llama-3.1-8b"), behind((2e10, math.inf), (1e10, math.inf))
-    found = waits(ops, table, 1e9, cache_offload=0.5)
+    found = waits(ops, table, 1e9, kv_offload=0.5)
     assert found.every_step(np.array([3e8]))[0] == pytest.approx(3e8 / (3e10 * REACHED))
-    free, some = (step(ops, table, cache_offload=x, decode=8.0, context=4000.0) for x in (0.0, 0.5))
+    free, some = (step(ops, table, kv_offload=x, decode=8.0, context=4000.0) for x in (0.0, 0.5))
     read = 0.5 * 8 * 4000 * 131_072 / (3e10 * REACHED)
     assert some == pytest.approx(read / 32 + max(read, free), rel=1e-6)
 
@@ -239,7 +240,7 @@ def test_29_a_cache_alone_is_read_from_the_tiers(ops_of, behind):
 @pytest.mark.parametrize("batch", [1.0, 20.0])
 def test_a_cache_behind_on_chip_memory_is_read_for_every_sequence(ops_of, behind, style, model, each, batch):
     ops, table = ops_of(model), behind((1e8, math.inf), style=style, topology="dragonfly")
-    free, some = (step(ops, table, cache_offload=x, pp=4, decode=batch, context=4000.0) for x in (0.0, 1.0))
+    free, some = (step(ops, table, kv_offload=x, pp=4, decode=batch, context=4000.0) for x in (0.0, 1.0))
     stream = batch * each / 4 / (1e8 * REACHED)
     assert some == pytest.approx(stream / ops.layers + max(stream, free), rel=1e-6)
 
@@ -247,7 +248,7 @@ def test_a_cache_behind_on_chip_memory_is_read_for_every_sequence(ops_of, behind
 def test_4_states_that_wait_are_read_and_written_back(ops_of, behind):
     ops, rate = ops_of("falcon-mamba-7b"), 1e10
     table = behind((rate, math.inf))
-    free, some = (step(ops, table, cache_offload=x, decode=64.0, context=100.0) for x in (0.0, 1.0))
+    free, some = (step(ops, table, kv_offload=x, decode=64.0, context=100.0) for x in (0.0, 1.0))
     moved = 2 * 64 * 64 * 2 * 8192 * (16 + 3) / (rate * REACHED)  # batch, layers, 16 bit: (4), (5)
     assert some == pytest.approx(moved / 64 + max(moved, free), rel=1e-6)
 
@@ -284,7 +285,7 @@ def test_a_tier_never_makes_a_step_faster(ops_of, behind, model, layout, tiers, 
     )
     asked = layout | load | {"prefill": prompt, "routing": routing}
     plain = step(ops, table, **asked)
-    assert step(ops, table, offload=share, cache_offload=cache, **asked) >= plain * (1 - 1e-9)
+    assert step(ops, table, offload=share, kv_offload=cache, **asked) >= plain * (1 - 1e-9)
 
 
 @few
@@ -293,7 +294,7 @@ def test_a_tier_never_makes_a_step_faster(ops_of, behind, model, layout, tiers, 
 def test_nor_one_of_chips_that_hold_the_model(ops_of, behind, model, style, share, cache, load):
     table = behind((1e11, math.inf), style=style, topology="dragonfly")
     plain = step(ops_of(model), table, pp=8, **load)
-    assert step(ops_of(model), table, pp=8, offload=share, cache_offload=cache, **load) >= plain * (1 - 1e-9)
+    assert step(ops_of(model), table, pp=8, offload=share, kv_offload=cache, **load) >= plain * (1 - 1e-9)
 
 
 @few
@@ -304,7 +305,7 @@ def test_a_faster_tier_of_the_same_room_never_makes_a_step_slower(
     ops, room = ops_of(model), math.inf
     before = behind((one, room), (other, room))
     after = behind((one * factor, room), (other, room)) if first else behind((one, room), (other * factor, room))
-    asked = load | {"offload": share, "cache_offload": cache}
+    asked = load | {"offload": share, "kv_offload": cache}
     assert step(ops, after, **asked) <= step(ops, before, **asked) * (1 + 1e-9)
 
 
@@ -312,8 +313,8 @@ def test_a_faster_tier_of_the_same_room_never_makes_a_step_slower(
 @given(st.sampled_from(MODELS), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), loads)
 def test_more_in_slower_memory_never_makes_a_step_faster(ops_of, behind, model, a, b, c, d, load):
     ops, table = ops_of(model), behind((6e10, math.inf), latency=1e-6)
-    less = step(ops, table, offload=min(a, b), cache_offload=min(c, d), **load)
-    more = step(ops, table, offload=max(a, b), cache_offload=max(c, d), **load)
+    less = step(ops, table, offload=min(a, b), kv_offload=min(c, d), **load)
+    more = step(ops, table, offload=max(a, b), kv_offload=max(c, d), **load)
     assert more >= less * (1 - 1e-9)
 
 
@@ -334,7 +335,7 @@ def budget(ops, table, **asked):
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "falcon-mamba-7b", "gemma-3-27b"])
 def test_4_a_cache_that_waits_leaves_room_for_more_sequences(ops_of, behind, model):
     ops, table = ops_of(model), behind((6e10, 1e13), capacity=80e9)
-    none, half, whole = (budget(ops, table, cache_offload=x) for x in (0.0, 0.5, 1.0))
+    none, half, whole = (budget(ops, table, kv_offload=x) for x in (0.0, 0.5, 1.0))
     assert none.sequences[0] < half.sequences[0] < whole.sequences[0]
     assert (none.kv_waiting[0], half.kv_waiting[0]) == (0.0, pytest.approx(0.5 * none.kv_per_sequence[0]))
     # two layers' worth is on its way through main memory
@@ -344,7 +345,7 @@ def test_4_a_cache_that_waits_leaves_room_for_more_sequences(ops_of, behind, mod
 
 def test_what_waits_of_the_cache_is_that_of_the_requests_in_flight(ops_of, behind):
     ops, table = ops_of("llama-3.1-8b"), behind((6e10, 1e13), capacity=80e9)
-    points = make_points(0, cache_offload=0.75, concurrency=[1, 8, 1e6], input_tokens=4000, output_tokens=200)
+    points = make_points(0, kv_offload=0.75, concurrency=[1, 8, 1e6], input_tokens=4000, output_tokens=200)
     row = table.rows(points.platform)
     held = budget_of(ops, table, points)
     found = waiting_cache(shard_of(row, points), points, held)
@@ -355,9 +356,9 @@ def test_what_waits_of_the_cache_is_that_of_the_requests_in_flight(ops_of, behin
 def test_tiers_bound_the_sequences_and_say_so_where_they_hold_none(ops_of, behind):
     ops, each = ops_of("llama-3.1-8b"), 131_072 * 4112  # whole blocks are 1 token here; mean context of 4,100
     table = behind((6e10, 10.5 * each), capacity=80e9)
-    assert budget(ops, table, cache_offload=1.0).sequences[0] == 10
+    assert budget(ops, table, kv_offload=1.0).sequences[0] == 10
     small = behind((6e10, 0.5 * each), capacity=80e9)
-    found = predict(ops, small, make_points(0, cache_offload=[0.0, 1.0, 0.0], offload=[0.0, 0.0, 0.9],
+    found = predict(ops, small, make_points(0, kv_offload=[0.0, 1.0, 0.0], offload=[0.0, 0.0, 0.9],
                                             concurrency=1, input_tokens=4000, output_tokens=200))  # fmt: skip
     # whoever keeps everything is not asked about tiers, whatever stands beside
     assert found.reason.tolist() == [reasons.OK, reasons.TIERS, reasons.TIERS]
@@ -369,21 +370,21 @@ def test_weights_that_fill_a_tier_to_the_last_byte_fit(ops_of, behind):
     size = whole_and_experts(ops, behind((6e10, math.inf)))[0]
     table = behind((6e10, size), capacity=80e9)
     points = make_points(
-        0, offload=[1.0, 1.0], cache_offload=[0.0, 0.5], concurrency=1, input_tokens=400, output_tokens=20
+        0, offload=[1.0, 1.0], kv_offload=[0.0, 0.5], concurrency=1, input_tokens=400, output_tokens=20
     )
     assert predict(ops, table, points).reason.tolist() == [reasons.OK, reasons.TIERS]
 
 
 def test_a_part_without_slower_memory_has_no_place_for_a_cache_either(ops_of, make_device, lossless):
     table = platform_table([lossless(make_device())])
-    points = make_points(0, cache_offload=[0.0, 0.3], concurrency=1, input_tokens=400, output_tokens=20)
+    points = make_points(0, kv_offload=[0.0, 0.3], concurrency=1, input_tokens=400, output_tokens=20)
     found = predict(ops_of("llama-3.1-8b"), table, points)
     assert found.fits.tolist() == [True, False]
 
 
 def test_single_precision_answers_the_same(ops_of, behind):
     for model in MODELS:
-        points = make_points(0, offload=[0.0, 0.3, 0.9], cache_offload=[0.7, 0.0, 0.4], concurrency=8, input_tokens=400,
+        points = make_points(0, offload=[0.0, 0.3, 0.9], kv_offload=[0.7, 0.0, 0.4], concurrency=8, input_tokens=400,
                              output_tokens=20)  # fmt: skip
         table = behind((6e10, 1e13), (1e10, 8e13), latency=1e-6)
         one, two = (predict(ops_of(model), table, points, dtype=kind) for kind in (np.float64, np.float32))
@@ -391,10 +392,10 @@ def test_single_precision_answers_the_same(ops_of, behind):
 
 
 def test_shares_of_a_shard_are_what_points_ask(ops_of, behind):
-    points = make_points(0, offload=0.25, cache_offload=0.5, concurrency=1, input_tokens=1, output_tokens=1)
+    points = make_points(0, offload=0.25, kv_offload=0.5, concurrency=1, input_tokens=1, output_tokens=1)
     row = behind((6e10, 1e13)).rows(points.platform)
     shard = shard_of(row, points)
-    assert shard.offload is not None and shard.cache_offload is not None
-    assert (shard.offload[0], shard.cache_offload[0]) == (0.25, 0.5)
-    nothing = replace(shard, offload=None, cache_offload=None)
+    assert shard.offload is not None and shard.kv_offload is not None
+    assert (shard.offload[0], shard.kv_offload[0]) == (0.25, 0.5)
+    nothing = replace(shard, offload=None, kv_offload=None)
     assert waiting_of(ops_of("llama-3.1-8b"), row, nothing) is None

@@ -23,8 +23,8 @@ from inferatlas.predict.cost.economics import Economics
 from inferatlas.predict.llm.operators import operators
 from inferatlas.predict.llm.precision import FORMATS
 from inferatlas.predict.loads import check_load, load_of
+from inferatlas.predict.performance.budget import budget_of
 from inferatlas.predict.performance.points import BOUNDS
-from inferatlas.predict.performance.predictor import budget_of
 from inferatlas.predict.question import memory_words
 from inferatlas.predict.replicas import Layout, layout_notes
 from inferatlas.workload import ServiceTarget, Workload, parse_targets

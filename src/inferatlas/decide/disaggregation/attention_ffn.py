@@ -14,10 +14,11 @@ import numpy as np
 from inferatlas.decide.disaggregation.sides import Side
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators
+from inferatlas.predict.performance.budget import memory_budget
 from inferatlas.predict.performance.collectives import hop_cost
 from inferatlas.predict.performance.exchange import BYTES
 from inferatlas.predict.performance.points import Points
-from inferatlas.predict.performance.predictor import collectives_in_use, memory_budget
+from inferatlas.predict.performance.predictor import collectives_in_use
 from inferatlas.predict.performance.serving_question import Question
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.stepping import one_step_of

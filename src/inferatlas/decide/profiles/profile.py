@@ -27,8 +27,9 @@ from inferatlas.decide.scaling import support
 from inferatlas.decide.scaling.strategies import STRATEGIES
 from inferatlas.errors import BadInput
 from inferatlas.predict.answer import Interval
+from inferatlas.predict.performance.budget import budget_of
 from inferatlas.predict.performance.points import BOUNDS, Points, Predictions
-from inferatlas.predict.performance.predictor import budget_of, predict
+from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.under_load import spending, under_load
 from inferatlas.predict.performance.variance import variance
 from inferatlas.predict.replicas import Layout, layout_notes

@@ -16,9 +16,9 @@ from inferatlas.predict.llm.parameters import count
 from inferatlas.predict.llm.placement import Routing, layer_load
 from inferatlas.predict.llm.precision import FORMATS
 from inferatlas.predict.mapping.memory import Budget
+from inferatlas.predict.performance.budget import budget_of
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
-from inferatlas.predict.performance.predictor import budget_of
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.quantities import show
 from inferatlas.workload.traces import Trace

@@ -6,7 +6,7 @@ import numpy as np
 
 from inferatlas.decide.advisor.search import Designs
 from inferatlas.predict.arrays import Floats
-from inferatlas.predict.performance.predictor import budget_of
+from inferatlas.predict.performance.budget import budget_of
 
 
 def swap_seconds(designs: Designs, hosted: int) -> Floats:

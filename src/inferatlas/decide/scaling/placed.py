@@ -14,11 +14,11 @@ from inferatlas.predict.cost.economics import Economics
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.llm.placement import Routing
 from inferatlas.predict.performance.breakdown import breakdown
+from inferatlas.predict.performance.budget import budget_of
 from inferatlas.predict.performance.parallelism import pipeline_bubble, pipeline_utilisation
 from inferatlas.predict.performance.platform import Platform
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import BOUNDS, Points, Predictions
-from inferatlas.predict.performance.predictor import budget_of
 from inferatlas.predict.performance.serving_question import chunks_of
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.traffic import sent_bytes

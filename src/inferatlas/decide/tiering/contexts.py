@@ -9,8 +9,9 @@ import numpy as np
 from inferatlas.decide.tiering.setting import Setting
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.mapping.memory import kv_bytes
+from inferatlas.predict.performance.budget import budget_of
 from inferatlas.predict.performance.points import make_points
-from inferatlas.predict.performance.predictor import budget_of, predict
+from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.replicas import points_of
 
 LONGEST = 2.0**40  # tokens; beyond, a context has no limit worth stating
@@ -80,7 +81,7 @@ def _slowdown(setting: Setting, tokens: int, share: float) -> float | None:
         "input_tokens": tokens - ANSWER, "output_tokens": ANSWER,
     }  # fmt: skip
     boundless = replace(setting.boundless, tier_bytes=np.full_like(setting.table.tier_bytes, 1e18))
-    found = predict(ops, boundless, make_points(0, cache_offload=[0.0, share], **asked))
+    found = predict(ops, boundless, make_points(0, kv_offload=[0.0, share], **asked))
     if not found.fits.all():
         return None
     return float(found.itl_s[1] / found.itl_s[0])

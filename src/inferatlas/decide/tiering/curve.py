@@ -16,9 +16,10 @@ from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.parameters import count as parameters
 from inferatlas.predict.llm.placement import UNIFORM, Routing
+from inferatlas.predict.performance.budget import budget_of
 from inferatlas.predict.performance.memories import tier_energy
 from inferatlas.predict.performance.points import Points, Predictions
-from inferatlas.predict.performance.predictor import budget_of, predict
+from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.priors import Z80, sigma, table
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.stepping import waiting_cache
@@ -189,7 +190,7 @@ def _held(setting: Setting, ops: Operators, layout: Layout) -> dict[str, Any]:
         "slower_bytes": slower,
         "placement": {
             "main_bytes": main, "tiers_bytes": by_tier, "weights_share": layout.offload,
-            "cache_share": layout.cache_offload, "experts_share": experts,
+            "cache_share": layout.kv_offload, "experts_share": experts,
         },
     }  # fmt: skip
 

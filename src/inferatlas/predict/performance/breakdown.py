@@ -10,9 +10,10 @@ import numpy as np
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.llm.placement import UNIFORM, Routing
+from inferatlas.predict.performance.budget import memory_budget
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
-from inferatlas.predict.performance.predictor import collectives_in_use, memory_budget
+from inferatlas.predict.performance.predictor import collectives_in_use
 from inferatlas.predict.performance.serving import image
 from inferatlas.predict.performance.serving_question import Question
 from inferatlas.predict.performance.shard import shard_of

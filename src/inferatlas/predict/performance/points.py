@@ -22,7 +22,7 @@ class Points:
     ``platform`` indexes the platform table. Exactly one of ``concurrency`` (requests in flight over the
     deployment, closed loop) and ``request_rate`` (1/s over the deployment, Poisson) is a number, the
     other NaN. ``cp`` shards of the context per replica; ``offload``: share of the layers' weights that wait in
-    slower memory and stream in at every step; ``cache_offload`` the same of the KV cache. ``prefix`` tokens at the
+    slower memory and stream in at every step; ``kv_offload`` the same of the KV cache. ``prefix`` tokens at the
     start of every prompt are the same and computed before. ``together``: the requests of a closed loop start and end
     as one static batch. Lengths in tokens; ``input_cv`` and ``output_cv`` their coefficients of variation. ``clock``:
     of the cores, relative to that of the rates, equation (40).
@@ -35,7 +35,7 @@ class Points:
     dp: NDArray[np.int32]
     cp: NDArray[np.int32]
     offload: NDArray[np.float32]
-    cache_offload: NDArray[np.float32]
+    kv_offload: NDArray[np.float32]
     prefix: NDArray[np.float32]
     concurrency: Floats
     request_rate: Floats
@@ -59,7 +59,7 @@ class Points:
 
 def make_points(
     platform: ArrayLike, *, tp: ArrayLike = 1, pp: ArrayLike = 1, ep: ArrayLike = 1, dp: ArrayLike = 1,
-    cp: ArrayLike = 1, offload: ArrayLike = 0.0, cache_offload: ArrayLike = 0.0, prefix: ArrayLike = 0.0,
+    cp: ArrayLike = 1, offload: ArrayLike = 0.0, kv_offload: ArrayLike = 0.0, prefix: ArrayLike = 0.0,
     concurrency: ArrayLike = np.nan, request_rate: ArrayLike = np.nan,
     input_tokens: ArrayLike, output_tokens: ArrayLike, input_cv: ArrayLike = 0.0, output_cv: ArrayLike = 0.0,
     together: ArrayLike = False, clock: ArrayLike = 1.0,
@@ -73,7 +73,7 @@ def make_points(
     """
     given = {
         "platform": platform, "tp": tp, "pp": pp, "ep": ep, "dp": dp, "cp": cp, "offload": offload,
-        "cache_offload": cache_offload, "prefix": prefix,
+        "kv_offload": kv_offload, "prefix": prefix,
         "concurrency": concurrency, "request_rate": request_rate, "input_tokens": input_tokens,
         "output_tokens": output_tokens, "input_cv": input_cv, "output_cv": output_cv, "together": together,
         "clock": clock,
@@ -87,7 +87,7 @@ def make_points(
     for name in ("tp", "pp", "ep", "dp", "cp", "input_tokens", "output_tokens"):
         if not (columns[name] >= 1).all() or not np.isfinite(columns[name]).all():
             raise BadInput("must be a finite number of at least 1", field=name, allowed=">= 1")
-    for name, of in (("offload", "weights"), ("cache_offload", "KV cache")):
+    for name, of in (("offload", "weights"), ("kv_offload", "KV cache")):
         if not ((columns[name] >= 0) & (columns[name] <= 1)).all():
             raise BadInput(f"is a share of the {of}", field=name, allowed="0 to 1")
     if not ((columns["prefix"] >= 0) & (columns["prefix"] < columns["input_tokens"])).all():

@@ -17,11 +17,12 @@ from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.mapping import memory, reasons
 from inferatlas.predict.performance.arguments import Array, floats
 from inferatlas.predict.performance.arrivals import arrival_noise, boundary_noise
+from inferatlas.predict.performance.budget import budget_of, memory_budget
 from inferatlas.predict.performance.parts import TINY, Parts
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
 from inferatlas.predict.performance.power import draw
-from inferatlas.predict.performance.predictor import budget_of, collectives_in_use, memory_budget
+from inferatlas.predict.performance.predictor import collectives_in_use
 from inferatlas.predict.performance.roots import root
 from inferatlas.predict.performance.serving import HAIR, SATURATED, STAIRS, Load, OneStep, image, load_of
 from inferatlas.predict.performance.serving_question import Question

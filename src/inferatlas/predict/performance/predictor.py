@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
-from functools import partial
 from itertools import product
 from typing import Any
 
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.llm.placement import UNIFORM, Routing
-from inferatlas.predict.mapping import layouts, memory, reasons
+from inferatlas.predict.mapping import layouts, reasons
+from inferatlas.predict.performance.budget import memory_budget, memory_reason
 from inferatlas.predict.performance.collectives import group_cost
 from inferatlas.predict.performance.exchange import WIDEST, Collectives, context_code
 from inferatlas.predict.performance.group_costs import group_costs, group_table, hop_costs
@@ -28,8 +28,8 @@ from inferatlas.predict.performance.power import draw
 from inferatlas.predict.performance.priors import spread
 from inferatlas.predict.performance.serving import Served, closed_loop, open_loop, static_batch
 from inferatlas.predict.performance.serving_question import Question
-from inferatlas.predict.performance.shard import Shard, shard_of
-from inferatlas.predict.performance.speculation import Speculation, own_head
+from inferatlas.predict.performance.shard import shard_of
+from inferatlas.predict.performance.speculation import Speculation
 from inferatlas.predict.performance.stepping import one_step_of
 from inferatlas.predict.performance.widths import beyond
 
@@ -141,82 +141,6 @@ def _reachable(table: PlatformTable, marks: NDArray[np.bool_]) -> NDArray[np.boo
     return marks
 
 
-def budget_of(
-    ops: Operators, table: PlatformTable, points: Points, redundant: int = 0, speculation: Speculation | None = None
-) -> memory.Budget:
-    """Memory of points that are all on machines with the model in on-chip memory, or none; ``redundant`` experts."""
-    row = table.rows(points.platform)
-    resident = bool(table.resident[points.platform[0]])
-    return memory_budget(ops, row, shard_of(row, points), points, resident, redundant, speculation)
-
-
-def memory_budget(
-    ops: Operators, row: PlatformTable, shard: Shard, points: Points, resident: bool, redundant: int = 0,
-    speculation: Speculation | None = None,
-) -> memory.Budget:  # fmt: skip
-    """Memory per engine device and the sequences that fit, equations (4), (32), (33)."""
-    tokens, output = points.input_tokens.astype(row.dies.dtype), points.output_tokens.astype(row.dies.dtype)
-    mean = tokens + 0.5 * output
-    held = partial(
-        memory.weight_bytes, ops, shard.ranks_f, shard.stages_f, shard.ep_f, row.bytes_w, row.bytes_wide,
-        row.bytes_dense, resident=resident, redundant=redundant,
-    )  # fmt: skip
-    weights = held()
-    spare = np.maximum(1.0 - 2.0 * shard.stages_f / ops.layers, 0.0)  # of what streams in, two layers need their room
-    waiting, behind = np.zeros_like(weights), row.tier_bytes.sum(axis=1)
-    if shard.offload is not None:
-        waiting = held(tables=False) * shard.offload
-        weights = weights - waiting * spare
-    at_once = np.inf if ops.whole_prompts else row.step_tokens
-    step_tokens = np.minimum(at_once, np.maximum(tokens, 256.0)) if not resident else np.ones_like(tokens)
-    activations = memory.activation_bytes(ops, shard.ranks_f, step_tokens, row.bytes_a)
-    activations = activations / shard.stages_f if resident else activations
-    ranks = np.ones_like(tokens) if resident else shard.ranks_f
-    drafts = None if speculation is None or not speculation.gamma else speculation.draft or own_head(ops.model)
-
-    def cache(length: Floats, of: Operators = ops) -> Floats:
-        """Of one sequence."""
-        kept = memory.kv_bytes(
-            of, ranks, shard.stages_f, length, row.bytes_kv, block=row.block, resident=resident, source=tokens
-        )
-        return kept if shard.cp_f is None else kept / shard.cp_f
-
-    prefix = points.prefix.astype(row.dies.dtype)
-    shared = cache(prefix) * (prefix > 0) if points.prefix.any() else 0.0 * prefix
-    # a sequence's own tokens: a window that has left the prefix behind, and a state, are its own as a whole
-    per_sequence, longest = cache(mean - prefix), cache(tokens + output - prefix)
-    kv_waiting, in_tiers = np.zeros_like(per_sequence), np.full_like(per_sequence, np.inf)
-    if shard.cache_offload is not None:
-        kv_waiting = shard.cache_offload * per_sequence
-        room = np.maximum(behind - waiting, 0.0)
-        in_tiers = np.where(kv_waiting > 0, room / np.maximum(kv_waiting, 1e-9), np.inf)
-        kept = 1.0 - shard.cache_offload * spare
-        per_sequence, longest = per_sequence * kept, longest * kept
-    if drafts is not None:
-        # a whole one on every stage's devices, or all over a row of chips; a head of the model's own shares its tables
-        own = speculation is None or speculation.draft is None
-        weights = weights + memory.weight_bytes(
-            drafts, shard.ranks_f, shard.stages_f if resident else 1.0, 1.0, row.bytes_w, row.bytes_wide,
-            row.bytes_dense, resident=resident, tables=not own,
-        )  # fmt: skip
-        per_sequence = per_sequence + cache(mean - prefix, drafts)
-        longest = longest + cache(tokens + output - prefix, drafts)
-        shared = shared + cache(prefix, drafts) * (prefix > 0)
-    taken = weights + activations + row.reserve + shared
-    # the fraction is of all memory, or of what is free once the weights are loaded
-    left = np.where(row.of_free > 0, (row.capacity - taken) * row.fraction, row.capacity * row.fraction - taken)
-    usable = taken + left
-    sequences = np.where(
-        (left > 0) & (longest <= left), np.maximum(np.floor(left / np.maximum(per_sequence, 1e-9)), 1.0), 0.0
-    )
-    full = (waiting > behind) | (in_tiers < 1.0)
-    sequences = np.where(full, 0.0, np.minimum(sequences, np.floor(in_tiers)))
-    return memory.Budget(
-        weights, activations, row.reserve + shared, row.capacity, usable, per_sequence, longest, sequences, full,
-        kv_waiting,
-    )  # fmt: skip
-
-
 def _chunk(
     ops: Operators, table: PlatformTable, points: Points, out: Predictions, index: slice | NDArray[np.intp],
     collectives: Collectives, resident: bool, serve: Callable[..., Served], proven: bool,
@@ -229,7 +153,7 @@ def _chunk(
     if proven:
         budget = replace(budget, sequences=np.where(budget.sequences < 1, np.inf, budget.sequences))
     else:
-        reason = np.where(reason, reason, _memory_reason(budget))
+        reason = np.where(reason, reason, memory_reason(budget))
         longest = ops.model.context_length or np.inf
         too_long = ops.model.span(points.input_tokens, points.output_tokens) > longest
         reason = np.where((reason == 0) & too_long, np.int8(reasons.CONTEXT), reason)
@@ -276,7 +200,7 @@ def _sigmas(
     own = (served.ttft_sigma, served.itl_sigma, served.latency_sigma, served.latency_sigma, None)
     names = ("ttft_sigma", "itl_sigma", "latency_sigma", "rate_sigma", "power_sigma")
     beyond_all = np.array([bool(p.unmeasured) for p in table.platforms]).take(points.platform)
-    unseen = (points.cp > 1) | (points.offload > 0) | (points.cache_offload > 0) | (points.prefix > 0) | beyond_all
+    unseen = (points.cp > 1) | (points.offload > 0) | (points.kv_offload > 0) | (points.prefix > 0) | beyond_all
     unseen = spread("technique") * (unseen | (points.clock < 1) | (speculation is not None))
     out = {}
     for i, (name, sigma) in enumerate(zip(names, own, strict=True)):
@@ -285,9 +209,3 @@ def _sigmas(
     # of one token, the latency is the time to it, and is known no better
     out["latency_sigma"] = np.where(points.output_tokens > 1, out["latency_sigma"], out["ttft_sigma"])
     return out
-
-
-def _memory_reason(budget: memory.Budget) -> NDArray[np.int8]:
-    over = budget.weights + budget.activations + budget.reserve > budget.usable
-    code = np.where(over, reasons.WEIGHTS, np.where(budget.sequences < 1, reasons.KV_CACHE, 0))
-    return np.where((code == reasons.KV_CACHE) & budget.tiers_full, reasons.TIERS, code).astype(np.int8)

@@ -71,7 +71,7 @@ def resident_step(
         sink("hops between systems", 1, network=hop)
     waiting = waiting_of(ops, row, shard, cache_bytes, routing)
     if waiting is not None:
-        part = zero if shard.cache_offload is None else shard.cache_offload * decode * c.cache / chips
+        part = zero if shard.kv_offload is None else shard.kv_offload * decode * c.cache / chips
         hop = hop + exposed(waiting, ops, compute + memory + hop + overhead, part, prompts * prefill + decode, sink)
     busy = np.maximum(decode, 1.0) / layers  # of the stages, each with a sequence of its own
     return Parts.of(compute, memory, hop, overhead, tc * busy + stream, tm * busy + tm_prefill)

@@ -17,7 +17,7 @@ class Shard:
 
     ``ranks`` are tensor-parallel engine devices per replica (tp times dies), ``stages`` of the pipeline,
     ``ep`` expert ranks, ``cp`` shards of the context, ``index`` the platform of each point. ``ranks_f``,
-    ``stages_f`` and ``ep_f`` are the same as floats; ``cp_f``, ``offload`` and ``cache_offload`` (shares of weights
+    ``stages_f`` and ``ep_f`` are the same as floats; ``cp_f``, ``offload`` and ``kv_offload`` (shares of weights
     and of the cache in slower memory) are None where no point has any. ``prompt``: tokens of a whole one that are new.
     """
 
@@ -31,7 +31,7 @@ class Shard:
     cp: Ints
     cp_f: Floats | None
     offload: Floats | None
-    cache_offload: Floats | None
+    kv_offload: Floats | None
     prompt: Floats
 
 
@@ -43,6 +43,6 @@ def shard_of(row: PlatformTable, points: Points) -> Shard:
         points.platform, ranks, points.pp, points.ep, ranks.astype(kind), points.pp.astype(kind),
         points.ep.astype(kind), points.cp, points.cp.astype(kind) if (points.cp > 1).any() else None,
         points.offload.astype(kind) if points.offload.any() else None,
-        points.cache_offload.astype(kind) if points.cache_offload.any() else None,
+        points.kv_offload.astype(kind) if points.kv_offload.any() else None,
         (points.input_tokens - points.prefix).astype(kind),
     )  # fmt: skip

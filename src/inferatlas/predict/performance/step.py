@@ -81,13 +81,13 @@ def _mixed(p: Prepared, work: Work, sums: Sums) -> tuple[Floats | None, Floats]:
         tc, tm, values = attention(op, p, work)
         if ring is not None:
             ring += op.count * exposed_ring(op, p, work, np.hypot(tc, tm))
-        if p.shard.cache_offload is not None and op.kept:
-            cache_bytes += op.count * p.shard.cache_offload * values * p.row.bytes_kv
+        if p.shard.kv_offload is not None and op.kept:
+            cache_bytes += op.count * p.shard.kv_offload * values * p.row.bytes_kv
         sums.add(op.name, op.count, tc, tm)
     for op in p.ops.recurrences:
         tc, tm, moved = recurrence(op, p, work)
-        if p.shard.cache_offload is not None:
-            cache_bytes += op.count * p.shard.cache_offload * moved
+        if p.shard.kv_offload is not None:
+            cache_bytes += op.count * p.shard.kv_offload * moved
         sums.add(op.name, op.count, tc, tm)
     for y in p.routed:
         sums.add(y.op.name, y.op.count, *experts(y, p.shard, work.tokens))

@@ -36,14 +36,14 @@ def one_step_of(
     if speculation is None or speculation.gamma == 0:
         return of(ops, shard, waits)
     # drafts stay in main memory, their experts divided as everything else
-    at_hand = replace(shard, offload=None, cache_offload=None, ep=np.ones_like(shard.ep), ep_f=np.ones_like(shard.ep_f))
+    at_hand = replace(shard, offload=None, kv_offload=None, ep=np.ones_like(shard.ep), ep_f=np.ones_like(shard.ep_f))
     drafts = of(speculation.draft or own_head(ops.model), at_hand, 0.0)
     return speculative(of(ops, shard, waits), drafts, speculation)
 
 
 def waiting_cache(shard: Shard, points: Points, budget: Budget) -> Floats | float:
     """Bytes of the KV cache in slower memory per engine device, of the requests in flight that memory holds."""
-    if shard.cache_offload is None:
+    if shard.kv_offload is None:
         return 0.0
     flying = np.where(np.isnan(points.concurrency), np.inf, points.concurrency / points.dp)
     held = np.minimum(np.nan_to_num(budget.sequences, posinf=0.0), flying)

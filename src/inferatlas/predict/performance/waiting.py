@@ -73,7 +73,7 @@ def waiting_of(
     ``cache_bytes``: of the KV cache, per engine device, that waits too and takes its room in the tiers. Every stage
     streams its own part over its own devices, one after the other for one micro-batch.
     """
-    if shard.offload is None and shard.cache_offload is None:
+    if shard.offload is None and shard.kv_offload is None:
         return None
     kind, none = shard.ranks_f.dtype, np.zeros_like(shard.ranks_f)
     share = none if shard.offload is None else shard.offload
