@@ -17,7 +17,7 @@ from inferatlas.predict.performance.tails import percentile_of
 from inferatlas.workload import ServiceTarget
 
 DEEP = 1e4  # the lowest rate looked at, as a part of what a unit could do without targets
-FINE = 1e-3  # of a rate
+FINE = 4e-3  # of a rate, whose interval is a hundred times as wide
 MIXED = 1.4  # a mixed unit carries at most so many times what its prompts or its answers alone would let it
 
 
