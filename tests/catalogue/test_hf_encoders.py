@@ -75,6 +75,7 @@ def test_mt5_names_no_context(read_config: Any) -> None:
         (BERT | {"model_type": "roberta", "max_position_embeddings": 2}, "max_position_embeddings", "none is left"),
         (T5 | {"architectures": ["T5EncoderModel"]}, "architectures", "not supported"),
         (T5 | {"num_layers": 10**9}, "num_layers", "out of range"),
+        (BERT | {"intermediate_size": 2**31}, "intermediate_size", "out of range"),  # counted in 32 bits
         (T5 | {"d_kv": "64"}, "d_kv", "whole number"),
         ({key: value for key, value in T5.items() if key != "d_ff"}, "d_ff", "missing"),
     ],

@@ -40,7 +40,14 @@ def check_keys(document: Document, at: tuple[str | int, ...], data: Any, require
         if key not in required and key not in optional:
             near = difflib.get_close_matches(key, required + optional, n=1)
             hint = f"did you mean {near[0]}?" if near else None
-            raise bad(document, f"unknown key '{key}'", *at, key, allowed=", ".join(required + optional), hint=hint)
+            raise bad(
+                document,
+                f"unknown key '{key}'",
+                *at,
+                key,
+                allowed=", ".join(dict.fromkeys(required + optional)),
+                hint=hint,
+            )
     for key in required:
         if key not in data:
             raise bad(document, f"the key '{key}' is missing", *at)

@@ -62,6 +62,8 @@ FIELD_UNITS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 LIMITS: dict[str, tuple[float, float]] = {
     "kv_engine.compression": (1.0, 1e6), "kv_engine.bandwidth": (1.0, float("inf")),
     "moe.routing_time": (1e-12, 1.0), "moe.grouped_efficiency": (1e-3, 1.0),
+    "chips_per_node": (1.0, 1e6), "interconnect.scale_up.max_domain": (1.0, 1e6), "power.tdp": (1e-3, 1e9),
+    "interconnect.scale_up.per_direction": (1.0, float("inf")),
 }  # fmt: skip
 
 # Fields of which many values may stand side by side: each is one observation under its own condition.

@@ -9,7 +9,7 @@ from typing import Any
 from inferatlas.documents import read_text
 from inferatlas.errors import BadInput
 
-LARGEST = 2**40  # no size in a configuration comes near; keeps absurd numbers out of the arithmetic
+LARGEST = 2**31  # no size in a configuration comes near; sizes are counted in 32 bits
 
 
 class Keys:

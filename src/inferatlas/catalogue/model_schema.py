@@ -15,7 +15,8 @@ from inferatlas.documents import Document
 
 KINDS = ("dense", "moe", "ssm", "hybrid", "linear rnn", "encoder-decoder", "embedding")
 WEIGHTS = ("fp32", "bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4")
-LARGEST = 2**40  # no size comes near; keeps absurd numbers out of the arithmetic
+LARGEST = 2**31  # no size comes near; sizes are counted in 32 bits
+MOST = {"projector": 2**40}  # a count of parameters, not a size
 
 # Keys of ``config:`` that are fields of `ModelConfig` (their types are the fields' own), then where they were read.
 _SIZES = ("hidden", "vocab", "tied_embeddings", "context_length")
@@ -162,14 +163,14 @@ def _at(document: Document, at: At) -> Any:
 
 def _size(document: Document, at: At, kind: str, least: int) -> None:
     """``kind`` is the annotation of a field: ``bool``, ``int`` or ``int | None``."""
-    value = _at(document, at)
+    value, most = _at(document, at), MOST.get(str(at[-1]), LARGEST)
     if kind == "bool":
         if not isinstance(value, bool):
             raise bad(document, f"'{value}' is not a truth value", *at, allowed="true or false")
     elif value is None and "None" in kind:
         pass
-    elif isinstance(value, bool) or not isinstance(value, int) or not least <= value < LARGEST:
-        raise bad(document, f"'{value}' is not a whole number >= {least}", *at, allowed=f"{least} to {LARGEST - 1}")
+    elif isinstance(value, bool) or not isinstance(value, int) or not least <= value < most:
+        raise bad(document, f"'{value}' is not a whole number >= {least}", *at, allowed=f"{least} to {most - 1}")
 
 
 def _text(document: Document, at: At) -> None:

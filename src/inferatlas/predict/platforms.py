@@ -10,6 +10,7 @@ from inferatlas.catalogue.accelerator import Accelerator
 from inferatlas.catalogue.accelerators import is_own, load_accelerator
 from inferatlas.catalogue.engines import Engine, load_engine
 from inferatlas.catalogue.model import ModelConfig
+from inferatlas.documents import read_document
 from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.hardware.device import Device, MemoryTier, device
 from inferatlas.predict.llm.measured import unmeasured
@@ -66,16 +67,20 @@ def default_engine(accelerator: Accelerator) -> str:
     Raises
     ------
     NoFeasibleAnswer : (code ``engine``) no engine is known to run on this accelerator.
+    BadInput : the same of a user's own file, which can be completed; with file, field and line.
     """
     usable = supported_engines(accelerator)
-    if not usable:
-        hint = "say what runs there with a fact: software.vllm: official, or software.proprietary_sdk with its name"
-        raise NoFeasibleAnswer(
-            f"no serving engine is known to run on {accelerator.id}",
-            code="engine",
-            field="engine",
-            hint=hint if is_own(accelerator) else None,
+    if not usable and is_own(accelerator) and accelerator.cluster is None:
+        raise BadInput(
+            "a prediction needs an engine that runs there",
+            field="facts.software.vllm",
+            allowed="software.vllm: official, or software.proprietary_sdk with its name",
+            file=accelerator.file,
+            line=read_document(accelerator.file).line(("facts",)),
         )
+    if not usable:
+        message = f"no serving engine is known to run on {accelerator.id}"
+        raise NoFeasibleAnswer(message, code="engine", field="engine")
     return next(iter(usable))
 
 
