@@ -264,7 +264,7 @@ def attention(found: Disaggregation) -> list[Block]:
 
 def disaggregation_rows(found: Disaggregation) -> list[dict[str, Any]]:
     """A row per point of the curves."""
-    return found.curve
+    return [row | {"label": found.label} for row in found.curve]
 
 
 def disaggregation_html(found: Disaggregation, typed: str) -> str:

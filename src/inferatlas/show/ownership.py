@@ -181,7 +181,7 @@ def ownership_rows(found: Ownership) -> list[dict[str, Any]]:
         | _ends(min(bar.at_low, bar.at_high), None, max(bar.at_low, bar.at_high))
         for bar in found.tornado
     ]
-    return rows
+    return [row | {"label": found.label} for row in rows]
 
 
 def _ends(low: float | None, value: float | None, high: float | None) -> dict[str, float | None]:

@@ -201,14 +201,15 @@ def assumed(found: WhatIf) -> list[str]:
 def whatif_rows(found: WhatIf) -> list[dict[str, Any]]:
     """A row per parameter and metric; of a family, a row per member."""
     if found.family is not None:
+        label = found.family.label
         return [
-            {**member.parameters, "fits": member.fits, "front": member.front, **member.metrics}
+            {**member.parameters, "fits": member.fits, "front": member.front, **member.metrics, "label": label}
             for member in found.family.members
         ]
     tenth = {(row.parameter, row.metric): row.value for row in found.sensitivity.steps}
     return [
         {"parameter": row.parameter, "metric": row.metric, "elasticity": row.value,
-         "change_with_a_tenth_more": tenth.get((row.parameter, row.metric))}
+         "change_with_a_tenth_more": tenth.get((row.parameter, row.metric)), "label": found.device.label}
         for row in found.sensitivity.elasticities
     ]  # fmt: skip
 
