@@ -13,6 +13,7 @@ from inferatlas.errors import (
     NotModelled,
     TargetMissed,
     UnknownName,
+    called,
 )
 
 EVERY = [
@@ -77,3 +78,12 @@ def test_who_raises_it_may_say_what_is_wrong_and_what_is_allowed():
     grades = ["good", "fair", *(f"grade-{number}" for number in range(40))]
     error = UnknownName("grade", "zzz", grades, field="thresholds.zzz", allowed="good to fair", file="r.yaml", line=3)
     assert str(error) == "r.yaml:3: thresholds.zzz: unknown grade 'zzz' (allowed: good to fair)"
+
+
+def test_an_error_names_the_input_as_which_the_thing_was_given():
+    with pytest.raises(UnknownName) as caught, called("decode", "accelerator"):
+        raise UnknownName("accelerator", "h10", ["h100"])
+    assert caught.value.field == "decode"
+    with pytest.raises(BadInput) as other, called("decode", "accelerator"):
+        raise BadInput("too long", field="isl")
+    assert other.value.field == "isl"

@@ -116,3 +116,9 @@ def test_areas_and_small_energies_are_shown_in_units_of_the_field():
     assert show(814e-6, "m2") == "814 mm2"
     assert show(12.9 * 8e-12, "J/B") == "103 pJ/B"
     assert show(5000.0, "m2") == "5,000 m2"  # not 5.00 km2, which is a thousand times more
+
+
+def test_what_is_no_pure_number_is_not_asked_for_a_unit():
+    with pytest.raises(BadInput, match=r"'nan' is not a number \(") as caught:
+        parse("nan", "1", field="acceptance")
+    assert caught.value.allowed == "a number"

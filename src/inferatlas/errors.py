@@ -7,7 +7,8 @@ Every error that a user can cause carries the exit code of the command line:
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 LISTED = ("accelerator", "model", "name", "regime", "workload")  # kinds of names that `catalogue list` shows
@@ -153,3 +154,22 @@ class ConflictingData(InferAtlasError):
     """Sources contradict each other where one answer is needed."""
 
     exit_code = 5
+
+
+@contextmanager
+def called(field: str, kind: str) -> Iterator[None]:
+    """Errors about a ``kind`` of input (``accelerator``, ``model``) name the input ``field`` that it was given as.
+
+    Examples
+    --------
+    >>> with called("decode", "accelerator"):
+    ...     raise UnknownName("accelerator", "h10", ["h100"])
+    Traceback (most recent call last):
+    inferatlas.errors.UnknownName: decode: unknown accelerator 'h10' (allowed: h100)
+      did you mean h100?
+    """
+    try:
+        yield
+    except InferAtlasError as error:
+        error.field = field if error.field == kind else error.field
+        raise

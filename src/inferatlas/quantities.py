@@ -80,6 +80,8 @@ def parse(text: str, si_unit: str, *, field: str | None = None, default_unit: st
     0.5
     """
     match = _NUMBER.fullmatch(text)
+    if not match and si_unit == "1":
+        raise BadInput(f"'{text}' is not a number", field=field, allowed="a number")
     if not match:
         raise BadInput(f"'{text}' is not a number with a unit", field=field, allowed=f"for example '1 {si_unit}'")
     number, unit = float(match[1].replace("_", "").replace(",", "")), match[2].replace("\u03bc", "µ")

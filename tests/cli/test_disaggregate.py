@@ -54,6 +54,7 @@ def test_it_says_plainly_when_the_mixed_fleet_wins(cli):
 
 def test_a_row_per_point_of_the_curves(cli):
     rows = list(csv.DictReader(io.StringIO(cli(*ASKED, "--format", "csv").out)))
+    assert {row["label"] for row in rows} == {"extrapolated"}
     assert len(rows) > 10 and {"axis", "x", "gain", "gain_low", "gain_high", "prefill_count"} <= rows[0].keys()
 
 
@@ -80,7 +81,7 @@ CASES = [
     (("--link", "0 GB/s"), 2, "link: 0.0 B/s"),
     (("--link", "5 W"), 2, "link"),
     (("--first-token", "both"), 2, "first_token"),
-    (("--decode", "mi30x"), 2, "did you mean"),
+    (("--decode", "mi30x"), 2, "decode: unknown accelerator 'mi30x'"),
     (("--slo", "total_tokens_per_s>5"), 2, "the rate is what is looked for"),
     (("--slo", "itl<"), 2, "not a service target"),
     (("--weights", "fp5"), 2, "weights"),

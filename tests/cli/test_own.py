@@ -64,6 +64,7 @@ def test_the_page_says_the_totals_and_what_is_unknown(cli):
 def test_every_format(cli, tmp_path: Path):
     rows = list(csv.DictReader(io.StringIO(cli(*FULL, "--format", "csv").out)))
     assert {row["kind"] for row in rows} == {"total", "part", "elasticity", "tornado"}
+    assert {row["label"] for row in rows} == {"predicted"}
     page = tmp_path / "own.html"
     assert cli(*FULL, "--output", str(page)).code == 0
     text = page.read_text(encoding="utf-8")
@@ -109,3 +110,8 @@ def test_what_does_not_fit_ends_with_3_and_the_count_that_would(cli):
     found = ran.json()
     assert (ran.code, found["fits"], found["reason"]["code"]) == (3, False, "memory")
     assert found["reason"]["least_count"] > 1
+
+
+def test_an_embedding_model_needs_no_output_length(cli):
+    words = ("own", "-m", "bge-m3", "-a", "h100", "--isl", "400", "--concurrency", "16", "--capex", "30000")
+    assert cli(*words, "--format", "json").json()["usd_per_million_tokens"]["value"] > 0

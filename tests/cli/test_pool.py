@@ -77,6 +77,10 @@ def test_bad_input_is_refused_with_the_field_and_what_is_allowed(cli, more, mess
     cli(*words).refused(message)
 
 
+def test_one_node_shares_with_nobody(cli):
+    assert cli("pool", "--nodes", "1", "--demand-cv", "0.6").out.startswith("1 node that shares a pool needs 0 % less")
+
+
 def test_nodes_and_their_variation_must_be_given(cli):
     assert "--nodes is missing" in cli("pool", "--demand-cv", "0.5").err
     assert "--demand-cv is missing" in cli("pool", "--nodes", "5").err

@@ -156,3 +156,9 @@ def test_a_cap_under_which_a_rate_is_not_served_is_the_reason(cli):
     answer = ran.json()
     assert (ran.code, answer["fits"], answer["inputs"]["clock"]) == (3, False, None)
     assert "under a cap of 250 W" in answer["reason"]["detail"]
+
+
+def test_a_power_that_nobody_publishes_has_no_scope(cli):
+    out = cli("predict", "-m", "llama-3.1-8b", "-a", "google-tpu-v5e", "--isl", "128", "--osl", "128",
+              "--concurrency", "1").out  # fmt: skip
+    assert "of the None" not in out and "publishes no rated power" in out

@@ -33,12 +33,13 @@ def test_a_family_in_json_and_as_rows(cli):
     assert found["against"] is None and len(found["family"]["members"]) == 63
     assert 1 < sum(member["front"] for member in found["family"]["members"]) < 63
     rows = list(csv.DictReader(io.StringIO(cli(*SMALL, *RANGES, "--format", "csv").out)))
+    assert {row["label"] for row in rows} == {"extrapolated"}
     assert len(rows) == 63 and {"mem.hbm.bandwidth", "peak_bf16", "front", "latency_s"} <= rows[0].keys()
 
 
 def test_rows_without_a_family_are_parameters_by_metric(cli):
     rows = list(csv.DictReader(io.StringIO(cli(*SMALL, "--format", "csv").out)))
-    assert rows[0].keys() == {"parameter", "metric", "elasticity", "change_with_a_tenth_more"}
+    assert rows[0].keys() == {"parameter", "metric", "elasticity", "change_with_a_tenth_more", "label"}
     assert rows[0]["parameter"] == "memory_bandwidth"
 
 
@@ -67,7 +68,7 @@ def test_html_draws_bars_and_the_front(cli, tmp_path: Path):
         (("--by", "latency"), "two objectives"),
         (("--by", "latency,speed"), "unknown objective"),
         (("--cost-share", "cpu=0.5"), "no part of a price"),
-        (("--against", "h1000"), "unknown accelerator"),
+        (("--against", "h1000"), "against: unknown accelerator"),
         (("--count", "1.5"), "whole number"),
     ],
 )
@@ -80,6 +81,29 @@ def test_a_file_that_is_incomplete_is_refused_with_its_line(cli, tmp_path: Path)
     file.write_text(Path(OWN).read_text().replace("{value: 6, unit: TB/s", "{value: 0, unit: TB/s"))
     cli("whatif", str(file), *SMALL[2:]).refused(f"{file}:")
     cli("whatif", str(tmp_path / "none.yaml"), *SMALL[2:]).refused("cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("value: 600, unit: GB/s", "value: 0, unit: GB/s", "facts.interconnect.scale_up.per_direction[1].value: 0 is"),
+        ("value: 8, status", "value: 0, status", "facts.chips_per_node[1].value: 0 is out of range"),
+        ("value: 8, status", "value: 1e30, status", "facts.chips_per_node[1].value: 1e+30 is out of range"),
+        ("value: 900, unit: W", "value: 0, unit: W", "facts.power.tdp[1].value: 0 is out of range"),
+        ("software.vllm", "software.none_known", "facts.software.vllm: a prediction needs an engine"),
+        ("value: 144, unit", "value: 144, colour: red, unit", "(allowed: value, status, provenance, unit,"),
+    ],
+)
+def test_a_fact_that_no_prediction_can_use_is_refused_with_its_line(cli, tmp_path: Path, old, new, message):
+    file = tmp_path / "own.yaml"
+    file.write_text(Path(OWN).read_text().replace(old, new))
+    ran = cli("whatif", str(file), *SMALL[2:])
+    ran.refused(message)
+    assert ran.err.split(":")[2].isdigit()  # the line, after "error" and the file
+
+
+def test_an_unknown_device_is_called_so(cli):
+    cli("whatif", "h1000", *SMALL[2:]).refused("device: unknown accelerator 'h1000'")
 
 
 def test_an_engine_that_does_not_run_there_is_no_answer(cli):

@@ -12,7 +12,7 @@ from math import isfinite
 
 from inferatlas.catalogue.model import Attention, Layers, ModelConfig
 from inferatlas.catalogue.models import load_model
-from inferatlas.errors import BadInput
+from inferatlas.errors import BadInput, called
 from inferatlas.inputs import several
 from inferatlas.predict.hardware.device import MemoryTier
 from inferatlas.predict.llm.operators import Operators, operators
@@ -85,7 +85,8 @@ def parse_speculation(text: str | None) -> Speculation | None:
         if values[name] is None:
             raise BadInput(f"{name} is missing", field=f"speculate.{name}", allowed=DRAFTS)
     numbers = {name: parse(values[name] or "", "1", field=f"speculate.{name}") for name in known if name != "draft"}
-    draft = _drafter(load_model(values["draft"])) if values["draft"] else None
+    with called("speculate.draft", "model"):
+        draft = _drafter(load_model(values["draft"])) if values["draft"] else None
     gamma, width = (_whole(numbers[name], f"speculate.{name}") for name in ("gamma", "width"))
     return Speculation(gamma, numbers["acceptance"], width, draft)
 

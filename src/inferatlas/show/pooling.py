@@ -28,7 +28,8 @@ def pooling_page(found: Pooled, typed: str) -> Page:
 def answer(found: Pooled) -> str:
     """What so many nodes save together, what remote accesses take of it, and what a fabric may cost."""
     asked = found.inputs
-    text = f"{counted(asked['nodes'], 'node')} that share a pool need {figure(found.saved * 100, '1')} % less than "
+    verb = "shares a pool needs" if asked["nodes"] == 1 else "share a pool need"
+    text = f"{counted(asked['nodes'], 'node')} that {verb} {figure(found.saved * 100, '1')} % less than "
     text += f"nodes that each hold their own peak: gain {found.gain:.2f}"
     if asked["correlation"] > 0:
         text += f" (they vary like {figure(asked['independent_nodes'], '1')} independent ones)"

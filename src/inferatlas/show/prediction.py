@@ -96,7 +96,7 @@ def _inputs(answer: Answer) -> Table:
             rows.append(
                 [label, NONE if known is None else f"{known:g} {unit}".strip(), money.get(source) or "no source"]
             )
-    rows.append(["power", f"of the {inputs['power_scope']}", ""])
+    rows.append(["power", f"of the {inputs['power_scope']}" if inputs["power_scope"] else NONE, ""])
     if inputs["power_cap_w"] is not None:
         rows.append(["power cap", f"{figure(inputs['power_cap_w'], 'W')} per accelerator", ""])
     if inputs["clock"] is not None and inputs["clock"] < 1:

@@ -87,7 +87,9 @@ class Workload:
     def __post_init__(self) -> None:
         _check_lengths(self)
         if not _is_number(self.prefix_tokens, 0, MOST_TOKENS) or self.prefix_tokens >= self.input_tokens:
-            message = f"{shown(self.prefix_tokens)} tokens are no beginning of a prompt of {self.input_tokens:g}"
+            message = (
+                f"{shown(_plain(self.prefix_tokens))} tokens are no beginning of a prompt of {self.input_tokens:g}"
+            )
             raise BadInput(message, field="prefix_tokens", allowed="0 to the input tokens less one")
         if self.concurrency is not None and self.request_rate is not None:
             raise _two_loads(self)
@@ -143,6 +145,11 @@ def _two_loads(it: NamedLengths | Workload) -> BadInput:
 def _is_number(value: object, least: float, most: float) -> bool:
     # bounds rather than isfinite: an integer may be larger than any float
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def _plain(value: object) -> object:
+    """A whole number without the point that a float would show."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def shown(value: object) -> str:

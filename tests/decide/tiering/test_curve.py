@@ -154,6 +154,7 @@ def test_experts_that_few_tokens_take_wait_at_less_cost():
     ("asked", "field"),
     [
         ({"slowdown": 1.0}, "slowdown"), ({"slowdown": 0.5}, "slowdown"), ({"slowdown": math.nan}, "slowdown"),
+        ({"slowdown": math.inf}, "slowdown"),
         ({"grow": "experts"}, "grow"), ({"tier": "cxl"}, "tier"), ({"routing": Routing(1.0)}, "skew"),
         ({"count": 0}, "count"), ({"isl": 0}, "isl"), ({"kv_compression": 0.5}, "kv_compression"),
     ],

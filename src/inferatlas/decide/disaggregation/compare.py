@@ -29,7 +29,7 @@ from inferatlas.decide.disaggregation.splits import (
     pool_tops,
     under,
 )
-from inferatlas.errors import BadInput, UnknownName
+from inferatlas.errors import BadInput, UnknownName, called
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.performance.pools import decode_pool
@@ -118,8 +118,11 @@ def _check(link: float | None, count: int | None, first_token: str) -> None:
 
 def _counts(prefill: str, decode: str, count: int | None) -> list[int]:
     """How many accelerators to look at, one number after the other; clusters have no more than they have."""
-    names = dict.fromkeys((prefill, decode))
-    clusters = [load_accelerator(name).cluster for name in names]
+    clusters = []
+    for field, name in {"prefill": prefill, "decode": decode}.items():
+        with called(field, "accelerator"):
+            clusters.append(load_accelerator(name).cluster)
+    clusters = clusters[:1] if decode == prefill else clusters
     limit = MOST_ACCELERATORS if None in clusters else sum(one.count for one in clusters if one)
     if count is not None and count > limit and (first := clusters[0]) is not None:
         raise beyond(first, count)
@@ -131,8 +134,10 @@ def _pair(
     engine: str | None, weights: str | None, kv_cache: str | None,
 ) -> Pair:  # fmt: skip
     named = {"engine": engine, "weights": weights, "kv_cache": kv_cache}
-    first = side_of(prefill, config, ops, most, **named)
-    second = first if decode == prefill else side_of(decode, config, ops, most, **named)
+    with called("prefill", "accelerator"):
+        first = side_of(prefill, config, ops, most, **named)
+    with called("decode", "accelerator"):
+        second = first if decode == prefill else side_of(decode, config, ops, most, **named)
     pair = Pair(ops, first, second, link, first_token)
     # one part by two names is one side; a cluster keeps its own count
     if pair.same and first.known.cluster is None and second.known.cluster is None:

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from inferatlas.catalogue.models import load_model
 from inferatlas.decide.ownership.owner import FIELDS, UNITS, Figure, Owner, check, figures, unknown
 from inferatlas.decide.ownership.tornado import TOTALS, Bar, interval, tornado
 from inferatlas.errors import NoFeasibleAnswer
 from inferatlas.predict.answer import Interval, Metric
 from inferatlas.predict.arrays import Floats
 from inferatlas.predict.cost.owned import Owned, elasticities, mean_power, token_parts, token_totals
+from inferatlas.predict.loads import load_of
 from inferatlas.predict.mapping.reasons import field_of
 from inferatlas.predict.performance.points import Predictions
 from inferatlas.predict.question import Asked, asked, why_not
-from inferatlas.workload import make_workload
 
 KWH = 3.6e6  # J
 
@@ -84,7 +85,7 @@ def own(
     """
     owner = owner or Owner()
     check(owner)
-    load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
+    load = load_of(load_model(model), workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
     one = asked(model, accelerator, load, **deployment)
     answer = one.predict()
     if not answer.fits[0]:

@@ -20,7 +20,7 @@ from inferatlas.decide.regimes.cells import Cell, empty, filled, siblings, why_n
 from inferatlas.decide.regimes.measures import Measure
 from inferatlas.decide.regimes.ranks import DRAWS
 from inferatlas.decide.regimes.result import Against, Fitness, RegimeResult, correlation, drivers
-from inferatlas.errors import BadInput, UnknownName
+from inferatlas.errors import BadInput, UnknownName, called
 from inferatlas.inputs import several
 from inferatlas.predict.llm.measured import unmeasured
 from inferatlas.predict.llm.operators import Operators, operators
@@ -104,11 +104,8 @@ def _others(names: str | Iterable[str]) -> list[ModelConfig]:
     """The models to compare with, each once; what is wrong with a name is wrong with ``against``."""
     found: dict[str, ModelConfig] = {}
     for name in several(names, "against"):
-        try:
+        with called("against", "model"):
             model = load_model(name)
-        except BadInput as wrong:
-            wrong.field = "against" if wrong.field == "model" else wrong.field
-            raise
         if model.id in found:
             raise BadInput(f"{model.id} is named twice", field="against", allowed="each model once")
         found[model.id] = model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -102,7 +103,7 @@ def tiers(
     >>> found.points[0].model_scale, found.points[-1].slowdown["value"] > found.points[0].slowdown["value"] >= 1
     (1.0, True)
     """
-    if not slowdown > 1:
+    if not 1 < slowdown < math.inf:
         raise BadInput(f"{slowdown!r} is no slowdown", field="slowdown", allowed="above 1, as in 1.3")
     setting = setting_of(
         model, accelerator, count=count, tp=tp, pp=pp, ep=ep, dp=dp, tier=tier, workload=workload, isl=isl, osl=osl,

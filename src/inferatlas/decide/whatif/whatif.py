@@ -11,7 +11,7 @@ from inferatlas.decide.whatif.axes import axes_of
 from inferatlas.decide.whatif.deployment import METRICS, Deployment, deployment, placed
 from inferatlas.decide.whatif.elasticities import STEP, Sensitivity, cost_shares, sensitivity
 from inferatlas.decide.whatif.family import OBJECTIVES, Family, family
-from inferatlas.errors import BadInput, UnknownName
+from inferatlas.errors import BadInput, UnknownName, called
 from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.question import Asked
 from inferatlas.workload import make_workload
@@ -77,14 +77,16 @@ def whatif(
     objectives = _objectives(by)
     layout: dict[str, Any] = {"count": count, "tp": tp, "pp": pp, "ep": ep, "dp": dp, "cp": cp}
     formats: dict[str, Any] = {"engine": engine, "weights": weights, "kv_cache": kv_cache}
-    one, notes = placed(model, device, load, **layout, **formats)
+    with called("device", "accelerator"):
+        one, notes = placed(model, device, load, **layout, **formats)
     place = {"region": region, "site": site, "utilisation": utilisation}
     money = money_of(one, price=price, **place)
     mine = deployment(one, money, notes)
     theirs = None
     if against is not None:
         layout["count"] = one.layout.count
-        other, notes = placed(model, against, load, free=True, **layout, **formats)
+        with called("against", "accelerator"):
+            other, notes = placed(model, against, load, free=True, **layout, **formats)
         theirs = deployment(other, money_of(other, **place), notes)
     axes = axes_of(vary, one.platform)
     inputs = {
