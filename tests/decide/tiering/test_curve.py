@@ -176,3 +176,8 @@ def test_everything_is_finite_or_absent():
     for case in CASES:
         for point in curve(case).points:
             assert np.isfinite([point.capacity_bytes, point.latency_s, point.output_tokens_per_s]).all()
+
+
+def test_what_is_assumed_holds_for_every_point():
+    said = " ".join(tiers("llama-3.1-8b", "h100", count=1).assumptions)
+    assert "what main memory does not hold streams from host memory" in said and "(shares)" not in said

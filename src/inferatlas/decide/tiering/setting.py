@@ -84,8 +84,14 @@ class Setting:
             *stands_for(self.model), *self.notes, *routed, more if way == "experts" else layers,
             "slowdown: mean latency of a request over that of the same model in a main memory without end; its "
             "interval comes from the share of their rate that slower memories reach and from the error of the step",
-            *layout_notes(self.platform, waiting)[-3:], *self.platform.notes,
+            *map(_of_any_scale, layout_notes(self.platform, waiting)[-3:]), *self.platform.notes,
         ]  # fmt: skip
+
+
+def _of_any_scale(note: str) -> str:
+    """A note of a layout without its shares: every point of a curve has shares of its own."""
+    _, stream, source = note.partition(" stream from ")
+    return f"what main memory does not hold streams from {source}" if stream else note
 
 
 def setting_of(
