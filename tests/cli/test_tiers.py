@@ -107,6 +107,31 @@ def test_the_techniques_of_a_prediction_are_in_its_answer(cli):
     assert "In slower memory, of each device" in page and "Drafting 4 tokens against none" in page
 
 
+def test_drafts_leave_the_layout_alone_where_it_has_room_for_them(cli):
+    words = ("--speculate", "gamma=1,acceptance=0,draft=llama-3.2-1b", "--format", "json")
+    small = (
+        "predict",
+        "-m",
+        "llama-3.3-70b",
+        "-a",
+        "h100",
+        "--count",
+        "8",
+        "--isl",
+        "512",
+        "--osl",
+        "64",
+        "--concurrency",
+        "8",
+    )
+    assert cli(*small, *words).json()["inputs"]["layout"] == cli(*small, "--format", "json").json()["inputs"]["layout"]
+    tight = ("predict", "-m", "gemma-3-27b", "-a", "google-tpu-v6e", "--count", "8", "--isl", "8000", "--osl", "100",
+             "--concurrency", "16")  # fmt: skip
+    moved = cli(*tight, *words).json()
+    assert moved["inputs"]["layout"] != cli(*tight, "--format", "json").json()["inputs"]["layout"]
+    assert any("no room for what drafts" in note for note in moved["fallbacks"])
+
+
 def test_tiers_compression_and_hopeless_drafts_never_help_what_fits(cli):
     plain = cli(*ONE, "--format", "json").json()["metrics"]
     for words in (("--tier", "cxl:1TiB@1TB/s"), ("--kv-compression", "8"), ("--speculate", "gamma=4,acceptance=0")):
@@ -136,6 +161,8 @@ def test_tiers_compression_and_hopeless_drafts_never_help_what_fits(cli):
         ((*ONE, "--kv-read", "-4"), "kv_read: "),
         ((*ONE, "--images", "1"), "images: llama-3.1-8b has no vision tower"),
         ((*ONE, "--prefix-tokens", "1024"), "prefix_tokens: "),
+        (("predict", "-m", "bge-m3", *ONE[3:7], "--isl", "99", "--concurrency", "1", "--kv-offload", "0.5"), "kv_offload: "),
+        (("predict", "-m", "mamba2-2.7b", *ONE[3:], "--kv-keep", "100"), "kv_keep: mamba2-2.7b has no attention"),
         ((*WORDS, "--slowdown", "1"), "slowdown: "),
         ((*WORDS, "--grow", "experts"), "grow: "),
         ((*WORDS, "--skew", "0.5"), "skew: "),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ from inferatlas.predict.replicas import (
     points_of,
 )
 from inferatlas.predict.techniques import (
+    check_cache,
     parse_speculation,
     parse_tiers,
     with_cache_policy,
@@ -101,6 +103,7 @@ def asked(
     drafts = parse_speculation(speculate)
     if drafts is not None and config.embeds:
         raise BadInput(f"{config.id} yields a vector: there is nothing to draft", field="speculate")
+    check_cache(ops, kv_keep=kv_keep, kv_read=kv_read, kv_compression=kv_compression, kv_offload=kv_offload)
     weights = weights or checkpoint_format(config, device(known))
     platform = bind(
         known, engine, weights, activations, kv_cache, model=config, kv_compression=kv_compression,
@@ -109,11 +112,11 @@ def asked(
     table = platform_table([platform], is_moe=bool(ops.experts))
     given = {"tp": tp, "pp": pp, "ep": ep, "dp": dp, "cp": cp}
     slowed = table.at_clock(np.array([clock]))
-    layout, notes = choose_layout(
-        ops, slowed, load, count=count, **given, offload=offload or 0.0, speculation=drafts
-    )  # fmt: skip
-    if kv_offload is not None and not 0.0 <= kv_offload <= 1.0:
-        raise BadInput(f"{kv_offload!r} is not a share of the KV cache", field="kv_offload", allowed="0 to 1")
+    choose = partial(choose_layout, ops, slowed, load, count=count, **given, offload=offload or 0.0)
+    layout, notes = choose()
+    if drafts is not None and not predict(ops, slowed, points_of(load, [layout]), speculation=drafts).fits[0]:
+        layout, notes = choose(speculation=drafts)
+        notes.append("the layout chosen without drafts has no room for what drafts")
     layout = replace(layout, kv_offload=kv_offload or 0.0)
     if tier and offload is None:
         layout, more = with_tiers(ops, slowed, load, layout, count, given, drafts, kv_offload)

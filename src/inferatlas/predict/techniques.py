@@ -150,6 +150,26 @@ def with_cache_policy(model: ModelConfig, *, keep: int | None = None, read: int 
     return replace(model, layers=tuple(of(group) for group in model.layers))
 
 
+def check_cache(
+    ops: Operators, *, kv_keep: int | None, kv_read: int | None, kv_compression: float | None, kv_offload: float | None
+) -> None:
+    """Refuse what would do something to a cache that the model does not have, and shares that are none.
+
+    Raises
+    ------
+    BadInput : with the field.
+    """
+    if kv_offload is not None and not 0.0 <= kv_offload <= 1.0:
+        raise BadInput(f"{kv_offload!r} is not a share of the KV cache", field="kv_offload", allowed="0 to 1")
+    attends, keeps = any(row.kept for row in ops.attentions), any(row.kept for row in ops.attentions) or ops.recurrences
+    given = {"kv_keep": (kv_keep, attends), "kv_read": (kv_read, attends), "kv_compression": (kv_compression, attends),
+             "kv_offload": (kv_offload, keeps)}  # fmt: skip
+    for field, (value, there) in given.items():
+        if value is not None and not there:
+            what = "keeps nothing of a request" if not keeps else "has no attention, and so no keys and values"
+            raise BadInput(f"{ops.model.id} {what}", field=field, allowed="leave it out")
+
+
 def with_images(model: ModelConfig, images: int, size: str) -> tuple[Operators, int]:
     """The operators of a model whose prompts hold ``images`` of ``size`` (``1024x768``), and their tokens per prompt.
 

@@ -16,7 +16,7 @@ from inferatlas.predict.arrays import Floats, Ints
 from inferatlas.predict.cost.economics import Economics, economics
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.llm.operators import Operators
-from inferatlas.predict.mapping.layouts import enumerate_layouts
+from inferatlas.predict.mapping.layouts import enumerate_layouts, is_resident
 from inferatlas.predict.performance.platform import Platform
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, make_points
@@ -24,6 +24,7 @@ from inferatlas.predict.platforms import bind, checkpoint_format
 from inferatlas.predict.replicas import Layout
 
 Index = NDArray[Any]  # of whole numbers: places in other arrays
+STEP = 1.08  # from one length of a row of chips to the next: nobody tells 700 chips from 730
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,12 @@ def as_measured(ops: Operators, side: Side, unit: int, isl: float, osl: float, f
 
 
 def units_of(ops: Operators, platform: Platform, most: int) -> Units:
-    """Every legal unit of up to ``most`` accelerators; memory is not looked at."""
+    """Legal units of up to ``most`` accelerators, whatever memory holds; of rows of chips, lengths `STEP` apart."""
+    if is_resident(platform.device):
+        steps = int(np.log(most) / np.log(STEP)) + 1
+        chips = np.unique(np.append(np.rint(STEP ** np.arange(steps)), most)).astype(np.int32)
+        one = np.ones_like(chips)
+        return Units(one, chips, one, one)
     found = enumerate_layouts(ops, platform.device, most, every_count=False)
     ranks = found.tp * platform.device.engine_devices
     keep = found.dp == np.maximum(found.ep // ranks, 1)

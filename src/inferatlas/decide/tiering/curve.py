@@ -125,7 +125,7 @@ def tiers(
         knee=_knee(points, slowdown),
         conditions=conditions(setting, way, slowdown, SCALES),
         restore=restoring(setting),
-        assumptions=setting.assumptions(way),
+        assumptions=[*setting.assumptions(way), *_left_out(points)],
     )
 
 
@@ -220,6 +220,13 @@ def _stream_energy(setting: Setting, ops: Operators, layout: Layout, found: Pred
     per_byte = np.array([tier_energy(tier.name) for tier in setting.platform.device.behind])
     sequences = float(found.batch[1]) / (1.0 if setting.table.resident[0] else layout.pp)
     return float((waiting.held[0] * per_byte).sum() * setting.devices_of_a_stage / max(sequences, 1.0))
+
+
+def _left_out(points: Sequence[TierPoint]) -> list[str]:
+    """Sizes that were tried and do not fit."""
+    held = {point.model_scale for point in points}
+    out = [f"{scale:g}" for scale in SCALES if scale not in held]
+    return [f"main memory and tiers do not hold {', '.join(out)} times the model"] if out else []
 
 
 def _knee(points: Sequence[TierPoint], slowdown: float) -> dict[str, Any] | None:
