@@ -161,7 +161,7 @@ def test_tiers_compression_and_hopeless_drafts_never_help_what_fits(cli):
         ((*ONE, "--kv-read", "-4"), "kv_read: "),
         ((*ONE, "--images", "1"), "images: llama-3.1-8b has no vision tower"),
         ((*ONE, "--prefix-tokens", "1024"), "prefix_tokens: "),
-        (("predict", "-m", "bge-m3", "-a", "h100", "--isl", "9", "--concurrency", "1", "--kv-offload", "1"), "kv_offload: "),
+        (("predict", "-m", "bge-m3", "-a", "h100", "--isl", "9", *ONE[-2:], "--kv-offload", "1"), "kv_offload: "),
         (("predict", "-m", "mamba2-2.7b", *ONE[3:], "--kv-keep", "100"), "kv_keep: mamba2-2.7b has no attention"),
         ((*WORDS, "--slowdown", "1"), "slowdown: "),
         ((*WORDS, "--grow", "experts"), "grow: "),
