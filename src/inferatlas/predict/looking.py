@@ -76,7 +76,8 @@ def memories(ops: Operators, table: PlatformTable, point: Points, found: Predict
     waiting = waiting_of(ops, row, shard, cache)
     if waiting is None:
         return []
-    stages = 1.0 if bool(row.resident.all()) else float(shard.stages_f[0])
+    stages = float(shard.stages_f[0])  # that stream one after the other; of a longer row of chips, its layers
+    stages = min(stages, float(ops.layers)) if bool(row.resident.all()) else stages
     weights, cached = waiting.held[0] / stages, cache * waiting.hot_held[0]
     devices = float(point.accelerators[0] * row.dies[0])
     step_s = max(float(np.nan_to_num(found.itl_s[0], nan=np.inf)), 1e-12)

@@ -7,7 +7,7 @@ import pytest
 
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.check import check
-from inferatlas.errors import BadInput, NoFeasibleAnswer, NotModelled
+from inferatlas.errors import BadInput, NotModelled
 from inferatlas.predict.hardware.device import device
 from inferatlas.predict.platforms import bind
 
@@ -70,6 +70,7 @@ def test_of_the_catalogue_it_is_no_mistake_of_the_user(monkeypatch: pytest.Monke
 def test_a_file_without_an_engine_is_told_how_to_name_one(tmp_path: Path):
     file = tmp_path / "own.yaml"
     file.write_text(without("software.vllm"))
-    with pytest.raises(NoFeasibleAnswer) as error:
+    with pytest.raises(BadInput) as error:
         bind(str(file))
-    assert "software.vllm" in str(error.value)
+    assert (error.value.field, error.value.file) == ("facts.software.vllm", str(file))
+    assert file.read_text().splitlines()[error.value.line - 1].startswith("facts:")

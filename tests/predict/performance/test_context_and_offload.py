@@ -360,12 +360,12 @@ def test_slower_memory_is_the_fastest_larger_one_and_its_rate_is_known(ops_of):
     assert table.dies.tolist() == [1, 2]  # two dies share the card's link
 
 
-@given(shares, st.integers(2, 64))
-def test_28_chips_in_a_row_stream_together(ops_of, make_device, lossless, share, chips):
+@given(shares, st.integers(2, 200))
+def test_28_chips_of_one_layer_stream_together_and_layers_in_turn(ops_of, make_device, lossless, share, chips):
     ops, rate = ops_of("llama-3.1-8b"), 1e9
     part = make_device(style="static_pipeline", topology="dragonfly", behind=(MemoryTier("host", math.inf, rate),))
     table = platform_table([lossless(part)])
-    stream = share * 2 * (LLAMA_LAYERS + 2 * 32 * 4096) / chips / (rate * REACHED)
+    stream = share * 2 * (LLAMA_LAYERS + 2 * 32 * 4096) / chips / (rate * REACHED) * min(chips, 32)
     plain, slow = (
         one_pass(ops, table, chips=True, pp=chips, offload=x, decode=1, context=100).total[0] for x in (0.0, share)
     )

@@ -181,7 +181,7 @@ def _held(setting: Setting, ops: Operators, layout: Layout) -> dict[str, Any]:
     by_tier = dict.fromkeys((tier.name for tier in setting.platform.device.behind), 0.0)
     experts = 0.0
     if waiting is not None:
-        per_device = waiting.held[0] / (1.0 if setting.table.resident[0] else layout.pp)
+        per_device = waiting.held[0] / setting.turns
         per_device = per_device + cache[0] * waiting.hot_held[0]
         by_tier = {name: float(size) * devices for name, size in zip(by_tier, per_device, strict=True)}
         experts = float(waiting.share[0])
@@ -203,11 +203,11 @@ def _hiding_batch(setting: Setting, ops: Operators, layout: Layout) -> float | N
     points = points_of(setting.load, [layout])
     row = setting.table.rows(points.platform)
     whole, _ = offloadable(ops, row, shard_of(row, points))
-    ranks = setting.devices_of_a_stage
-    stages = layout.pp if setting.table.resident[0] else 1
-    seconds = float(whole[0]) * layout.offload / stages / float(setting.table.tier_rate[0].max())
-    active = 2.0 * parameters(ops.model).active_without_embedding * float(setting.table.flop_s[0]) / ranks
-    return seconds / active
+    resident = bool(setting.table.resident[0])
+    each = float(whole[0]) * layout.offload / (setting.streaming_devices if resident else 1.0)
+    seconds = each / float(setting.table.tier_rate[0].max())
+    active = 2.0 * parameters(ops.model).active_without_embedding * float(setting.table.flop_s[0])
+    return seconds / (active / setting.streaming_devices)
 
 
 def _stream_energy(setting: Setting, ops: Operators, layout: Layout, found: Predictions) -> float | None:
@@ -219,7 +219,7 @@ def _stream_energy(setting: Setting, ops: Operators, layout: Layout, found: Pred
         return None
     per_byte = np.array([tier_energy(tier.name) for tier in setting.platform.device.behind])
     sequences = float(found.batch[1]) / (1.0 if setting.table.resident[0] else layout.pp)
-    return float((waiting.held[0] * per_byte).sum() * setting.devices_of_a_stage / max(sequences, 1.0))
+    return float((waiting.held[0] * per_byte).sum() * setting.streaming_devices / max(sequences, 1.0))
 
 
 def _left_out(points: Sequence[TierPoint]) -> list[str]:

@@ -45,9 +45,16 @@ class Setting:
     notes: tuple[str, ...]
 
     @property
-    def devices_of_a_stage(self) -> int:
-        """Engine devices that stream at the same time: tensor-parallel ranks, or all chips of a row."""
-        return self.layout.pp if self.table.resident[0] else self.layout.tp * self.platform.device.engine_devices
+    def turns(self) -> int:
+        """Groups of devices that stream one after the other: stages, or the layers of a longer row of chips."""
+        return min(self.layout.pp, self.ops.layers) if self.table.resident[0] else self.layout.pp
+
+    @property
+    def streaming_devices(self) -> float:
+        """Engine devices of a replica that stream at the same time: tensor-parallel ranks, or the chips of a layer."""
+        if self.table.resident[0]:
+            return self.layout.pp / self.turns
+        return self.layout.tp * self.platform.device.engine_devices
 
     def at_rates(self, rates: Floats, room: float | None = None) -> PlatformTable:
         """The platform once per row of rates of its slower memories [row, tier], which hold ``room`` bytes each."""

@@ -51,8 +51,8 @@ def memory_budget(
         row.bytes_dense, resident=resident, redundant=redundant,
     )  # fmt: skip
     weights, cache = held(), _cache(ops, row, shard, points, resident)
-    # of what streams in, two layers need their room; every stage its own two, a row of chips shares them
-    spare = np.maximum(1.0 - 2.0 * (1.0 if resident else shard.stages_f) / ops.layers, 0.0)
+    # of what streams in, every stage needs the room of two layers; chips that hold part of one have none to spare
+    spare = np.maximum(1.0 - 2.0 * shard.stages_f / ops.layers, 0.0)
     behind, waiting = row.tier_bytes.sum(axis=1), np.zeros_like(weights)
     if shard.offload is not None:
         waiting = held(tables=False) * shard.offload

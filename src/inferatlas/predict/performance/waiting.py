@@ -79,8 +79,9 @@ def waiting_of(
     share = none if shard.offload is None else shard.offload
     whole, routed = offloadable(ops, row, shard, routing.redundant)
     stages = shard.stages_f
-    if bool(row.resident.all()):  # a row of chips streams as one
-        whole, routed, stages = whole / stages, routed / stages, np.ones_like(stages)
+    if bool(row.resident.all()):  # chips of one layer stream together, those of the next when the token is there
+        turns = np.minimum(stages, float(ops.layers))
+        whole, routed, stages = whole / stages * turns, routed / stages * turns, turns
     out = share * whole
     cold = np.minimum(out, routed)
     hot = out - cold
