@@ -102,6 +102,14 @@ def test_a_fact_that_no_prediction_can_use_is_refused_with_its_line(cli, tmp_pat
     assert ran.err.split(":")[2].isdigit()  # the line, after "error" and the file
 
 
+def test_a_question_without_a_load_says_which_one_it_took_and_reads_the_file_first(cli, tmp_path: Path):
+    found = cli("whatif", OWN, "--model", "llama-3.1-8b", "--format", "json").json()
+    assert "load: 1,024 input and 256 output tokens, 16 requests in flight" in found["notes"]
+    file = tmp_path / "own.yaml"
+    file.write_text(Path(OWN).read_text() + "colour: red\n")
+    cli("whatif", str(file), "--model", "none").refused("colour")
+
+
 def test_an_unknown_device_is_called_so(cli):
     cli("whatif", "h1000", *SMALL[2:]).refused("device: unknown accelerator 'h1000'")
 

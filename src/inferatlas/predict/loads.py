@@ -32,6 +32,31 @@ def load_of(
     )
 
 
+ISL, OSL, CONCURRENCY = 1024, 256, 16  # where a question about a device names no load
+
+
+def usual_load(
+    config: ModelConfig, workload: str | Path | None = None, *, isl: int | None = None, osl: int | None = None,
+    concurrency: int | None = None, request_rate: float | None = None,
+) -> tuple[Workload, list[str]]:  # fmt: skip
+    """A load for a question about a device: what is not given is usual, and one note says what the load is.
+
+    Examples
+    --------
+    >>> from inferatlas.catalogue.models import load_model
+    >>> usual_load(load_model("llama-3.1-8b"), osl=128)[1]
+    ['load: 1,024 input and 128 output tokens, 16 requests in flight']
+    """
+    nothing_flies = concurrency is None and request_rate is None
+    if workload is not None or not (isl is None or osl is None or nothing_flies):
+        return load_of(config, workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate), []
+    isl, concurrency = ISL if isl is None else isl, CONCURRENCY if nothing_flies else concurrency
+    osl = (1 if config.embeds else OSL) if osl is None else osl
+    load = load_of(config, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
+    flying = f"{request_rate:g} requests/s" if concurrency is None else f"{concurrency} requests in flight"
+    return load, [f"load: {isl:,} input and {osl:,} output tokens, {flying}"]
+
+
 def check_load(config: ModelConfig, load: Workload) -> None:
     """Refuse requests that a model cannot serve: longer than its context, tokens of a vector, a start that is no start.
 

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from inferatlas.catalogue.models import load_model, model_ids
 from inferatlas.decide.tiering.grown import grown, ways
-from inferatlas.decide.tiering.setting import CONCURRENCY, HOST_BYTES, ISL, OSL, setting_of, usual
+from inferatlas.decide.tiering.setting import HOST_BYTES, setting_of, usual
 from inferatlas.predict.hardware.device import MemoryTier
 from inferatlas.predict.llm.operators import operators
 from inferatlas.predict.llm.parameters import count
 from inferatlas.predict.llm.placement import UNIFORM
+from inferatlas.predict.loads import CONCURRENCY, ISL, OSL
 
 OPEN = dict.fromkeys(
     ("count", "tp", "pp", "ep", "dp", "workload", "isl", "osl", "concurrency", "engine", "weights", "kv_cache",

@@ -16,7 +16,7 @@ from inferatlas.predict.arrays import Floats
 from inferatlas.predict.hardware.device import MemoryTier, device
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.llm.placement import UNIFORM, Routing, no_experts
-from inferatlas.predict.loads import check_load, load_of
+from inferatlas.predict.loads import check_load, usual_load
 from inferatlas.predict.performance.platform import Platform
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
 from inferatlas.predict.placing import least_offload, place
@@ -25,7 +25,6 @@ from inferatlas.predict.replicas import Layout, choose_layout, layout_notes, poi
 from inferatlas.predict.techniques import parse_tiers
 from inferatlas.workload import Workload
 
-ISL, OSL, CONCURRENCY = 1024, 256, 16  # where no load is given
 HOST_BYTES, HOST_RATE = 256 * 2**30, 64e9  # of one accelerator: an eighth of a node's 2 TiB; PCIe 5 x16, one direction
 DRIVE = MemoryTier("nvme", 8e12, 12e9)  # PCIe 5 x4: 7 to 14 GB/s a drive, performance-model (30)
 
@@ -109,12 +108,7 @@ def setting_of(
 ) -> Setting:  # fmt: skip
     """From names to a deployment; parameters and errors as of `curve.tiers`."""
     config, known = load_model(model), load_accelerator(accelerator)
-    notes: list[str] = []
-    if workload is None and (isl is None or osl is None or concurrency is None):
-        isl, concurrency = ISL if isl is None else isl, CONCURRENCY if concurrency is None else concurrency
-        osl = (1 if config.embeds else OSL) if osl is None else osl
-        notes.append(f"load: {isl:,} input and {osl:,} output tokens, {concurrency} requests in flight")
-    load = load_of(config, workload, isl=isl, osl=osl, concurrency=concurrency)
+    load, notes = usual_load(config, workload, isl=isl, osl=osl, concurrency=concurrency)
     check_load(config, load)
     part = device(known)
     behind = parse_tiers(tier)

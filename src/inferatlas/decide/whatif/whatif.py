@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.catalogue.models import load_model
 from inferatlas.decide.whatif.axes import axes_of
 from inferatlas.decide.whatif.deployment import METRICS, Deployment, deployment, placed
@@ -13,8 +14,8 @@ from inferatlas.decide.whatif.elasticities import STEP, Sensitivity, cost_shares
 from inferatlas.decide.whatif.family import OBJECTIVES, Family, family
 from inferatlas.errors import BadInput, UnknownName, called
 from inferatlas.predict.cost.economics import Economics, economics
+from inferatlas.predict.loads import usual_load
 from inferatlas.predict.question import Asked
-from inferatlas.workload import make_workload
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def whatif(
     device, against : names in the catalogue, or paths of YAML files. ``against`` runs on the same count, or on the
         fewest accelerators that hold the model, and says so.
     model, workload, isl, osl, concurrency, request_rate, count to cp, engine, weights, kv_cache : as of
-        `predict.question.ask`. price : USD per accelerator-hour of ``device``. region, site, utilisation : likewise.
+        `predict.question.ask`; 1,024 and 256 tokens, 16 requests in flight unless given. price : USD per
+        accelerator-hour of ``device``. region, site, utilisation : likewise.
     cost_share : shares of the device's price that grow with compute, memory or link (`elasticities.cost_shares`).
     vary : ranges of up to three parameters (`axes.axes_of`). by : the two objectives of the front, of
         `family.OBJECTIVES`.
@@ -70,9 +72,11 @@ def whatif(
     >>> found.sensitivity.elasticities[0].parameter, 0.5 < found.ratios["output_tokens_per_s"] < 1
     ('memory_bandwidth', True)
     """
-    if osl is None and workload is None and load_model(model).embeds:
-        osl = 1  # a vector
-    load = make_workload(workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate)
+    with called("device", "accelerator"):
+        load_accelerator(device)  # before all else: the file that is being written
+    load, usual = usual_load(
+        load_model(model), workload, isl=isl, osl=osl, concurrency=concurrency, request_rate=request_rate
+    )
     shares = cost_shares(cost_share)
     objectives = _objectives(by)
     layout: dict[str, Any] = {"count": count, "tp": tp, "pp": pp, "ep": ep, "dp": dp, "cp": cp}
@@ -100,7 +104,7 @@ def whatif(
         _ratios(mine, theirs),
         sensitivity(one, money, shares),
         family(one, money, axes, objectives) if axes else None,
-        _notes(one, mine, theirs, money, shares),
+        [*usual, *_notes(one, mine, theirs, money, shares)],
     )
 
 
