@@ -31,6 +31,11 @@ COMMANDS = {
     "disaggregate, a pair, as a page": ["disaggregate", "--model", "llama-3.3-70b", *PAIR, "--format", "html"],
     "pool": ["pool", "--nodes", "64", "--demand-cv", "0.6", "--correlation", "0.2"],
     "regimes, state-space model": ["regimes", "--model", "mamba2-2.7b"],
+    "regimes, state-space model, as a page": ["regimes", "--model", "mamba2-2.7b", "--format", "html"],
+    "regimes, against another model": ["regimes", "--model", "mamba2-2.7b", "--against", "llama-3.2-3b"],
+    "regimes, against another model, as a page": [
+        "regimes", "--model", "mamba2-2.7b", "--against", "llama-3.2-3b", "--format", "html",
+    ],
     "whatif, a device of one's own": [
         "whatif", DEVICE, "--model", "llama-3.3-70b", *LOAD, "--against", "nvidia-b200-sxm",
     ],

@@ -16,7 +16,7 @@ from inferatlas.predict.performance.points import Points, Predictions
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.speculation import MOST_DRAFTED, Speculation
-from inferatlas.predict.performance.waiting import waiting_of
+from inferatlas.predict.performance.waiting import turns_of, waiting_of
 from inferatlas.workload import Workload
 
 MOST_TRIED = 16  # drafted tokens
@@ -76,14 +76,13 @@ def memories(ops: Operators, table: PlatformTable, point: Points, found: Predict
     waiting = waiting_of(ops, row, shard, cache)
     if waiting is None:
         return []
-    stages = float(shard.stages_f[0])  # that stream one after the other; of a longer row of chips, its layers
-    stages = min(stages, float(ops.layers)) if bool(row.resident.all()) else stages
-    weights, cached = waiting.held[0] / stages, cache * waiting.hot_held[0]
+    turns = float(turns_of(ops, shard.stages_f, resident=bool(row.resident.all()))[0])
+    weights, cached = waiting.held[0] / turns, cache * waiting.hot_held[0]
     devices = float(point.accelerators[0] * row.dies[0])
     step_s = max(float(np.nan_to_num(found.itl_s[0], nan=np.inf)), 1e-12)
     out = []
     for k, tier in enumerate(table.platforms[0].device.behind):
-        moved = float(weights[k] * stages + cached[k])
+        moved = float(weights[k] * turns + cached[k])
         out.append(
             {
                 "name": tier.name, "weights_bytes": float(weights[k]), "kv_bytes": float(cached[k]),

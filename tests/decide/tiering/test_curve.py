@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inferatlas.catalogue.models import load_model
-from inferatlas.decide.tiering.curve import SCALES, Tiers, tiers
+from inferatlas.decide.tiering.curve import SCALES, TierPoint, Tiers, tiers
 from inferatlas.errors import BadInput, NoFeasibleAnswer
 from inferatlas.predict.handbook.tiers import hiding_batch
 from inferatlas.predict.llm.parameters import count
@@ -125,6 +125,16 @@ def test_28_the_batch_that_hides_the_stream_is_that_of_the_handbook():
         form = float(hiding_batch(size / 2, point.parameters / 2, 989e12, rate))  # one of two ranks
         assert form == pytest.approx(point.hiding_batch, rel=0.6)  # at peak; the predictor's rate is lower
         assert point.hiding_batch <= form * 1.1
+
+
+def test_28_a_drive_that_holds_what_a_faster_tier_does_not_takes_the_larger_batch_to_hide():
+    def last(*tier: str) -> TierPoint:
+        return tiers("llama-3.3-70b", "nvidia-h100-sxm", count=2, tp=2, tier=tier).points[-1]
+
+    fast, both = last("cxl:8TiB@64GB/s"), last("cxl:64GiB@64GB/s", "nvme:8TB@8GB/s")
+    assert fast.model_scale == both.model_scale and fast.hiding_batch and both.hiding_batch
+    held = both.placement["tiers_bytes"]["nvme"] / sum(both.placement["tiers_bytes"].values())
+    assert both.hiding_batch == pytest.approx(fast.hiding_batch * held * 64 / 8, rel=0.05)  # the drive ends last
 
 
 @pytest.mark.parametrize("case", ["dense", "moe", "recurrent"])

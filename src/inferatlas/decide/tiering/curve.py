@@ -24,7 +24,7 @@ from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.performance.priors import Z80, sigma, table
 from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.stepping import waiting_cache
-from inferatlas.predict.performance.waiting import offloadable, waiting_of
+from inferatlas.predict.performance.waiting import Waiting, waiting_of
 from inferatlas.predict.placing import place
 from inferatlas.predict.replicas import Layout, points_of
 
@@ -197,24 +197,23 @@ def _held(setting: Setting, ops: Operators, layout: Layout) -> dict[str, Any]:
 
 
 def _hiding_batch(setting: Setting, ops: Operators, layout: Layout) -> float | None:
-    """Equation (28): ``W_off P/(2 N_act W_link)``, sequences of one replica."""
-    if not layout.offload:
+    """Equation (28): ``W_off P/(2 N_act W_link)`` of one replica, all tiers streaming what they hold; weights alone."""
+    waiting = _stream(setting, ops, layout)
+    if waiting is None or not layout.offload:
         return None
+    token = 2.0 * parameters(ops.model).active_without_embedding * float(setting.table.flop_s[0])
+    return float(waiting.everything(np.zeros(1))[0]) / (token / setting.streaming_devices)
+
+
+def _stream(setting: Setting, ops: Operators, layout: Layout) -> Waiting | None:
     points = points_of(setting.load, [layout])
     row = setting.table.rows(points.platform)
-    whole, _ = offloadable(ops, row, shard_of(row, points))
-    resident = bool(setting.table.resident[0])
-    each = float(whole[0]) * layout.offload / (setting.streaming_devices if resident else 1.0)
-    seconds = each / float(setting.table.tier_rate[0].max())
-    active = 2.0 * parameters(ops.model).active_without_embedding * float(setting.table.flop_s[0])
-    return seconds / (active / setting.streaming_devices)
+    return waiting_of(ops, row, shard_of(row, points), routing=setting.routing)
 
 
 def _stream_energy(setting: Setting, ops: Operators, layout: Layout, found: Predictions) -> float | None:
     """Joules per output token that the tiers spend on the stream, at most: as if all that waits came every step."""
-    points = points_of(setting.load, [layout])
-    row = setting.table.rows(points.platform)
-    waiting = waiting_of(ops, row, shard_of(row, points), routing=setting.routing)
+    waiting = _stream(setting, ops, layout)
     if waiting is None:
         return None
     per_byte = np.array([tier_energy(tier.name) for tier in setting.platform.device.behind])

@@ -19,6 +19,7 @@ from inferatlas.predict.llm.placement import UNIFORM, Routing, no_experts
 from inferatlas.predict.loads import check_load, usual_load
 from inferatlas.predict.performance.platform import Platform
 from inferatlas.predict.performance.platform_table import PlatformTable, platform_table
+from inferatlas.predict.performance.waiting import turns_of
 from inferatlas.predict.placing import least_offload, place
 from inferatlas.predict.platforms import bind, checkpoint_format
 from inferatlas.predict.replicas import Layout, choose_layout, layout_notes, points_of, replicas_of
@@ -44,9 +45,9 @@ class Setting:
     notes: tuple[str, ...]
 
     @property
-    def turns(self) -> int:
-        """Groups of devices that stream one after the other: stages, or the layers of a longer row of chips."""
-        return min(self.layout.pp, self.ops.layers) if self.table.resident[0] else self.layout.pp
+    def turns(self) -> float:
+        """Groups of devices that stream one after the other (`waiting.turns_of`)."""
+        return float(turns_of(self.ops, np.array(float(self.layout.pp)), resident=bool(self.table.resident[0])))
 
     @property
     def streaming_devices(self) -> float:

@@ -123,10 +123,8 @@ def _within_images(op: AttentionCore, p: Prepared, work: Work) -> tuple[Floats, 
 def recurrence(op: RecurrenceCore, p: Prepared, work: Work) -> tuple[Floats, Floats, Floats]:
     """States of fixed size, equation (5), read and written once a step: compute, memory, bytes of states moved a rank.
 
-    ``6 D_in N`` FLOP a token.
-
-    A prompt of Mamba-1 is a scan of such updates; other forms multiply matrices by chunks of c tokens:
-    ``2 Q H (c d_k + c d_v + 2 d_k d_v)``.
+    ``6 D_in N`` FLOP a token. A prompt of Mamba-1 is a scan of such updates; other forms multiply matrices by chunks of
+    c tokens: ``2 Q H (c d_k + c d_v + 2 d_k d_v)``.
     """
     r, row, ranks = op.recurrence, p.row, p.shard.ranks_f
     update = 6.0 * r.inner * r.key / ranks

@@ -17,7 +17,7 @@ from inferatlas.predict.llm.operators import Operators
 from inferatlas.predict.mapping import memory, reasons
 from inferatlas.predict.performance.arguments import Array, floats
 from inferatlas.predict.performance.arrivals import arrival_noise, boundary_noise
-from inferatlas.predict.performance.budget import budget_of, memory_budget
+from inferatlas.predict.performance.budget import budget_of, memory_budget, memory_reason
 from inferatlas.predict.performance.parts import TINY, Parts
 from inferatlas.predict.performance.platform_table import PlatformTable
 from inferatlas.predict.performance.points import Points, Predictions
@@ -221,9 +221,7 @@ def decode_pool(
 
 def _reason(ops: Operators, steps: _Steps, points: Points, saturated: NDArray[np.bool_]) -> NDArray[np.int8]:
     """Why a pool cannot be, by `reasons`; 0 where it can."""
-    held = steps.budget
-    full = held.weights + held.activations + held.reserve > held.usable
-    reason = np.where(full, reasons.WEIGHTS, np.where(held.sequences < 1, reasons.KV_CACHE, 0))
+    reason = memory_reason(steps.budget)
     long = ops.model.span(points.input_tokens, points.output_tokens) > (ops.model.context_length or np.inf)
     reason = np.where((reason == 0) & long, reasons.CONTEXT, reason)
     return np.where((reason == 0) & saturated, reasons.RATE, reason).astype(np.int8)

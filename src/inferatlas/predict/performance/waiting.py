@@ -79,9 +79,8 @@ def waiting_of(
     share = none if shard.offload is None else shard.offload
     whole, routed = offloadable(ops, row, shard, routing.redundant)
     stages = shard.stages_f
-    if bool(row.resident.all()):  # chips of one layer stream together, those of the next when the token is there
-        turns = np.minimum(stages, float(ops.layers))
-        whole, routed, stages = whole / stages * turns, routed / stages * turns, turns
+    turns = turns_of(ops, stages, resident=bool(row.resident.all()))
+    whole, routed, stages = whole / stages * turns, routed / stages * turns, turns
     out = share * whole
     cold = np.minimum(out, routed)
     hot = out - cold
@@ -101,6 +100,14 @@ def waiting_of(
         hot, cold, held.astype(kind), rest.astype(kind), per_byte.astype(kind), cold / stages <= left[:, 0],
         ((late[0] * blocks).astype(kind), (late[1] * blocks).astype(kind)), shares, routing,
     )  # fmt: skip
+
+
+def turns_of(ops: Operators, stages: Floats, *, resident: bool) -> Floats:
+    """Groups of engine devices that stream one after the other: the stages, each with all its ranks.
+
+    On a longer row of chips than layers, those of one layer stream together, those of the next when the token is there.
+    """
+    return np.minimum(stages, float(ops.layers)) if resident else stages
 
 
 def offloadable(ops: Operators, row: PlatformTable, shard: Shard, redundant: int = 0) -> tuple[Floats, Floats]:
