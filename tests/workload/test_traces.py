@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferatlas.errors import BadInput
+from inferatlas.workload.chains import Chains
 from inferatlas.workload.traces import Trace, in_flight, interarrival_cv, read_trace, trace_workload
 
 SHARED = Path(__file__).parents[3] / "shared" / "traces"
@@ -228,6 +229,82 @@ def test_arrivals_recorded_in_steps_are_spread_over_them_where_intervals_matter(
     assert (coarse.rate, coarse.span_s) == pytest.approx((3999 / coarse.arrival_s[-1], coarse.arrival_s[-1]))
 
 
+# What the simulator needs
+
+
+def test_each_request_keeps_its_line(tmp_path):
+    assert read(tmp_path, GENERIC).lines.tolist() == [2, 3, 4]
+    assert read(tmp_path, MOONCAKE).lines.tolist() == [1, 2, 4]
+    assert read(tmp_path, AZURE_2024).lines.tolist() == [3, 2, 4]  # sorted by time
+    assert read(tmp_path, BURSTGPT).lines.tolist() == [2, 4, 6]  # failures left out
+
+
+def test_longer_requests_are_left_out_and_counted_when_asked(tmp_path):
+    path = tmp_path / "trace"
+    path.write_text(GENERIC + "7,1000,1\n8,5,5\n")
+    trace = read_trace(path, longest=220)
+    assert columns(trace) == ([0.0, 2.0, 8.0], [100, 200, 5], [10, 20, 5])
+    assert trace.notes == (
+        "left out: 2 of 5 rows with more than 220 input and output tokens, the first in line 4",
+    )  # fmt: skip
+    assert trace.lines is not None and trace.lines.tolist() == [2, 3, 6]
+    with pytest.raises(
+        BadInput, match=r"no request .*; left out: 5 of 5 rows with more than 9 input and output tokens"
+    ):
+        read_trace(path, longest=9)
+
+
+def blocks(*rows):
+    """Mooncake's format from (timestamp, input length, ids)."""
+    keys = ("timestamp", "input_length", "hash_ids")
+    return "".join(json.dumps({"output_length": 5, **dict(zip(keys, row, strict=True))}) + "\n" for row in rows)
+
+
+def test_mooncakes_ids_become_chains_in_the_order_of_arrival(tmp_path):
+    trace = read(tmp_path, blocks((2000, 1000, [7, 9]), (0, 513, [7, 8]), (1000, 512, [7]), (3000, 1000, [7, 9])))
+    chains = trace.chains
+    assert chains is not None and trace.notes == ("rows were not in order of arrival: sorted",)
+    assert [chains.of(row).tolist() for row in range(4)] == [[0, 1], [0], [0, 2], [0, 2]]
+    assert (chains.begin.tolist(), chains.end.tolist()) == ([0, 512, 512], [512, 513, 1000])
+    kept = trace[trace.input_tokens > 512]
+    assert kept.chains is not None and kept.lines is not None
+    assert (kept.chains.unit.tolist(), kept.lines.tolist()) == ([0, 1, 0, 2, 0, 2], [2, 1, 4])
+    assert (kept.arrival_s.tolist(), kept.format) == ([0.0, 2.0, 3.0], "mooncake")
+
+
+def test_ids_of_other_blocks_are_not_used_and_that_is_noted(tmp_path):
+    trace = read(tmp_path, MOONCAKE)
+    assert trace.chains is None
+    assert trace.notes == (
+        "'hash_ids' are not used: request 1 has 3 of them for 6,758 input tokens, not one per 512",
+    )  # fmt: skip
+    assert read(tmp_path, GENERIC).chains is None
+
+
+@pytest.mark.parametrize("ids", ["7", "[7, 8.5]", "[true, 7]", '["7", "8"]', "[[7], 8]", f"[{2**62}, 1]", "null"])
+def test_ids_that_are_none_are_refused_by_line(tmp_path, ids):
+    wrong = refusal(tmp_path, blocks((0, 9, [7]), (1, 600, "X")).replace('"X"', ids))
+    assert (wrong.line, wrong.field) == (2, "hash_ids")
+    wrong = refusal(tmp_path, blocks((0, 9, [7])) + blocks((1, 9, [7])).replace("hash_ids", "ids"))
+    assert (wrong.line, wrong.message) == (2, "is missing")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (MOONCAKE[:-20], 4), (MOONCAKE[:-2], 4), (GENERIC[:-4], 4), (GENERIC[:-6], 4), (AZURE_2023[:-3], 4),
+        (GENERIC[:-3] + '"3', 4),
+    ],
+)  # fmt: skip
+def test_a_file_that_was_cut_off_says_so_in_its_last_line(tmp_path, text, line):
+    wrong = refusal(tmp_path, text)
+    assert (wrong.line, wrong.field) == (line, "trace")
+    assert "cut off" in (wrong.hint or "")
+    # the same in the middle of the file, or with an end, is another mistake
+    for other in (text + "\n", text + "\n" + text):
+        assert "cut off" not in (refusal(tmp_path, other).hint or "")
+
+
 # Refusals
 
 
@@ -371,6 +448,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
         ({"output_tokens": np.array([1, 0, 1])}, "output_tokens"),
         ({"input_tokens": np.array([1, -1, 1])}, "input_tokens"),
         ({"model_index": np.array([0, 0])}, "trace"),
+        ({"lines": np.array([2, 3])}, "trace"),
+        ({"chains": Chains(np.array([0, 1]), np.array([0]), np.array([0]), np.array([1]))}, "trace"),
     ],
 )
 def test_a_trace_built_by_hand_is_checked_as_well(changes, field):

@@ -1,4 +1,4 @@
-"""Files of request traces: which format it is, where the columns are, what each value means, which line is wrong.
+"""Files of request traces: which format it is, where the columns are, which line is wrong.
 
 In: a CSV or JSON Lines file. Out: its `FileColumns` and the rows one by one, of which `traces.py` makes a `Trace`.
 A format is recognised by its columns (or keys), never by the name of the file. The published formats are those of
@@ -10,44 +10,28 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
 from inferatlas.errors import BadInput
-from inferatlas.workload.workload import MOST_TOKENS, shown
+from inferatlas.workload.trace_values import ALLOWED, STAMP, Clock, ClockKind, choose_clock, model_name, tokens
+from inferatlas.workload.workload import shown
 
 FormatName = Literal["azure-2023", "azure-2024", "mooncake", "burstgpt", "generic"]
-ClockKind = Literal["stamps", "seconds", "milliseconds", "seconds or stamps"]
 Record = tuple[int, Any]  # line, and a row (list) or an object (dict)
 
-LAST_SECOND = 10**11  # seconds since 1970 are below 1e10 until the year 2286; milliseconds are above 1e12
-LAST_DAY = 84_006  # 2200-01-01 in days since 1970; nanoseconds in 64 bits end in 2262
 ENOUGH = "two requests or more, at different times"
-_HUGE = 1e15
+HASHES = "hash_ids"
 # Files that hold a trace and are not text, by their first bytes: what they are, and what to do
 NOT_TEXT = {
     b"\x1f\x8b": ("is compressed with gzip", "decompress it first: gunzip --keep FILE"),
     b"\x28\xb5\x2f\xfd": ("is compressed with Zstandard", "decompress it first: zstd --decompress FILE"),
     b"PK\x03\x04": ("is a ZIP archive", "unpack it first: unzip FILE"),
     b"PAR1": ("is a Parquet file", "convert it to CSV first, for example with polars or DuckDB"),
-}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DECIMAL = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
-_STAMP = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?(Z|[-+]\d\d:?\d\d)?", re.ASCII)
-ALLOWED = {
-    "seconds": "seconds as a number, 0 or more",
-    "milliseconds": "milliseconds as a number, 0 or more",
-    "stamps": "ISO 8601 from 1970 to 2199, for example 2023-11-16 18:17:03.9799600 or 2024-05-10T00:00:00Z",
-    "seconds or stamps": "seconds as a number, 0 or more, or ISO 8601 as in 2024-05-10T00:00:00Z",
-    "tokens": f"a whole number of tokens, 0 to {MOST_TOKENS:,}",
-    "model": "a name in every row, or no such column",
 }
 
 
@@ -90,16 +74,6 @@ KNOWN = "CSV (commas, semicolons or tabs) or JSON Lines with columns of " + "; "
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
-    """How arrival times are read: numbers as floats, stamps as whole nanoseconds since 1970."""
-
-    read: Callable[[Any], float]
-    typecode: Literal["d", "q"]
-    ticks_per_s: float
-    kind: ClockKind
-
-
-@dataclass(frozen=True, slots=True)
 class FileColumns:
     """Where a file holds what: ``pick`` takes arrival, input, output (and model) out of a row or an object."""
 
@@ -108,6 +82,16 @@ class FileColumns:
     pick: Callable[[Any], tuple[Any, ...]]
     clock: Clock
     notes: tuple[str, ...]
+    has_hashes: bool = False  # an object per line with HASHES, one for each block of the prompt
+
+    def hashes(self, record: Any, file: Path, line: int) -> list[int]:
+        """The ids of the blocks of a prompt (`chains.block_chains`)."""
+        ids = record.get(HASHES)
+        if not isinstance(ids, list) or not set(map(type, ids)) <= {int} or not all(abs(each) < 2**62 for each in ids):
+            message = "is missing" if HASHES not in record else f"{shown(ids)} is no list of ids"
+            allowed = "a list of whole numbers below 2^62, one per block of the prompt"
+            raise BadInput(message, field=HASHES, allowed=allowed, file=file, line=line)
+        return ids
 
     def wrong(self, record: Any, file: Path, line: int) -> BadInput:
         """Which value of a row that could not be read is wrong, and why."""
@@ -140,15 +124,16 @@ def open_trace(path: Path) -> tuple[FileColumns, Iterator[Record]]:
         raise BadInput("holds no request", field="trace", allowed=ENOUGH, file=path, line=line)
     labels, pick = tuple(header[place] for place in places), itemgetter(*(keys[place] for place in places))
     arrival = pick(first[1])[0]
-    if form is MOONCAKE and _STAMP.fullmatch(str(arrival).strip()):
+    if form is MOONCAKE and STAMP.fullmatch(str(arrival).strip()):
         form = GENERIC  # the same names, and another clock
-    clock = _choose_clock(form.clock, arrival)
-    if form is MOONCAKE and "hash_ids" not in header:
+    clock = choose_clock(form.clock, arrival)
+    if form is MOONCAKE and HASHES not in header:
         names = "', '".join(labels[:3])
         notes = (f"'{names}' are Mooncake's names: its timestamps are milliseconds", *notes)
     if form is GENERIC and clock.typecode == "d" and labels[0].lower() != "arrival_s":
         notes = (f"numbers in '{labels[0]}' are taken as seconds", *notes)
-    return FileColumns(form, labels, pick, clock, notes), chain([first], records)
+    has_hashes = form is MOONCAKE and HASHES in keys  # keys of objects; a row of CSV has places
+    return FileColumns(form, labels, pick, clock, notes, has_hashes), chain([first], records)
 
 
 # Files: lines, rows, objects
@@ -199,8 +184,9 @@ def _objects(texts: Iterator[str], path: Path, first_line: int) -> Iterator[Reco
         except (ValueError, RecursionError) as error:
             said = getattr(error, "msg", "numbers too long or nested too deep")
             raise BadInput(
-                f"is not JSON: {said}", field="trace", allowed="one object per line", file=path, line=line
-            ) from None
+                f"is not JSON: {said}", field="trace", allowed="one object per line", hint=_cut_off(path, line),
+                file=path, line=line,
+            ) from None  # fmt: skip
         if not isinstance(item, dict):
             raise BadInput("is not an object", field="trace", allowed="one object per line", file=path, line=line)
         yield line, item
@@ -216,7 +202,10 @@ def _rows(texts: Iterator[str], path: Path, first_line: int) -> Iterator[Record]
         try:
             row = next(reader, None)
         except csv.Error as error:
-            raise BadInput(f"is not CSV: {error}", field="trace", allowed=KNOWN, file=path, line=line) from None
+            hint = _cut_off(path, line)
+            raise BadInput(
+                f"is not CSV: {error}", field="trace", allowed=KNOWN, hint=hint, file=path, line=line
+            ) from None
         if row is None:
             return
         if not row:
@@ -224,9 +213,21 @@ def _rows(texts: Iterator[str], path: Path, first_line: int) -> Iterator[Record]
         width = width or len(row)
         if len(row) != width:
             raise BadInput(
-                f"{len(row)} values in a row", field="trace", allowed=f"{width}, as in the header", file=path, line=line
-            )
+                f"{len(row)} values in a row", field="trace", allowed=f"{width}, as in the header",
+                hint=_cut_off(path, line), file=path, line=line,
+            )  # fmt: skip
         yield line, row
+
+
+def _cut_off(path: Path, line: int) -> str | None:
+    """What to look at, where a line that cannot be read is the last one and has no end."""
+    number, raw = 0, b""
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):  # noqa: B007 - the last ones are used below
+            pass
+    if number != line or raw.endswith(b"\n"):
+        return None
+    return "the file ends within this line: its writing or its transfer may have been cut off"
 
 
 # Columns
@@ -257,75 +258,3 @@ def _recognise(header: list[str], path: Path, line: int) -> tuple[Format, list[i
             raise BadInput("is given twice", field=name, allowed="one column of a name", file=path, line=line)
     notes = tuple(f"read from '{first}', not '{other}'" for first, *others in found for other in others)
     return form, [names.index(name) for name in used], notes
-
-
-# Values
-
-
-def tokens(value: Any) -> int:
-    """A number of tokens, 0 included; anything else is a ValueError that says why."""
-    if isinstance(value, str) and value.isdigit() and value.isascii() and len(value) < 10:
-        return int(value)  # nearly every value of a CSV file
-    number = _number(value)
-    if number != int(number):
-        raise ValueError(f"{shown(value)} is not a whole number")
-    if number > MOST_TOKENS:
-        raise ValueError(f"{shown(value)} tokens in one request")
-    return int(number)
-
-
-def model_name(value: Any) -> str:
-    """The name of a model; an empty one is a ValueError."""
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("is empty" if value in (None, "") else f"{shown(value)} is not a name")
-    return value.strip()
-
-
-def _choose_clock(kind: ClockKind, first: Any) -> Clock:
-    """How to read all arrival times, from the first of them: one file has one kind of clock."""
-    if kind == "milliseconds":
-        return Clock(partial(_time, most=LAST_SECOND * 1e3), "d", 1e3, kind)
-    is_number = not isinstance(first, str) or _DECIMAL.fullmatch(first.strip())
-    if kind == "seconds" or (kind == "seconds or stamps" and is_number):
-        return Clock(partial(_time, most=LAST_SECOND), "d", 1.0, "seconds")
-    match = _STAMP.fullmatch(str(first).strip())
-    zoned = match is not None and match[3] is not None
-    return Clock(partial(_nanoseconds, zoned=zoned), "q", 1e9, kind)
-
-
-def _time(value: Any, most: float) -> float:
-    number = _number(value)
-    if number >= most:
-        raise ValueError(f"{shown(value)} is too late: is it in a smaller unit?")
-    return number
-
-
-def _number(value: Any) -> float:
-    """A finite decimal number, 0 or more, of a JSON value or a text."""
-    if value is None or value == "":
-        raise ValueError("is empty")
-    number = float(value) if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()) else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or not (number < 0 or number >= 0):
-        raise ValueError(f"{shown(value)} is not a number")
-    if number < 0:
-        raise ValueError(f"{shown(value)} is negative")
-    if number > _HUGE:
-        raise ValueError(f"{shown(value)} is too large")
-    return number
-
-
-def _nanoseconds(value: Any, zoned: bool) -> int:
-    """Nanoseconds since 1970 of a stamp with up to nine digits after the second (`datetime` would keep six)."""
-    match = _STAMP.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("is empty" if value in (None, "") else f"{shown(value)} is not a time")
-    moment, fraction, zone = match.groups("")
-    if bool(zone) != zoned:
-        raise ValueError(f"{shown(value)} has {'a' if zone else 'no'} time zone, unlike the first row")
-    try:
-        since = datetime.fromisoformat(moment + (zone or "Z")) - _EPOCH
-    except ValueError:
-        raise ValueError(f"{shown(value)} is not in the calendar") from None
-    if not 0 <= since.days < LAST_DAY:
-        raise ValueError(f"{shown(value)} is out of range")
-    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + (int(fraction.ljust(9, "0")) if fraction else 0)

@@ -6,9 +6,7 @@ time) and what follows from it: rate, variation of the intervals, requests in fl
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferatlas.errors import BadInput
+from inferatlas.workload.chains import Chains
 from inferatlas.workload.rounded import spread, step_of
-from inferatlas.workload.trace_formats import (
-    ENOUGH,
-    GENERIC,
-    FileColumns,
-    FormatName,
-    Record,
-    model_name,
-    open_trace,
-    tokens,
-)
+from inferatlas.workload.trace_formats import ENOUGH, FormatName, open_trace
+from inferatlas.workload.trace_rows import read_rows
 from inferatlas.workload.workload import Workload
 
 _NS_2024 = 1_704_067_200 * 10**9  # 2024-01-01 in nanoseconds since 1970
@@ -46,6 +37,8 @@ class Trace:
     notes : what was left out or assumed on reading.
     format : of the file.
     step_s : seconds of the steps in which arrivals were recorded, None where they are times.
+    lines : shape (n,), the line of the file that each request stands in, from 1; None for a trace from elsewhere.
+    chains : what prompts share (`hash_ids` of Mooncake's format); None where the file does not say.
 
     Raises
     ------
@@ -67,11 +60,14 @@ class Trace:
     notes: tuple[str, ...] = ()
     format: FormatName = "generic"
     step_s: float | None = None
+    lines: NDArray[np.int64] | None = None
+    chains: Chains | None = None
 
     def __post_init__(self) -> None:
         arrays = [self.arrival_s, self.input_tokens, self.output_tokens]
-        arrays += [self.model_index] if self.model_index is not None else []
-        if any(values.shape != (len(self.arrival_s),) for values in arrays):
+        arrays += [values for values in (self.model_index, self.lines) if values is not None]
+        chained = self.chains is None or len(self.chains) == len(self.arrival_s)
+        if not chained or any(values.shape != (len(self.arrival_s),) for values in arrays):
             raise BadInput("columns differ in length", field="trace", allowed="one value per request in each")
         times = self.arrival_s
         # "not (... and ...)" refuses NaN as well
@@ -83,6 +79,25 @@ class Trace:
 
     def __len__(self) -> int:
         return len(self.arrival_s)
+
+    def __getitem__(self, kept: NDArray[np.bool_]) -> Trace:
+        """The requests of a mask; their times count from the first of them.
+
+        Raises
+        ------
+        BadInput : fewer than two, or all at one instant.
+        """
+        rows = np.flatnonzero(kept)
+        times = self.arrival_s[rows]
+        return replace(
+            self,
+            arrival_s=times - times[:1],
+            input_tokens=self.input_tokens[rows],
+            output_tokens=self.output_tokens[rows],
+            model_index=None if self.model_index is None else self.model_index[rows],
+            lines=None if self.lines is None else self.lines[rows],
+            chains=None if self.chains is None else self.chains.take(rows),
+        )
 
     @property
     def apart_s(self) -> NDArray[np.float64]:
@@ -104,10 +119,15 @@ class Trace:
         return (len(self) - 1) / self.span_s
 
 
-def read_trace(path: str | Path) -> Trace:
+def read_trace(path: str | Path, *, longest: int | None = None) -> Trace:
     """Read a request trace; the format is recognised by its columns (`trace_formats.KNOWN`).
 
     Rows with 0 output tokens are failed requests and left out, with a note. Rows need not be in order of time.
+
+    Parameters
+    ----------
+    longest : most tokens of a request, input and output (the context of a model): longer ones are left out, with a
+        note. None: all are kept.
 
     Raises
     ------
@@ -126,11 +146,12 @@ def read_trace(path: str | Path) -> Trace:
     """
     path = Path(path)
     columns, records = open_trace(path)
-    ticks, inputs, outputs, owners, models, notes = _collect(columns, records, path)
-    notes = [*columns.notes, *notes]
+    rows = read_rows(columns, records, path, longest)
+    ticks, notes = rows.ticks, [*columns.notes, *rows.notes]
     # the same columns in both years; only the dates tell them apart
     is_2024 = columns.format.name == "azure-2023" and ticks.min() >= _NS_2024
-    if np.any(ticks[1:] < ticks[:-1]):
+    in_order = bool(np.all(ticks[1:] >= ticks[:-1]))
+    if not in_order:
         notes.append("rows were not in order of arrival: sorted")
     order = np.argsort(ticks, kind="stable")
     ticks = ticks[order]
@@ -151,65 +172,16 @@ def read_trace(path: str | Path) -> Trace:
     return Trace(
         name=path.name,
         arrival_s=arrival_s,
-        input_tokens=inputs[order],
-        output_tokens=outputs[order],
-        models=models,
-        model_index=owners[order] if models else None,
+        input_tokens=rows.input_tokens[order],
+        output_tokens=rows.output_tokens[order],
+        models=rows.models,
+        model_index=rows.model_index[order] if rows.models else None,
         notes=tuple(notes),
         format="azure-2024" if is_2024 else columns.format.name,
         step_s=step_s,
+        lines=rows.lines[order],
+        chains=rows.chains if rows.chains is None or in_order else rows.chains.take(order),
     )
-
-
-def _collect(
-    columns: FileColumns, records: Iterator[Record], path: Path
-) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], tuple[str, ...], list[str]]:
-    """Columns of the requests that were served, in the order of the file, and notes on those left out."""
-    pick, read_time, has_model, line = columns.pick, columns.clock.read, len(columns.labels) > 3, 1
-    times, inputs, outputs, owners = array(columns.clock.typecode), array("q"), array("q"), array("q")
-    models: dict[str, int] = {}
-    left_out: dict[str, list[int]] = {"output": [], "input": []}
-    for line, record in records:
-        try:
-            values = pick(record)
-            time, input_length, output_length = read_time(values[0]), tokens(values[1]), tokens(values[2])
-            model = model_name(values[3]) if has_model else ""
-        except (ValueError, KeyError):
-            raise columns.wrong(record, path, line) from None
-        if not output_length:
-            left_out["output"].append(line)
-            continue
-        if not input_length:
-            if columns.format is GENERIC:
-                raise BadInput("0 is not a length", field=columns.labels[1], allowed="1 or more", file=path, line=line)
-            left_out["input"].append(line)
-            continue
-        times.append(time)  # pyright: ignore[reportArgumentType] - the clock reads what its typecode holds
-        inputs.append(input_length)
-        outputs.append(output_length)
-        if has_model:
-            owners.append(models.setdefault(model, len(models)))
-    rows = len(times) + sum(map(len, left_out.values()))
-    notes = [
-        f"left out: {len(lines):,} of {rows:,} rows with 0 {side} tokens, the first in line {lines[0]:,}"
-        for side, lines in left_out.items()
-        if lines
-    ]
-    _check_enough(times, path, line, notes)
-    return np.array(times), np.array(inputs), np.array(outputs), np.array(owners), tuple(models), notes
-
-
-def _check_enough(times: array[Any], path: Path, line: int, left_out: list[str]) -> None:
-    if len(times) > 1 and min(times) < max(times):
-        return
-    if not times:
-        message = "holds no request with input and output"
-    elif len(times) == 1:
-        message = "a trace of one request has no rate"
-    else:
-        message = f"all {len(times):,} requests arrive at one instant, which has no rate"
-    message = "; ".join((message, *left_out))
-    raise BadInput(message, field="trace", allowed=ENOUGH, file=path, line=line)
 
 
 def interarrival_cv(trace: Trace) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,11 +40,7 @@ def servable(trace: Trace, model: ModelConfig, file: str | Path) -> tuple[Trace,
             f"{longer:,} of {len(trace):,} requests exceed the context of {model.id}",
             field="trace", allowed=f"input and output up to {model.context_length:,} tokens", file=file,
         )  # fmt: skip
-    index = trace.model_index
-    return replace(
-        trace, arrival_s=times - times[0], input_tokens=trace.input_tokens[fits],
-        output_tokens=trace.output_tokens[fits], model_index=None if index is None else index[fits],
-    ), longer  # fmt: skip
+    return trace[fits], longer
 
 
 def pace(targets: tuple[ServiceTarget, ...]) -> tuple[float, float]:
