@@ -109,5 +109,4 @@ def _overhead(p: Prepared, prefill: Floats | None, outputs: Floats, sink: Sink |
     if sink is not None:
         sink("kernel launches", p.ops.kernels, overhead=launches.copy())
         sink("host", 1, overhead=host)
-    launches += host
-    return launches
+    return launches + host

@@ -1,0 +1,245 @@
+"""What a replica does next: the scheduler's decision at the end of a step (section 2.1).
+
+The token budget goes to decoding requests first, then to prompts under way, then to those that wait, in order. Where
+blocks run out the request admitted last gives its own back. A step without prompts is a run: as many steps as pass
+until somebody ends, blocks run out, the table's next segment begins or a nudge shortens it.
+"""
+
+from __future__ import annotations
+
+import math
+
+from inferatlas.simulate.kernel import lists
+from inferatlas.simulate.kernel.cache import blocks_for, evict, found, hold, newly_used, room
+from inferatlas.simulate.kernel.changes import decoding_starts, new_blocks, preempt, steps_of, steps_with_room, taken
+from inferatlas.simulate.kernel.compiling import jit
+from inferatlas.simulate.kernel.runs import decode_step, mixed_step, segment_end
+from inferatlas.simulate.kernel.state import (
+    BUDGET,
+    IDLE,
+    INF,
+    NONE,
+    PREFILL_FIRST,
+    PROMPT,
+    RUN,
+    STEP,
+    SWAPPED,
+)
+
+FAR = 1 << 40
+
+
+@jit
+def plan(w, r):
+    """Decide the next step, or run of steps, of a replica whose clock stands at the end of the last."""
+    me = w.rep[r]
+    p = w.pool[me.pool]
+    me.chunks, me.fresh, me.pause, me.blocked = 0, 0, 0.0, 0
+    preempted = False
+    if p.policy == BUDGET:
+        preempted = make_room(w, r)
+        left = p.step_tokens - me.b * p.queries
+        left, again = prompts_under_way(w, r, left)
+        if not (preempted or again):
+            left = admit(w, r, left)
+        preempted = preempted or again
+    elif p.policy == PREFILL_FIRST:
+        left, again = prompts_under_way(w, r, p.step_tokens)
+        left = admit(w, r, left)
+        if me.chunks == 0:
+            preempted = make_room(w, r)
+    elif me.alive == 0:
+        left = admit(w, r, p.step_tokens)
+        me.alive = me.running
+    else:
+        left, again = prompts_under_way(w, r, p.step_tokens)
+    evict(w, r)
+    if me.fresh > 0:
+        one_step(w, r)
+    elif me.b > 0:
+        many_steps(w, r, preempted)
+    else:
+        me.doing, w.ends[r] = IDLE, INF
+    me.most_blocks = max(me.most_blocks, me.private + me.shared)
+
+
+@jit
+def make_room(w, r):
+    """Blocks that decoding needs for the next step; the last admitted are preempted until they are there."""
+    me = w.rep[r]
+    preempted = False
+    need = new_blocks(w, r, me.step + 1, me.step + 1)
+    while need > room(me):
+        preempt(w, r, me.run_tail)
+        preempted = True
+        need = new_blocks(w, r, me.step + 1, me.step + 1)
+    me.private += need
+    return preempted
+
+
+@jit
+def undo_room(w, r, i):
+    """Give back the block promised to a request for a step before which it is preempted; not in `own_blocks`."""
+    me, q = w.rep[r], w.req[i]
+    p = w.pool[me.pool]
+    if not p.whole and (q.prompt - q.begun + me.step) % p.block == 0:
+        me.private -= 1
+
+
+@jit
+def prompts_under_way(w, r, left):
+    """Next chunks of prompts that were begun; returns the tokens left and whether somebody was preempted."""
+    me = w.rep[r]
+    p = w.pool[me.pool]
+    preempted, j = False, 0
+    while j < me.parts and left > 0:
+        i = w.part[r, j]
+        q = w.req[i]
+        tokens = min(q.prompt - q.computed, left)
+        if p.chunk_limit > 0:
+            tokens = min(tokens, p.chunk_limit)
+        need = 0
+        if not p.whole:
+            need = blocks_for(q.computed + tokens, p.block, 0) - blocks_for(q.computed, p.block, 0)
+        gone = False
+        while need > room(me):
+            last = me.run_tail
+            if w.req[last].phase != PROMPT:
+                undo_room(w, r, last)
+            preempt(w, r, last)
+            preempted = True
+            if last == i:
+                gone = True
+                break
+        if gone:
+            continue
+        me.private += need
+        take(w, r, i, tokens)
+        left -= tokens
+        j += 1
+    return left, preempted
+
+
+@jit
+def take(w, r, i, tokens):
+    """A chunk of a prompt is part of the next step."""
+    me = w.rep[r]
+    w.chunk[r, me.chunks].id, w.chunk[r, me.chunks].tokens = i, tokens
+    me.chunks += 1
+    me.fresh += tokens
+
+
+@jit
+def admit(w, r, left):
+    """Requests that wait, in order, as long as there are slots, tokens and blocks; returns the tokens left."""
+    me = w.rep[r]
+    p = w.pool[me.pool]
+    while me.wait_head != NONE and me.running < p.sequences and left > 0:
+        i = me.wait_head
+        q = w.req[i]
+        if q.phase == SWAPPED:
+            need = blocks_for(q.prompt, p.block, p.fixed)
+            if need > room(me):
+                break
+            lists.wait_leave(me, w.req, i)
+            lists.run_last(me, w.req, i)
+            me.private += need
+            me.pause += need * p.swap_block_s
+            back(w, r, i)
+            left -= p.queries
+            continue
+        tokens_there, units = 0, 0
+        if p.cache and q.units > 0:
+            tokens_there, units = found(w, r, i, p.block)
+        tokens = q.prompt - tokens_there
+        if p.chunked:
+            tokens = min(tokens, left)
+            if p.chunk_limit > 0:
+                tokens = min(tokens, p.chunk_limit)
+        elif tokens > left and (me.chunks > 0 or left < p.step_tokens - me.b * p.queries):
+            break  # a whole prompt waits for a step with room; one longer than any step goes alone
+        upto = q.input + q.output if p.whole else tokens_there + tokens
+        need = blocks_for(upto, p.block, p.fixed) - tokens_there // p.block
+        if need + newly_used(w, r, i, units) > room(me):
+            break
+        lists.wait_leave(me, w.req, i)
+        lists.run_last(me, w.req, i)
+        start(w, r, i, tokens_there, units)
+        me.private += need
+        take(w, r, i, tokens)
+        left -= tokens
+    return left
+
+
+@jit
+def start(w, r, i, tokens_there, units):
+    """A request that waited is in its prompt from now on."""
+    me, q = w.rep[r], w.req[i]
+    run = w.run[0]
+    if units > 0 and tokens_there > 0:
+        hold(w, r, i, units)
+        q.kept = tokens_there // w.pool[me.pool].block
+    q.computed, q.phase = tokens_there, PROMPT
+    if q.admitted != q.admitted:
+        q.admitted, q.hit = me.clock, tokens_there
+        run.hit_tokens += tokens_there
+        run.asked_tokens += q.input
+    w.part[r, me.parts] = i
+    me.parts += 1
+
+
+@jit
+def back(w, r, i):
+    """A request that was swapped out decodes on."""
+    w.req[i].prompt -= 1  # its last token is not in the cache yet
+    decoding_starts(w, r, i)
+
+
+@jit
+def one_step(w, r):
+    """A step with prompts, beside it those that decode unless prompts go first."""
+    me = w.rep[r]
+    p = w.pool[me.pool]
+    beside = me.b if p.policy == BUDGET else 0
+    pairs, prompts = 0.0, 0
+    for j in range(me.chunks):
+        n = w.chunk[r, j].tokens
+        if n > 0:
+            c = w.req[w.chunk[r, j].id].computed
+            pairs += n * (c + 0.5 * n)
+            prompts += 1
+    mean = (me.context + me.growth) / me.b if beside > 0 else 0.0
+    law = p.law + me.model
+    n = float(me.fresh)
+    seconds, me.e0 = mixed_step(w, law, float(beside), mean, n, pairs / n, prompts)
+    me.s0 = seconds + p.host_s + me.extra
+    me.d, me.de, me.k, me.batch, me.outputs = 0.0, 0.0, 1, beside, prompts
+    me.doing = STEP
+    me.swing = w.swing[p.noise, min(beside + me.fresh, w.swing.shape[1] - 1)] if p.noise != NONE else 0.0
+    w.ends[r] = me.clock + taken(w, r, 1)
+
+
+@jit
+def many_steps(w, r, preempted):
+    """Steps that only decode, until something changes."""
+    me = w.rep[r]
+    p = w.pool[me.pool]
+    law = p.law + me.model
+    mean = (me.context + me.growth) / me.b
+    more = me.growth / me.b
+    s, slope, e, rise = decode_step(w.decode, w.contexts, law, me.b, mean)
+    me.s0, me.d = s + p.host_s + me.extra, slope * more
+    me.e0, me.de = e, rise * more
+    most = w.fin[r, 0].at - me.step
+    border = segment_end(w.contexts, mean)
+    if border < INF:
+        most = min(most, max(math.ceil((border - mean) / more), 1))
+    if preempted:
+        most = 1  # those that wait are asked again after it
+    if most > 1:
+        most = min(most, 1 + steps_with_room(w, r, most - 1))
+    me.k, me.doing, me.batch = most, RUN, me.b
+    me.swing = w.swing[p.noise, min(me.b, w.swing.shape[1] - 1)] if p.noise != NONE else 0.0
+    if me.ready < INF:
+        me.k = steps_of(w, r, me.ready - me.clock, me.k)
+    w.ends[r] = me.clock + taken(w, r, me.k)

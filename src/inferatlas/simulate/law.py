@@ -1,0 +1,270 @@
+"""Step times of one replica as tables that the event loop reads: seconds and joules over batch, context and prompts.
+
+The law of a step stays that of `predict` (equations (3) to (10)); it is evaluated once on a grid, and the simulator
+interpolates linearly. In the mean context of a batch that makes the step time piecewise linear, so that many decode
+steps have a closed form (`kernel.runs`). The grid is exact in the batch of a decode step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inferatlas.errors import NoFeasibleAnswer
+from inferatlas.predict.arrays import Floats
+from inferatlas.predict.mapping import memory
+from inferatlas.predict.performance.budget import memory_budget, memory_reason
+from inferatlas.predict.performance.parts import Parts
+from inferatlas.predict.performance.points import Points
+from inferatlas.predict.performance.power import draw, idle_power
+from inferatlas.predict.performance.predictor import collectives_in_use
+from inferatlas.predict.performance.serving import image
+from inferatlas.predict.performance.shard import shard_of
+from inferatlas.predict.performance.stepping import one_step_of
+from inferatlas.predict.question import Asked, reason_of
+
+PER_OCTAVE = 3.0  # knots of a grid between a number and its double
+FEW = 1e-9
+
+
+class Grid(NamedTuple):
+    """Step times of one replica.
+
+    Parameters
+    ----------
+    batch : shape (B,): whole numbers from 0 on which the steps with prompts are tabulated, 0 first.
+    context : shape (C,): mean tokens that a decoding sequence reads.
+    tokens : shape (T,): prompt tokens in a step.
+    pairs : shape (P,): query-key pairs of these prompts per token: half the prompt, or more after cached tokens.
+    outputs : shape (O,): sequences that yield a token in a step.
+    decode : shape (b, C, 2): seconds and joules of a step without prompts, of b = 0, 1, 2, ... sequences.
+    mixed : shape (B, M, T, P, 2): the same of a step with one prompt; ``wide`` (M,): its contexts, fewer.
+    several : shape (O, 2): what outputs beyond the first add.
+    """
+
+    batch: Floats
+    context: Floats
+    tokens: Floats
+    pairs: Floats
+    outputs: Floats
+    wide: Floats
+    decode: Floats
+    mixed: Floats
+    several: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepLaw:
+    """One replica's machine: step times, room for the cache, and what a request costs outside of the steps.
+
+    ``blocks`` of ``block_tokens`` tokens; every sequence takes ``fixed_blocks`` beside those of its tokens (states of
+    fixed size). ``request_s`` and ``prompt_token_s``: from sending a request until the scheduler sees it, per request
+    and per token of the prompt. ``idle_w``: of the replica. ``block_bytes``: of all devices of the replica.
+    ``max_sequences``, ``step_tokens``: the engine's. ``lanes``: pipeline stages, each with a micro-batch of its own.
+    """
+
+    grid: Grid
+    blocks: int
+    block_tokens: int
+    fixed_blocks: int
+    block_bytes: float
+    request_s: float
+    prompt_token_s: float
+    idle_w: float
+    accelerators: int
+    max_sequences: int
+    step_tokens: int
+    lanes: int
+    weight_bytes: float
+
+
+def knots(low: float, high: float, per_octave: float) -> Floats:
+    """Numbers from ``low`` to ``high``, each about 2^(1/per_octave) times the one before.
+
+    >>> knots(1, 8, 1).tolist()
+    [1.0, 2.0, 4.0, 8.0]
+    """
+    many = max(int(np.ceil(np.log2(max(high / low, 1.0)) * per_octave)), 1)
+    return low * (high / low) ** (np.arange(many + 1) / many) if high > low else np.array([low, low * 2.0])
+
+
+def law_of(one: Asked, longest: int, *, max_sequences: int | None = None, step_tokens: int | None = None) -> StepLaw:
+    """Tabulate the steps of one replica of a deployment.
+
+    Parameters
+    ----------
+    one : the deployment; its layout's replicas are alike.
+    longest : most tokens of a request, input and output.
+    max_sequences, step_tokens : of a step, instead of the engine's.
+
+    Raises
+    ------
+    NoFeasibleAnswer : the model does not fit.
+    """
+    points = one.points[[0]]
+    row = one.table.rows(points.platform, points.clock)
+    shard = shard_of(row, points)
+    resident = bool(one.table.resident[points.platform[0]])
+    budget = memory_budget(one.ops, row, shard, points, resident, 0, one.speculation)
+    code = int(memory_reason(budget)[0])
+    if code:
+        reason = reason_of(code, one.ops, one.table, one.load, count=one.layout.count, speculation=one.speculation)
+        raise NoFeasibleAnswer(reason["detail"], code=reason["code"], least_count=reason["least_count"], field="count")
+    room = _room(one, row, shard, points, resident, budget)
+    compiled = bool(row.compiled[0] > 0)
+    most = int(max_sequences or min(row.max_sequences[0], 1024))
+    if compiled:
+        held = max(1, int(room["sequences"]))
+        most = int(2 ** np.floor(np.log2(min(most, held))))
+    most = max(1, min(most, room["blocks"] if room["blocks"] < 1 << 30 else most))
+    budget_tokens = int(step_tokens or row.step_tokens[0])
+    collectives = collectives_in_use(one.ops, one.table, points, resident)
+    step = one_step_of(one.ops, row, shard, collectives, points, budget, resident=resident, speculation=one.speculation)
+    stages = 1 if resident else int(points.pp[0])
+    whole = resident or one.ops.whole_prompts
+    grid = _tabulate(step, row, points, most, longest, longest if whole else min(budget_tokens, longest), stages,
+                     float(row.interference[0]), compiled, one.ops.layers)  # fmt: skip
+    replica = one.layout.count // one.layout.dp
+    return StepLaw(
+        grid=grid, blocks=room["blocks"], block_tokens=room["block_tokens"], fixed_blocks=room["fixed_blocks"],
+        block_bytes=room["block_bytes"], request_s=float(row.request_s[0]),
+        prompt_token_s=float(row.prompt_token_s[0]), idle_w=float(idle_power(row)[0]) * replica, accelerators=replica,
+        max_sequences=most, step_tokens=longest if whole else budget_tokens, lanes=stages,
+        weight_bytes=float(budget.weights[0]) * replica,
+    )  # fmt: skip
+
+
+def _room(one: Asked, row: Any, shard: Any, points: Points, resident: bool, budget: memory.Budget) -> dict[str, Any]:
+    """Blocks of the cache: what one token adds, what a sequence keeps whatever its length, how many fit (section 3)."""
+    left = float(((budget.usable - budget.weights - budget.activations - budget.reserve) * row.room)[0])
+    block = int(row.block[0])
+    ranks = 1.0 if resident else shard.ranks_f
+
+    def held(tokens: float) -> float:
+        size = memory.kv_bytes(one.ops, ranks, shard.stages_f, tokens, row.bytes_kv, block=1, resident=resident)
+        return float((size if shard.cp_f is None else size / shard.cp_f)[0])
+
+    usual = float(points.input_tokens[0] + 0.5 * points.output_tokens[0])
+    if shard.kv_offload is not None:  # what does not wait elsewhere
+        left = float(budget.sequences[0] * budget.kv_per_sequence[0])
+    fixed, whole = held(0.0), held(usual)
+    per_token = (whole - fixed) / usual
+    devices = one.layout.count / one.layout.dp
+    many = float(budget.sequences[0] * row.room[0])
+    if per_token * usual <= FEW * max(fixed, 1.0):  # states of one size: a block is a sequence
+        count = int(left // fixed) if fixed > 0 else 1 << 30
+        return {"blocks": count, "block_tokens": 1 << 30, "fixed_blocks": 0, "block_bytes": fixed * devices,
+                "sequences": many}  # fmt: skip
+    size = per_token * block
+    return {"blocks": int(left // size), "block_tokens": block, "fixed_blocks": int(np.ceil(fixed / size)),
+            "block_bytes": size * devices, "sequences": many}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Working:
+    """A step that is all there is, for `power.draw`."""
+
+    average: Parts
+    duty: Floats
+
+
+def _tabulate(
+    step: Any, row: Any, points: Points, most: int, longest: int, chunk: int, stages: int, interference: float,
+    compiled: bool, layers: int,
+) -> Grid:  # fmt: skip
+    batch = np.arange(most + 1, dtype=np.float64)
+    batches = np.unique(np.concatenate(([0.0], np.round(knots(1.0, float(max(most, 2)), PER_OCTAVE)))))
+    batches = batches[batches <= most] if most > 1 else np.array([0.0, 1.0])
+    context = knots(min(16.0, longest / 2), float(longest), 2)
+    wide = knots(min(64.0, longest / 2), float(longest), 0.5)
+    tokens = knots(1.0, float(max(chunk, 2)), PER_OCTAVE)
+    pairs = np.concatenate(([0.5], knots(min(64.0, longest / 2), float(longest), 2)))
+    outputs = np.concatenate(([0.0], knots(1.0, float(most + min(chunk, most)), PER_OCTAVE)))
+    slowest = max(np.ceil(layers / stages) / layers * stages, 1.0) if stages > 1 else 1.0
+    replica = int(points.tp[0] * points.pp[0] * points.cp[0])
+    idle = float(idle_power(row)[0]) * replica
+
+    def joules(parts: Parts, seconds: Floats) -> Floats:
+        """Above idle, which runs all the time; of a lane of a pipeline its share."""
+        busy = _Working(parts, np.ones_like(parts.total))
+        active = draw(row, replica, busy, points.clock)[1]
+        return (active - idle) * seconds / stages
+
+    def steps(b: Floats, m: Floats, n: Floats | None = None, p: Floats | None = None, k: Floats | float = 1.0):
+        b = image(np.full(b.shape, compiled), np.maximum(b, 1.0)) * (b > 0) if compiled else b
+        if n is None or p is None:
+            parts = step(prefill=None, cached=None, decode=b, context=m)
+        else:  # so many pairs, whatever the prompts: several have fewer than one that is as long as all of them
+            parts = step(prefill=n / k, cached=p - 0.5 * n / k, decode=b, context=m, prompts=k)
+        parts = parts.times(slowest) if slowest > 1 else parts
+        return parts.total, parts
+
+    def both(seconds: Floats, parts: Parts, shape: tuple[int, ...]) -> Floats:
+        return np.stack([seconds, joules(parts, seconds)], axis=-1).reshape(*shape, 2)
+
+    b, m = (x.ravel() for x in np.meshgrid(batch[1:], context, indexing="ij"))
+    decode = np.concatenate([np.zeros((1, context.size, 2)), both(*steps(b, m), (most, context.size))])
+    shape = (batches.size, wide.size, tokens.size, pairs.size)
+    b, m, n, p = (x.ravel() for x in np.meshgrid(batches, wide, tokens, pairs, indexing="ij"))
+    seconds, parts = steps(b, m, n, p)
+    b2, m2 = (x.ravel() for x in np.meshgrid(batches, wide, indexing="ij"))
+    alone = np.where(b2 > 0, steps(np.maximum(b2, 1.0), m2)[0], 0.0).reshape(shape[:2])[:, :, None, None]
+    alone = np.broadcast_to(alone, shape).ravel()
+    # what a prompt adds to the decode step it joins is calibrated (interference)
+    felt = np.where(b > 0, alone + np.maximum(seconds - alone, 0.0) * interference, seconds)
+    mixed = both(felt, parts, shape)
+    k = np.maximum(outputs, 1.0)
+    one = np.full_like(k, k[-1])  # as many tokens and pairs, in one prompt or in many
+    seconds, parts = steps(np.zeros_like(k), np.ones_like(k), one, 0.0 * one, k)
+    several = both(seconds, parts, k.shape)
+    return Grid(batches, context, tokens, pairs, outputs, wide, decode, mixed, several - several[0])
+
+
+def affine_law(
+    t0: float, per_sequence: float, most: int, *, prompt_s: float = 0.0, per_prompt_token: float = 0.0,
+    per_context: float = 0.0, blocks: int = 1 << 30, block_tokens: int = 16, longest: int = 1 << 20,
+) -> StepLaw:  # fmt: skip
+    """A machine whose step of b sequences with C tokens of context and n prompt tokens takes
+    ``t0 + per_sequence b + per_context C + per_prompt_token n`` seconds, and ``prompt_s`` more with prompts in it.
+
+    For queueing theory (equations (42) to (45)); one joule a second while it works.
+
+    >>> law = affine_law(1.0, 0.02, 4)
+    >>> law.grid.decode[:, 0, 0].tolist()
+    [0.0, 1.02, 1.04, 1.06, 1.08]
+    """
+    batch, context = np.arange(most + 1.0), np.array([0.0, float(longest)])
+    tokens = pairs = outputs = context
+    decode = (t0 + per_sequence * batch)[:, None] + per_context * batch[:, None] * context
+    decode[0] = 0.0
+    base = np.maximum(decode, t0)
+    mixed = base[:, :, None, None] + prompt_s + (per_prompt_token * tokens)[None, None, :, None] + 0.0 * pairs
+    return StepLaw(
+        Grid(batch, context, tokens, pairs, outputs, context, np.repeat(decode[..., None], 2, -1),
+             np.repeat(mixed[..., None], 2, -1), np.zeros((2, 2))),
+        blocks, block_tokens, 0, 0.0, 0.0, 0.0, 0.0, 1, most, longest, 1, 0.0,
+    )  # fmt: skip
+
+
+def seconds_of(
+    grid: Grid, batch: int, context: float, tokens: float = 0.0, pairs: float = 0.0, prompts: int = 1
+) -> float:
+    """Seconds of one step as the simulator reads them: linear in every direction, beyond the grid too."""
+    if tokens <= 0:
+        return float(_linear(grid.decode[batch, :, 0], ((grid.context, context),)))
+    axes = (grid.batch, grid.wide, grid.tokens, grid.pairs)
+    one = _linear(grid.mixed[..., 0], tuple(zip(axes, (batch, context, tokens, pairs), strict=True)))
+    more, first = (_linear(grid.several[:, 0], ((grid.outputs, n),)) for n in (batch + prompts, batch + 1))
+    return float(one + more - first)
+
+
+def _linear(values: NDArray[np.float64], at: tuple[tuple[Floats, float], ...]) -> NDArray[np.float64]:
+    """Multilinear interpolation, one axis after the other."""
+    for axis, x in at:
+        i = int(np.clip(np.searchsorted(axis, x, side="right") - 1, 0, axis.size - 2))
+        share = (x - axis[i]) / (axis[i + 1] - axis[i])
+        values = values[i] + (values[i + 1] - values[i]) * share
+    return values
