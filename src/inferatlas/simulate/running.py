@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inferatlas.simulate.fleet import ROUTERS, Fleet, Pool
+from inferatlas.simulate.fleet import POLICIES, ROLES, ROUTERS, Fleet, Pool
 from inferatlas.simulate.kernel import state as k
 from inferatlas.workload.requests import Requests
 
 EVENTS = 200_000  # between two looks at the clock and at the keyboard
 BINS = 1024
 GAP_LOW, GAP_STEP, GAPS = 1e-5, 0.005, 4096  # seconds, and natural logarithm: half a percent from 10 µs to 2 h
-ROLES = ("both", "prefill", "decode")  # in the order of `kernel.state`
-POLICIES = ("budget", "prefill-first", "static")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

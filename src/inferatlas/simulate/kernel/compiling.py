@@ -24,7 +24,8 @@ OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "no_cfunc_wrap
 
 def jit(function: Callable[..., Any]) -> Any:
     """A function that only compiled ones call."""
-    return njit(**OPTIONS, no_cpython_wrapper=True)(function)
+    options: Any = {**OPTIONS, "no_cpython_wrapper": True}
+    return njit(**options)(function)
 
 
 def digest() -> str:
