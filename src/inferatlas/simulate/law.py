@@ -23,11 +23,13 @@ from inferatlas.predict.performance.power import draw, idle_power
 from inferatlas.predict.performance.predictor import collectives_in_use
 from inferatlas.predict.performance.serving import image
 from inferatlas.predict.performance.shard import shard_of
+from inferatlas.predict.performance.speculation import Speculation
 from inferatlas.predict.performance.stepping import one_step_of
 from inferatlas.predict.question import Asked, reason_of
 
 PER_OCTAVE = 3.0  # knots of a grid between a number and its double
 FEW = 1e-9
+HOST_LINK = 3.2e10  # B/s of one accelerator where none is stated: 16 lanes of PCIe 4.0, one direction (prior)
 
 
 class Grid(NamedTuple):
@@ -79,6 +81,9 @@ class StepLaw:
     step_tokens: int
     lanes: int
     weight_bytes: float
+    queries: int = 1
+    speculation: Speculation | None = None
+    host_bytes_per_s: float = HOST_LINK
 
 
 def knots(low: float, high: float, per_octave: float) -> Floats:
@@ -128,12 +133,14 @@ def law_of(one: Asked, longest: int, *, max_sequences: int | None = None, step_t
     grid = _tabulate(step, row, points, most, longest, longest if whole else min(budget_tokens, longest), stages,
                      float(row.interference[0]), compiled, one.ops.layers)  # fmt: skip
     replica = one.layout.count // one.layout.dp
+    drafts = one.speculation if one.speculation is not None and one.speculation.gamma else None
     return StepLaw(
         grid=grid, blocks=room["blocks"], block_tokens=room["block_tokens"], fixed_blocks=room["fixed_blocks"],
         block_bytes=room["block_bytes"], request_s=float(row.request_s[0]),
         prompt_token_s=float(row.prompt_token_s[0]), idle_w=float(idle_power(row)[0]) * replica, accelerators=replica,
         max_sequences=most, step_tokens=longest if whole else budget_tokens, lanes=stages,
-        weight_bytes=float(budget.weights[0]) * replica,
+        weight_bytes=float(budget.weights[0]) * replica, queries=1 if drafts is None else drafts.queries,
+        speculation=drafts, host_bytes_per_s=_host_rate(one) * replica,
     )  # fmt: skip
 
 
@@ -161,6 +168,12 @@ def _room(one: Asked, row: Any, shard: Any, points: Points, resident: bool, budg
     size = per_token * block
     return {"blocks": int(left // size), "block_tokens": block, "fixed_blocks": int(np.ceil(fixed / size)),
             "block_bytes": size * devices, "sequences": many}  # fmt: skip
+
+
+def _host_rate(one: Asked) -> float:
+    """B/s between one accelerator and its host."""
+    known = (tier.bytes_per_s for tier in one.platform.device.behind if tier.name == "host")
+    return next((rate for rate in known if rate), HOST_LINK)
 
 
 @dataclass(frozen=True, slots=True)

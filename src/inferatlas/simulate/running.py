@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inferatlas.simulate.drafting import verifications
 from inferatlas.simulate.fleet import POLICIES, ROLES, ROUTERS, Fleet, Pool
 from inferatlas.simulate.kernel import state as k
+from inferatlas.simulate.law import StepLaw
 from inferatlas.workload.requests import Requests
 
 EVENTS = 200_000  # between two looks at the clock and at the keyboard
@@ -59,61 +61,100 @@ def run(fleet: Fleet, requests: Requests, *, seed: int = 0, log: bool = False, u
 def world(fleet: Fleet, requests: Requests, *, seed: int, log: int, until_s: float) -> k.World:
     """The arrays of `kernel.state`, ready to run."""
     pools = fleet.pools
-    replicas = np.repeat(np.arange(len(pools)), [p.replicas * p.law.lanes for p in pools])
+    replicas = np.repeat(np.arange(len(pools)), [_most(p) * p.law.lanes for p in pools])
     n, r = len(requests), replicas.size
     pool = np.zeros(len(pools), k.POOL)
     laws = [law for p in pools for law in p.laws]
     for i, p in enumerate(pools):
-        _pool(pool[i], p, first_law=sum(len(q.laws) for q in pools[:i]), replicas=replicas, index=i)
+        _pool(pool[i], p, first_law=sum(len(q.laws) for q in pools[:i]), replicas=np.flatnonzero(replicas == i))
     most = int(pool["sequences"].max()) + 1
     block = int(min(max(pool["block"].max(), 1), 4096))
-    req = _requests(requests, fleet)
-    rep = np.zeros(r, k.REPLICA)
-    rep["pool"] = replicas
-    for name in ("run_head", "run_tail", "wait_head", "wait_tail", "door_head", "door_tail"):
-        rep[name] = k.NONE
-    rep["ready"] = np.inf
-    for i, p in enumerate(pools):
-        blocks = p.scheduler.kv_blocks or p.law.blocks
-        rep["blocks"][replicas == i] = max(min(blocks // p.law.lanes, 1 << 30), 1)
-    world = np.zeros(1, k.WORLD)
-    one = world[0]
-    one["seed"], one["until"], one["closed"] = seed, until_s, requests.clients is not None
-    one["bin_s"], one["gap_low"], one["gap_log"] = 1e-3, GAP_LOW, GAP_STEP
-    one["limbo_head"] = one["limbo_tail"] = k.NONE
-    one["router"] = ROUTERS.index(fleet.router)
-    one["logging"] = log > 0
-    known = np.isfinite(req["sent"])
-    if requests.clients is not None:
-        known = np.arange(n) < requests.clients
-        one["sent"] = min(requests.clients, n)
-        req["sent"] = np.where(known, req["think"], np.nan)
-    order = np.flatnonzero(known)
-    order = order[np.argsort((req["sent"] + req["before"])[order], kind="stable")].astype(np.int64)
+    req = _requests(requests, fleet, seed)
+    space = np.array([[_blocks(p, law) for law in p.laws] for p in pools], dtype=np.int64)
+    one, order = _run(fleet, requests, req, pool, seed=seed, log=log, until_s=until_s)
     chains = requests.chains
-    units = 0 if chains is None else chains.begin.size
-    grids = [law.grid for law in laws if law is not None]
-    axes = grids[0]
+    units = 0 if chains is None else chains.units
+    none = np.zeros(1, np.int64)
+    axes = next(law.grid for law in laws if law is not None)
+    tiers = pool["tier_blocks"].any()
+    random, swing = np.zeros((1, 2)), np.zeros((1, 1))
 
     def stacked(name: str) -> NDArray[np.float64]:
         return np.stack([getattr(axes if law is None else law.grid, name) for law in laws])
 
     return k.World(
-        run=world, req=req, order=order, soon=np.zeros(n + 1 if order.size < n else 1, k.EVENT),
-        flying=np.zeros(1, k.EVENT), rep=rep, ends=np.full(r, np.inf), snapshot=np.zeros((r, 3)), pool=pool,
+        run=one, req=req, order=order, soon=np.zeros(n + 1 if order.size < n else 1, k.EVENT),
+        flying=np.zeros(n + 1 if fleet.link else 1, k.EVENT), rep=_replicas(pools, replicas, space),
+        ends=np.full(r, np.inf), snapshot=np.zeros((r, 3)), pool=pool,
         fin=np.zeros((r, most), k.ENDING), phase=np.zeros((r, block), np.int64), part=np.zeros((r, most), np.int64),
-        chunk=np.zeros((r, most), k.CHUNK), load=np.zeros((r, 1), k.EVENT), join=np.zeros((r, most), np.int64),
-        unit=_units(r, units), tier=_units(r, 1), upper=np.full((r, 2), k.NONE, np.int64),
-        lower=np.tile(np.array([k.NONE, k.NONE, 0], np.int64), (r, 1)), tier_free=np.zeros(r),
-        chain=np.zeros(1, np.int64) if chains is None else chains.unit.astype(np.int64),
-        begin=np.zeros(1, np.int64) if chains is None else chains.begin.astype(np.int64),
-        end=np.zeros(1, np.int64) if chains is None else chains.end.astype(np.int64),
-        adapter=np.zeros((r, 1), k.ADAPTER), fault=np.zeros(1, k.FAULT),
+        chunk=np.zeros((r, most), k.CHUNK), load=np.zeros((r, most if tiers else 1), k.EVENT),
+        join=np.zeros((r, most if fleet.link else 1), np.int64), unit=_units(r, units),
+        tier=_units(r, units if tiers else 1), upper=np.full((r, 2), k.NONE, np.int64),
+        lower=np.tile(np.array([k.NONE, k.NONE, 0], np.int64), (r, 1)), tier_free=np.zeros(r), space=space,
+        chain=none if chains is None else chains.unit.astype(np.int64),
+        begin=none if chains is None else chains.begin.astype(np.int64),
+        end=none if chains is None else chains.end.astype(np.int64),
+        adapter=np.zeros((r, max(len(requests.adapters), 1)), k.ADAPTER), fault=_faults(fleet),
         batches=axes.batch, contexts=axes.context, wides=axes.wide, tokens=axes.tokens, pairs=axes.pairs,
         outputs=axes.outputs, decode=stacked("decode"), mixed=stacked("mixed"), several=stacked("several"),
-        noise=np.zeros((1, 2)), swing=np.zeros((1, 1)), bins=np.zeros((BINS, k.COLUMNS)), gaps=np.zeros(GAPS),
+        noise=random, swing=swing, bins=np.zeros((BINS, k.COLUMNS)), gaps=np.zeros(GAPS),
         log=np.zeros(max(log, 1), k.LOG),
     )  # fmt: skip
+
+
+def _most(p: Pool) -> int:
+    """Replicas of a pool that may ever be up."""
+    return p.replicas if p.scaling is None else p.scaling.most
+
+
+def _blocks(p: Pool, law: StepLaw | None) -> int:
+    """Of one replica, or of one stage of a pipeline, while a model is resident."""
+    if law is None:
+        return 0
+    return max(min((p.scheduler.kv_blocks or law.blocks) // law.lanes, 1 << 30), 1)
+
+
+def _run(
+    fleet: Fleet, requests: Requests, req: NDArray[Any], pool: NDArray[Any], *, seed: int, log: int, until_s: float
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """What there is one of, and the requests whose time is known, in order."""
+    one = np.zeros(1, k.WORLD)
+    run, n, closed = one[0], len(requests), requests.clients is not None
+    run["seed"], run["until"], run["closed"], run["logging"] = seed, until_s, closed, log > 0
+    run["bin_s"], run["gap_low"], run["gap_log"] = 1e-3, GAP_LOW, GAP_STEP
+    run["limbo_head"] = run["limbo_tail"] = k.NONE
+    run["router"], run["stale_s"], run["load_penalty"] = ROUTERS.index(fleet.router), fleet.stale_s, fleet.load_penalty
+    run["retry"], run["queue_limit"] = fleet.retry, fleet.queue_limit or 0
+    scaled = pool["signal"] != k.NO_SCALING
+    run["tick_at"] = pool["tick_at"][scaled].min() if scaled.any() else np.inf
+    if fleet.link is not None:
+        link, giver = fleet.link, next(p for p in fleet.pools if p.role == "prefill")
+        run["link_total"], run["link_lane"], run["link_latency"] = (
+            link.bytes_per_s, min(link.lane_bytes_per_s, link.bytes_per_s), link.latency_s,
+        )  # fmt: skip
+        run["hidden"] = (link.layers - 1) / link.layers if link.layers else 0.0
+        run["token_bytes"] = giver.law.block_bytes / giver.law.block_tokens
+        run["decode_sends"] = link.first_token == "decode"
+    known = np.isfinite(req["sent"])
+    if closed:
+        known = np.arange(n) < (requests.clients or 0)
+        run["sent"] = int(known.sum())
+        req["sent"] = np.where(known, req["think"], np.nan)
+    order = np.flatnonzero(known)
+    return one, order[np.argsort((req["sent"] + req["before"])[order], kind="stable")]
+
+
+def _replicas(pools: tuple[Pool, ...], index: NDArray[np.int64], space: NDArray[np.int64]) -> NDArray[Any]:
+    rep = np.zeros(index.size, k.REPLICA)
+    rep["pool"], rep["ready"] = index, np.inf
+    for name in ("run_head", "run_tail", "wait_head", "wait_tail", "door_head", "door_tail"):
+        rep[name] = k.NONE
+    for i, p in enumerate(pools):
+        own = np.flatnonzero(index == i)
+        rep["model"][own] = next(m for m, law in enumerate(p.laws) if law is not None)
+        rep["blocks"][own] = space[i, rep["model"][own[0]]]
+        rep["state"][own[p.replicas * p.law.lanes :]] = k.OFF
+    return rep
 
 
 def _units(r: int, units: int) -> NDArray[Any]:
@@ -122,21 +163,48 @@ def _units(r: int, units: int) -> NDArray[Any]:
     return made
 
 
-def _pool(row: Any, p: Pool, *, first_law: int, replicas: NDArray[np.int64], index: int) -> None:
-    s, law = p.scheduler, p.law
+def _faults(fleet: Fleet) -> NDArray[Any]:
+    faults = np.zeros(len(fleet.faults) + 1, k.FAULT)
+    for i, one in enumerate(sorted(fleet.faults, key=lambda f: f.at_s)):
+        faults[i] = (one.at_s, one.for_s, one.replica)
+    faults[-1]["at"] = np.inf
+    return faults
+
+
+def _pool(row: Any, p: Pool, *, first_law: int, replicas: NDArray[np.int64]) -> None:
+    s, law, tier = p.scheduler, p.law, p.tier
     row["law"], row["role"], row["policy"] = first_law, ROLES.index(p.role), POLICIES.index(s.policy)
     row["step_tokens"] = min(s.step_tokens or law.step_tokens, 1 << 30)
     row["sequences"] = min(s.max_sequences or law.max_sequences, law.max_sequences)
     row["chunked"], row["chunk_limit"] = s.chunked, s.chunk_limit or 0
     row["block"] = 1 if s.prefix_cache == "tokens" else min(law.block_tokens, 1 << 30)
-    row["whole"] = s.reserve_whole or s.policy == "static" or row["block"] > 4096
+    row["queries"], row["noise"], row["host_s"] = law.queries, k.NONE, s.host_s
+    # drafts: what a verification accepts is not known before, so blocks are taken for the longest answer
+    row["whole"] = s.reserve_whole or s.policy == "static" or row["block"] > 4096 or law.queries > 1
     row["swap"], row["fixed"], row["cache"] = s.swap, law.fixed_blocks, s.prefix_cache != "none"
-    row["queries"], row["noise"], row["host_s"] = 1, k.NONE, s.host_s
     row["hosted"] = sum(1 << m for m, one in enumerate(p.laws) if one is not None)
-    row["first"], row["many"] = int(np.flatnonzero(replicas == index)[0]), int((replicas == index).sum())
+    row["several"] = sum(one is not None for one in p.laws) > 1
+    row["model_load_s"], row["patience_s"] = p.model_load_s, p.patience_s
+    row["first"], row["many"] = int(replicas[0]), replicas.size
+    size = law.block_bytes / law.block_tokens * row["block"]
+    if s.swap:
+        row["swap_block_s"] = size / law.host_bytes_per_s
+    if tier is not None:
+        row["tier_blocks"], row["tier_latency_s"] = int(tier.bytes // size), tier.latency_s
+        row["tier_block_s"] = size / tier.bytes_per_s
+    if p.adapters is not None:
+        row["slots"], row["adapter_load_s"], row["adapter_step_s"] = (
+            p.adapters.slots, p.adapters.load_s, p.adapters.step_s,
+        )  # fmt: skip
+    if p.scaling is not None:
+        c = p.scaling
+        row["signal"] = k.BY_KV if c.signal == "kv" else k.BY_OUTSTANDING
+        row["least"], row["up_above"], row["down_below"] = c.least, c.up_above, c.down_below
+        row["every_s"], row["startup_s"], row["cooldown_s"] = c.every_s, c.startup_s, c.cooldown_s
+        row["tick_at"], row["scaled_at"] = c.every_s, -np.inf
 
 
-def _requests(requests: Requests, fleet: Fleet) -> NDArray[Any]:
+def _requests(requests: Requests, fleet: Fleet, seed: int) -> NDArray[Any]:
     req = np.zeros(len(requests), k.REQUEST)
     law = fleet.pools[0].law
     req["input"], req["output"] = requests.input_tokens, requests.output_tokens
@@ -156,5 +224,9 @@ def _requests(requests: Requests, fleet: Fleet) -> NDArray[Any]:
         req["adapter"] = requests.adapter
     if requests.chains is not None:
         req["chain"], req["units"] = requests.chains.start[:-1], np.diff(requests.chains.start)
+    drafting = next((p.law.speculation for p in fleet.pools if p.law.speculation), None)
     req["growth"] = 1.0
+    if drafting is not None:
+        gaps = np.maximum(requests.output_tokens - 1, 1)
+        req["growth"] = gaps / verifications(gaps, drafting, np.random.default_rng([seed, 48]))
     return req

@@ -13,6 +13,7 @@ from inferatlas.simulate.kernel.state import (
     DONE,
     DOWN,
     IDLE,
+    INF,
     NONE,
     RUN,
     SWAPPED,
@@ -134,21 +135,34 @@ def preempt(w, r, i):
         else:
             q.phase, q.computed = WAITING, 0
     else:
-        for j in range(me.parts):
-            if w.part[r, j] == i:
-                for l in range(j, me.parts - 1):  # noqa: E741
-                    w.part[r, l] = w.part[r, l + 1]
-                me.parts -= 1
-                break
-        for j in range(me.chunks):
-            if w.chunk[r, j].id == i:
-                w.chunk[r, j].tokens = 0
+        leave_prompt(w, r, i)
         q.phase, q.computed = WAITING, 0
     release(w, r, i)
     drop_adapter(w, r, i)
     q.preempted += 1
     me.preemptions += 1
     lists.wait_first(me, w.req, i)
+
+
+@jit
+def leave_prompt(w, r, i):
+    """A request in its prompt, or whose prefix is on its way, is not in the step being planned."""
+    me = w.rep[r]
+    at = heaps.find(w.load[r], me.loads, i)
+    if at >= 0:
+        heaps.remove(w.load[r], me.loads, at)
+        me.loads -= 1
+        me.ready = w.load[r, 0].at if me.loads > 0 else INF
+    for j in range(me.parts):
+        if w.part[r, j] == i:
+            for l in range(j, me.parts - 1):  # noqa: E741
+                w.part[r, l] = w.part[r, l + 1]
+            me.parts -= 1
+            break
+    for j in range(me.chunks):
+        if w.chunk[r, j].id == i:
+            me.fresh -= w.chunk[r, j].tokens
+            w.chunk[r, j].tokens = 0
 
 
 @jit
@@ -182,7 +196,7 @@ def sequel(w, i, t):
         run.sent += 1
     if following != NONE and w.req[following].phase == UNSENT:
         q = w.req[following]
-        q.sent = t + q.think
+        q.sent, q.replica = t + q.think, w.req[i].replica
         if q.sent <= run.until:
             heaps.push(w.soon, run.soon, q.sent + q.before, following)
             run.soon += 1

@@ -5,23 +5,24 @@ At one moment arrivals come before all else, so that a step that begins then see
 
 from __future__ import annotations
 
-from inferatlas.simulate.kernel import heaps, lists
+from inferatlas.simulate.kernel import heaps
 from inferatlas.simulate.kernel.boundary import after
-from inferatlas.simulate.kernel.changes import nudge
 from inferatlas.simulate.kernel.compiling import entry, jit
+from inferatlas.simulate.kernel.loading import fetched
 from inferatlas.simulate.kernel.moving import join, next_there, open_door, there
 from inferatlas.simulate.kernel.plan import plan
-from inferatlas.simulate.kernel.routing import route
 from inferatlas.simulate.kernel.state import (
     FINISHED,
     INF,
     LOG_FULL,
     MORE,
-    NONE,
-    PREFILL,
-    STATIC,
+    NO_SCALING,
+    OFF,
+    REPAIR,
+    STARTING,
     WAITING,
 )
+from inferatlas.simulate.kernel.upheaval import breaks, comes_up, place, tick
 
 
 @entry
@@ -32,21 +33,51 @@ def advance(w, events):
         if run.logging and run.log >= w.log.size - 1:
             return LOG_FULL
         r, end = earliest(w.ends)
-        arrival = coming(w)
-        other = next_there(w)
-        if arrival <= end and arrival <= other:
-            if arrival == INF:
-                return FINISHED
-            run.now = arrival
-            arrive(w, arrival)
-        elif other <= end:
-            run.now = other
-            there(w, other)
-        else:
-            run.now = end
-            step(w, r)
+        arrival, sent = coming(w)
+        fault = w.fault[run.fault].at
+        other = min(next_there(w), fault, run.tick_at)
+        t = min(arrival, end, other)
+        if t > run.until or (arrival == INF and idle(w, end)):
+            return FINISHED
+        run.now = t
         run.events += 1
+        if arrival == t:
+            arrive(w, t, sent)
+        elif other == t:
+            if run.tick_at == t:
+                tick(w, t)
+            elif fault == t:
+                breaks(w, t)
+            else:
+                there(w, t)
+        else:
+            step(w, r)
     return MORE
+
+
+@jit
+def idle(w, end):
+    """Nothing is under way, and nothing that waits will ever be served."""
+    run = w.run[0]
+    if run.flying > 0:
+        return False
+    if end == INF:
+        return run.limbo == 0 or not may_start(w)
+    if run.limbo > 0:
+        return False
+    for r in range(w.ends.size):
+        if w.ends[r] < INF and w.rep[r].doing != REPAIR and w.rep[r].doing != STARTING:
+            return False
+    return True
+
+
+@jit
+def may_start(w):
+    """Whether a pool that scales has a replica left to start."""
+    off = 0
+    for r in range(w.rep.size):
+        off += w.rep[r].state == OFF and w.pool[w.rep[r].pool].signal != NO_SCALING
+    return off > 0
 
 
 @jit
@@ -61,26 +92,22 @@ def earliest(ends):
 
 @jit
 def coming(w):
-    """When the next request comes to a scheduler."""
+    """When the next request comes to a scheduler, and whether that was known from the start."""
     run = w.run[0]
-    at = INF
+    at, sent = INF, False
     if run.next_order < w.order.size:
-        i = w.order[run.next_order]
-        at = w.req[i].sent + w.req[i].before
+        q = w.req[w.order[run.next_order]]
+        at, sent = q.sent + q.before, True
     if run.soon > 0 and w.soon[0].at < at:
-        at = w.soon[0].at
-    return at
+        at, sent = w.soon[0].at, False
+    return at, sent
 
 
 @jit
-def arrive(w, t):
+def arrive(w, t, sent):
     run = w.run[0]
-    i = NONE
-    if run.next_order < w.order.size:
+    if sent:
         i = w.order[run.next_order]
-        if w.req[i].sent + w.req[i].before > t:
-            i = NONE
-    if i != NONE:
         run.next_order += 1
     else:
         i = w.soon[0].id
@@ -92,29 +119,16 @@ def arrive(w, t):
 
 
 @jit
-def place(w, i, t):
-    """Give a request to a replica, or keep it until one can take it."""
-    r = route(w, i, PREFILL, t)
-    if r == NONE:
-        lists.limbo_last(w.run[0], w.req, i)
-        return
-    me, q = w.rep[r], w.req[i]
-    q.replica = r
-    me.outstanding += 1
-    me.queued += q.prompt
-    alone = me.waiting == 0
-    lists.wait_last(me, w.req, i)
-    p = w.pool[me.pool]
-    if alone and me.running < p.sequences and not (p.policy == STATIC and me.alive > 0):
-        nudge(w, r, t)
-
-
-@jit
 def step(w, r):
     """A replica comes to the end of what it did and decides what is next."""
     me = w.rep[r]
+    if me.doing in (REPAIR, STARTING):
+        comes_up(w, r, w.ends[r])
+        return
     after(w, r)
     if me.loads > 0:
+        fetched(w, r)
+    if me.joined > 0:
         join(w, r)
     plan(w, r)
     if me.door > 0:

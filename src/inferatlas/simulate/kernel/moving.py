@@ -105,8 +105,8 @@ def there(w, t):
     if q.first != q.first:
         q.first = t
     you = w.rep[taker]
-    w.join[taker, you.loads] = i
-    you.loads += 1
+    w.join[taker, you.joined] = i
+    you.joined += 1
     nudge(w, taker, t)
 
 
@@ -114,7 +114,7 @@ def there(w, t):
 def join(w, r):
     """Requests whose cache has come decode from now on."""
     me = w.rep[r]
-    for j in range(me.loads):
+    for j in range(me.joined):
         i = w.join[r, j]
         me.joins -= 1
         lists.run_last(me, w.req, i)
@@ -123,4 +123,4 @@ def join(w, r):
             q = w.req[i]
             me.private -= blocks_for(q.prompt + 1, p.block, p.fixed) - blocks_for(q.prompt, p.block, p.fixed)
         decoding_starts(w, r, i)
-    me.loads = 0
+    me.joined = 0

@@ -10,20 +10,23 @@ from __future__ import annotations
 import math
 
 from inferatlas.simulate.kernel import lists
-from inferatlas.simulate.kernel.cache import blocks_for, evict, found, hold, newly_used, room
+from inferatlas.simulate.kernel.cache import blocks_for, evict, found, found_below, hold, newly_used, room
 from inferatlas.simulate.kernel.changes import decoding_starts, new_blocks, preempt, steps_of, steps_with_room, taken
 from inferatlas.simulate.kernel.compiling import jit
+from inferatlas.simulate.kernel.loading import begin_prompt, change_model, fetch, has_slot, switch_off, take_slot
 from inferatlas.simulate.kernel.runs import decode_step, mixed_step, segment_end
 from inferatlas.simulate.kernel.state import (
     BUDGET,
+    DECODE,
+    DRAINING,
     IDLE,
     INF,
     NONE,
     PREFILL_FIRST,
-    PROMPT,
     RUN,
     STEP,
     SWAPPED,
+    WAKE,
 )
 
 FAR = 1 << 40
@@ -34,7 +37,7 @@ def plan(w, r):
     """Decide the next step, or run of steps, of a replica whose clock stands at the end of the last."""
     me = w.rep[r]
     p = w.pool[me.pool]
-    me.chunks, me.fresh, me.pause, me.blocked = 0, 0, 0.0, 0
+    me.chunks, me.fresh, me.pause = 0, 0, 0.0
     preempted = False
     if p.policy == BUDGET:
         preempted = make_room(w, r)
@@ -54,10 +57,17 @@ def plan(w, r):
     else:
         left, again = prompts_under_way(w, r, p.step_tokens)
     evict(w, r)
+    me.extra = me.adapters * p.adapter_step_s
     if me.fresh > 0:
         one_step(w, r)
     elif me.b > 0:
         many_steps(w, r, preempted)
+    elif me.loads > 0:
+        me.doing, w.ends[r] = WAKE, me.ready
+    elif p.several and me.running == 0 and me.wait_head != NONE:
+        change_model(w, r)
+    elif me.state == DRAINING and me.outstanding == 0:
+        switch_off(w, r)
     else:
         me.doing, w.ends[r] = IDLE, INF
     me.most_blocks = max(me.most_blocks, me.private + me.shared)
@@ -104,7 +114,7 @@ def prompts_under_way(w, r, left):
         gone = False
         while need > room(me):
             last = me.run_tail
-            if w.req[last].phase != PROMPT:
+            if w.req[last].phase == DECODE:
                 undo_room(w, r, last)
             preempt(w, r, last)
             preempted = True
@@ -134,65 +144,95 @@ def admit(w, r, left):
     """Requests that wait, in order, as long as there are slots, tokens and blocks; returns the tokens left."""
     me = w.rep[r]
     p = w.pool[me.pool]
-    while me.wait_head != NONE and me.running < p.sequences and left > 0:
-        i = me.wait_head
+    following = me.wait_head
+    while following != NONE and me.running < p.sequences and left > 0:
+        i = following
         q = w.req[i]
-        if q.phase == SWAPPED:
-            need = blocks_for(q.prompt, p.block, p.fixed)
-            if need > room(me):
-                break
-            lists.wait_leave(me, w.req, i)
-            lists.run_last(me, w.req, i)
-            me.private += need
-            me.pause += need * p.swap_block_s
-            back(w, r, i)
-            left -= p.queries
+        following = q.next
+        if p.several and q.model != me.model:
+            if me.clock - q.arrival >= p.patience_s:
+                break  # nobody else is let in until what runs has ended and the other model is loaded
             continue
-        tokens_there, units = 0, 0
-        if p.cache and q.units > 0:
-            tokens_there, units = found(w, r, i, p.block)
-        tokens = q.prompt - tokens_there
-        if p.chunked:
-            tokens = min(tokens, left)
-            if p.chunk_limit > 0:
-                tokens = min(tokens, p.chunk_limit)
-        elif tokens > left and (me.chunks > 0 or left < p.step_tokens - me.b * p.queries):
-            break  # a whole prompt waits for a step with room; one longer than any step goes alone
-        upto = q.input + q.output if p.whole else tokens_there + tokens
-        need = blocks_for(upto, p.block, p.fixed) - tokens_there // p.block
-        if need + newly_used(w, r, i, units) > room(me):
+        if not has_slot(w, r, q.adapter):
+            continue
+        taken_up = swap_in(w, r, i) if q.phase == SWAPPED else let_in(w, r, i, left)
+        if taken_up < 0:
             break
-        lists.wait_leave(me, w.req, i)
-        lists.run_last(me, w.req, i)
-        start(w, r, i, tokens_there, units)
-        me.private += need
-        take(w, r, i, tokens)
-        left -= tokens
+        left -= taken_up
     return left
 
 
 @jit
-def start(w, r, i, tokens_there, units):
-    """A request that waited is in its prompt from now on."""
+def swap_in(w, r, i):
+    """A request that was swapped out decodes on; returns the tokens it takes of the step, -1 where it has no room."""
+    me, q = w.rep[r], w.req[i]
+    p = w.pool[me.pool]
+    need = blocks_for(q.prompt, p.block, p.fixed)
+    if need > room(me):
+        return -1
+    moves(w, r, i)
+    me.private += need
+    me.pause += need * p.swap_block_s
+    take_slot(w, r, q.adapter)
+    q.prompt -= 1  # its last token is not in the cache yet
+    decoding_starts(w, r, i)
+    return p.queries
+
+
+@jit
+def let_in(w, r, i, left):
+    """A request begins its prompt, or has the start of it fetched; returns tokens as `swap_in`."""
+    me, q = w.rep[r], w.req[i]
+    p = w.pool[me.pool]
+    there, below, units = 0, 0, 0
+    if p.cache and q.units > 0:
+        there, units = found(w, r, i, p.block)
+        if p.tier_blocks > 0:
+            below = found_below(w, r, i, there, units, p.block)
+    tokens = q.prompt - there
+    if p.chunked:
+        tokens = min(tokens, left)
+        if p.chunk_limit > 0:
+            tokens = min(tokens, p.chunk_limit)
+    elif tokens > left and (me.chunks > 0 or left < p.step_tokens - me.b * p.queries):
+        return -1  # a whole prompt waits for a step with room; one longer than any step goes alone
+    upto = q.input + q.output if p.whole else (below if below > there else there + tokens)
+    need = blocks_for(upto, p.block, p.fixed) - there // p.block
+    if need + newly_used(w, r, i, units) > room(me):
+        return -1
+    moves(w, r, i)
+    use_prefix(w, r, i, there, units)
+    me.private += need
+    if below > there:
+        fetch(w, r, i, there, below)
+        return 0
+    begin_prompt(w, r, i)
+    take(w, r, i, tokens)
+    return tokens
+
+
+@jit
+def moves(w, r, i):
+    """From those that wait to those that run."""
+    me = w.rep[r]
+    lists.wait_leave(me, w.req, i)
+    lists.run_last(me, w.req, i)
+
+
+@jit
+def use_prefix(w, r, i, tokens_there, units):
+    """A request that waited is admitted, with what is cached of its prompt."""
     me, q = w.rep[r], w.req[i]
     run = w.run[0]
     if units > 0 and tokens_there > 0:
         hold(w, r, i, units)
         q.kept = tokens_there // w.pool[me.pool].block
-    q.computed, q.phase = tokens_there, PROMPT
+    q.computed = tokens_there
     if q.admitted != q.admitted:
         q.admitted, q.hit = me.clock, tokens_there
         run.hit_tokens += tokens_there
         run.asked_tokens += q.input
-    w.part[r, me.parts] = i
-    me.parts += 1
-
-
-@jit
-def back(w, r, i):
-    """A request that was swapped out decodes on."""
-    w.req[i].prompt -= 1  # its last token is not in the cache yet
-    decoding_starts(w, r, i)
+    take_slot(w, r, q.adapter)
 
 
 @jit

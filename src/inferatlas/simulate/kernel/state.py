@@ -35,7 +35,7 @@ REQUEST = np.dtype([
     # given
     ("sent", "f8"), ("before", "f8"), ("think", "f8"), ("chain", "i8"),
     ("input", "i4"), ("output", "i4"), ("units", "i4"), ("after", "i4"), ("adapter", "i4"), ("model", "i4"),
-    ("draft", "i4"),
+    ("tier", "i4"),
     # as it goes
     ("arrival", "f8"), ("growth", "f8"), ("begun", "i8"), ("ends", "i8"),
     ("prompt", "i8"), ("computed", "i8"), ("made", "i8"), ("held", "i8"), ("replica", "i8"), ("from_", "i8"),
@@ -56,9 +56,9 @@ REPLICA = np.dtype([
     ("run_head", "i8"), ("run_tail", "i8"), ("running", "i8"),
     ("wait_head", "i8"), ("wait_tail", "i8"), ("waiting", "i8"),
     ("door_head", "i8"), ("door_tail", "i8"), ("door", "i8"),
-    ("parts", "i8"), ("chunks", "i8"), ("fins", "i8"), ("loads", "i8"), ("joins", "i8"),
-    ("fresh", "i8"), ("outputs", "i8"), ("alive", "i8"), ("blocked", "i8"), ("adapters", "i8"),
-    ("outstanding", "i8"), ("queued", "f8"), ("clean", "i8"),
+    ("parts", "i8"), ("chunks", "i8"), ("fins", "i8"), ("loads", "i8"), ("joins", "i8"), ("joined", "i8"),
+    ("fresh", "i8"), ("outputs", "i8"), ("alive", "i8"), ("adapters", "i8"), ("resident", "i8"),
+    ("outstanding", "i8"), ("queued", "f8"),
     # totals
     ("busy_s", "f8"), ("joules", "f8"), ("on_s", "f8"), ("batch_s", "f8"), ("block_s", "f8"), ("load_s", "f8"),
     ("steps", "i8"), ("tokens", "i8"), ("prompt_tokens", "i8"), ("served", "i8"),
@@ -68,11 +68,12 @@ REPLICA = np.dtype([
 POOL = np.dtype([
     ("law", "i8"), ("role", "i8"), ("policy", "i8"), ("step_tokens", "i8"), ("sequences", "i8"), ("chunked", "i8"),
     ("chunk_limit", "i8"), ("whole", "i8"), ("swap", "i8"), ("block", "i8"), ("fixed", "i8"), ("cache", "i8"),
-    ("queries", "i8"), ("hosted", "i8"), ("slots", "i8"), ("first", "i8"), ("many", "i8"), ("least", "i8"),
-    ("noise", "i8"),
+    ("queries", "i8"), ("hosted", "i8"), ("several", "i8"), ("slots", "i8"), ("first", "i8"), ("many", "i8"),
+    ("noise", "i8"), ("signal", "i8"), ("least", "i8"),
     ("swap_block_s", "f8"), ("adapter_load_s", "f8"), ("adapter_step_s", "f8"), ("model_load_s", "f8"),
-    ("patience_s", "f8"), ("startup_s", "f8"), ("host_s", "f8"), ("tier_blocks", "f8"), ("tier_block_s", "f8"),
-    ("tier_latency_s", "f8"),
+    ("patience_s", "f8"), ("host_s", "f8"), ("tier_blocks", "i8"), ("tier_block_s", "f8"), ("tier_latency_s", "f8"),
+    ("startup_s", "f8"), ("up_above", "f8"), ("down_below", "f8"), ("every_s", "f8"), ("cooldown_s", "f8"),
+    ("tick_at", "f8"), ("scaled_at", "f8"),
 ], align=True)  # fmt: skip
 
 # of the whole run
@@ -80,14 +81,13 @@ WORLD = np.dtype([
     ("now", "f8"), ("seed", "u8"), ("snapshot_at", "f8"), ("stale_s", "f8"), ("bin_s", "f8"), ("until", "f8"),
     ("link_v", "f8"), ("link_at", "f8"), ("link_total", "f8"), ("link_lane", "f8"), ("link_latency", "f8"),
     ("link_bytes", "f8"), ("hidden", "f8"), ("token_bytes", "f8"), ("load_penalty", "f8"),
-    ("tick_at", "f8"), ("tick_s", "f8"), ("scale_up", "f8"), ("scale_down", "f8"), ("cooldown_s", "f8"),
-    ("scaled_at", "f8"), ("gap_low", "f8"), ("gap_log", "f8"),
+    ("tick_at", "f8"), ("gap_low", "f8"), ("gap_log", "f8"),
     ("next_order", "i8"), ("soon", "i8"), ("flying", "i8"), ("sent", "i8"), ("ended", "i8"), ("failed", "i8"),
     ("log", "i8"), ("logging", "i8"), ("fault", "i8"), ("turn", "i8"),
-    ("router", "i8"), ("closed", "i8"), ("signal", "i8"), ("decode_sends", "i8"), ("retry", "i8"),
-    ("limbo_head", "i8"), ("limbo_tail", "i8"), ("limbo", "i8"), ("split", "i8"), ("lru_clock", "i8"),
+    ("router", "i8"), ("closed", "i8"), ("decode_sends", "i8"), ("retry", "i8"), ("queue_limit", "i8"),
+    ("limbo_head", "i8"), ("limbo_tail", "i8"), ("limbo", "i8"), ("stamp", "i8"),
     ("link_busy_s", "f8"), ("scalings", "i8"), ("hit_tokens", "i8"), ("asked_tokens", "i8"), ("events", "i8"),
-    ("tier_hits", "i8"), ("drafted", "f8"),
+    ("tier_tokens", "i8"),
 ], align=True)  # fmt: skip
 
 EVENT = np.dtype([("at", "f8"), ("id", "i8")], align=True)
@@ -131,6 +131,7 @@ class World(NamedTuple):
     upper: Array  # int64[r, 2]: head and tail of the list of cached prefixes that nobody uses, the oldest first
     lower: Array  # int64[r, 3]: head, tail and blocks of the list of those in the slower memory
     tier_free: Array  # float64[r]: when the link to it is free
+    space: Array  # int64[p, model]: blocks of a replica while that model is resident
     chain: Array  # int64
     begin: Array  # int64[u]
     end: Array  # int64[u]
