@@ -111,7 +111,13 @@ def _blocks(p: Pool, law: StepLaw | None) -> int:
     """Of one replica, or of one stage of a pipeline, while a model is resident."""
     if law is None:
         return 0
-    return max(min((p.scheduler.kv_blocks or law.blocks) // law.lanes, 1 << 30), 1)
+    blocks = (p.scheduler.kv_blocks or law.blocks) // law.lanes
+    return max(min(blocks * law.block_tokens // _block(p), 1 << 30), 1)
+
+
+def _block(p: Pool) -> int:
+    """Tokens of a block; by tokens a prefix is shared to the last of them."""
+    return 1 if p.scheduler.prefix_cache == "tokens" else min(p.law.block_tokens, 1 << 30)
 
 
 def _run(
@@ -177,11 +183,12 @@ def _pool(row: Any, p: Pool, *, first_law: int, replicas: NDArray[np.int64]) -> 
     row["step_tokens"] = min(s.step_tokens or law.step_tokens, 1 << 30)
     row["sequences"] = min(s.max_sequences or law.max_sequences, law.max_sequences)
     row["chunked"], row["chunk_limit"] = s.chunked, s.chunk_limit or 0
-    row["block"] = 1 if s.prefix_cache == "tokens" else min(law.block_tokens, 1 << 30)
+    row["block"] = _block(p)
     row["queries"], row["noise"], row["host_s"] = law.queries, k.NONE, s.host_s
     # drafts: what a verification accepts is not known before, so blocks are taken for the longest answer
     row["whole"] = s.reserve_whole or s.policy == "static" or row["block"] > 4096 or law.queries > 1
-    row["swap"], row["fixed"], row["cache"] = s.swap, law.fixed_blocks, s.prefix_cache != "none"
+    row["swap"], row["cache"] = s.swap, s.prefix_cache != "none"
+    row["fixed"] = law.fixed_blocks * law.block_tokens // _block(p)
     row["hosted"] = sum(1 << m for m, one in enumerate(p.laws) if one is not None)
     row["several"] = sum(one is not None for one in p.laws) > 1
     row["model_load_s"], row["patience_s"] = p.model_load_s, p.patience_s

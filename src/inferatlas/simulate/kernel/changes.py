@@ -129,6 +129,7 @@ def preempt(w, r, i):
         decoding_stops(w, r, i)
         q.made += more
         q.prompt = q.input + q.made
+        me.queued += q.prompt
         if p.swap:
             q.phase, q.computed = SWAPPED, q.prompt - 1
             me.pause += blocks * p.swap_block_s
@@ -136,6 +137,7 @@ def preempt(w, r, i):
             q.phase, q.computed = WAITING, 0
     else:
         leave_prompt(w, r, i)
+        me.queued += q.computed
         q.phase, q.computed = WAITING, 0
     release(w, r, i)
     drop_adapter(w, r, i)

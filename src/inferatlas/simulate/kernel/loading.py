@@ -26,6 +26,7 @@ def fetch(w, r, i, there, below):
     w.tier_free[r] = begin + (below - there) / p.block * p.tier_block_s
     ready = w.tier_free[r] + p.tier_latency_s
     q.phase, q.computed, q.tier = LOADING, below, below - there
+    me.queued -= below - there
     heaps.push(w.load[r], me.loads, ready, i)
     me.loads += 1
     me.ready = w.load[r, 0].at

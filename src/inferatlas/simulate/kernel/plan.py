@@ -174,6 +174,7 @@ def swap_in(w, r, i):
     me.private += need
     me.pause += need * p.swap_block_s
     take_slot(w, r, q.adapter)
+    me.queued -= q.prompt
     q.prompt -= 1  # its last token is not in the cache yet
     decoding_starts(w, r, i)
     return p.queries
@@ -228,6 +229,7 @@ def use_prefix(w, r, i, tokens_there, units):
         hold(w, r, i, units)
         q.kept = tokens_there // w.pool[me.pool].block
     q.computed = tokens_there
+    me.queued -= tokens_there
     if q.admitted != q.admitted:
         q.admitted, q.hit = me.clock, tokens_there
         run.hit_tokens += tokens_there
