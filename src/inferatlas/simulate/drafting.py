@@ -16,7 +16,7 @@ def verifications(tokens: NDArray[np.int64], how: Speculation, random: np.random
     Examples
     --------
     >>> steps = verifications(np.full(1000, 1000), Speculation(4, 0.7), np.random.default_rng(1))
-    >>> round(1000 / steps.mean(), 2)  # 2.773 in the long run
+    >>> round(float(1000 / steps.mean()), 2)  # 2.773 in the long run
     2.77
     """
     a = 1.0 - (1.0 - how.acceptance) ** how.width

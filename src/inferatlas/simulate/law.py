@@ -26,6 +26,7 @@ from inferatlas.predict.performance.shard import shard_of
 from inferatlas.predict.performance.speculation import Speculation
 from inferatlas.predict.performance.stepping import one_step_of
 from inferatlas.predict.question import Asked, reason_of
+from inferatlas.simulate.imbalance import Imbalance, imbalance_of
 
 PER_OCTAVE = 3.0  # knots of a grid between a number and its double
 FEW = 1e-9
@@ -83,6 +84,7 @@ class StepLaw:
     weight_bytes: float
     queries: int = 1
     speculation: Speculation | None = None
+    imbalance: Imbalance | None = None
     host_bytes_per_s: float = HOST_LINK
 
 
@@ -140,7 +142,7 @@ def law_of(one: Asked, longest: int, *, max_sequences: int | None = None, step_t
         prompt_token_s=float(row.prompt_token_s[0]), idle_w=float(idle_power(row)[0]) * replica, accelerators=replica,
         max_sequences=most, step_tokens=longest if whole else budget_tokens, lanes=stages,
         weight_bytes=float(budget.weights[0]) * replica, queries=1 if drafts is None else drafts.queries,
-        speculation=drafts, host_bytes_per_s=_host_rate(one) * replica,
+        speculation=drafts, imbalance=imbalance_of(step, one.ops, row, shard), host_bytes_per_s=_host_rate(one) * replica,
     )  # fmt: skip
 
 

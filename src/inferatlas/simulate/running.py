@@ -77,7 +77,7 @@ def world(fleet: Fleet, requests: Requests, *, seed: int, log: int, until_s: flo
     none = np.zeros(1, np.int64)
     axes = next(law.grid for law in laws if law is not None)
     tiers = pool["tier_blocks"].any()
-    random, swing = np.zeros((1, 2)), np.zeros((1, 1))
+    random, swing = _noise(laws)
 
     def stacked(name: str) -> NDArray[np.float64]:
         return np.stack([getattr(axes if law is None else law.grid, name) for law in laws])
@@ -169,6 +169,19 @@ def _units(r: int, units: int) -> NDArray[Any]:
     return made
 
 
+def _noise(laws: list[StepLaw | None]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The random part of every law's steps, 0 where it has none."""
+    drawn = [None if law is None else law.imbalance for law in laws]
+    known = next((one for one in drawn if one is not None), None)
+    if known is None:
+        return np.zeros((1, 2)), np.zeros((1, 1))
+    sums, swing = (np.zeros((len(laws), column.size)) for column in (known.sums, known.swing))
+    for i, one in enumerate(drawn):
+        if one is not None:
+            sums[i], swing[i] = one.sums, one.swing
+    return sums, swing
+
+
 def _faults(fleet: Fleet) -> NDArray[Any]:
     faults = np.zeros(len(fleet.faults) + 1, k.FAULT)
     for i, one in enumerate(sorted(fleet.faults, key=lambda f: f.at_s)):
@@ -184,7 +197,8 @@ def _pool(row: Any, p: Pool, *, first_law: int, replicas: NDArray[np.int64]) -> 
     row["sequences"] = min(s.max_sequences or law.max_sequences, law.max_sequences)
     row["chunked"], row["chunk_limit"] = s.chunked, s.chunk_limit or 0
     row["block"] = _block(p)
-    row["queries"], row["noise"], row["host_s"] = law.queries, k.NONE, s.host_s
+    row["queries"], row["host_s"] = law.queries, s.host_s
+    row["noise"] = any(one is not None and one.imbalance is not None for one in p.laws)
     # drafts: what a verification accepts is not known before, so blocks are taken for the longest answer
     row["whole"] = s.reserve_whole or s.policy == "static" or row["block"] > 4096 or law.queries > 1
     row["swap"], row["cache"] = s.swap, s.prefix_cache != "none"

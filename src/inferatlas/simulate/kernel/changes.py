@@ -256,7 +256,7 @@ def taken(w, r, k):
     me = w.rep[r]
     seconds = me.pause + elapsed(me.s0, me.d, k)
     if me.swing != 0.0:
-        row, size = w.pool[me.pool].noise, w.noise.shape[1] - 1
+        row, size = w.pool[me.pool].law + me.model, w.noise.shape[1] - 1
         low = me.step % size
         rounds = (low + k) // size
         seconds += me.swing * (w.noise[row, (low + k) % size] - w.noise[row, low] + rounds * w.noise[row, size])

@@ -257,7 +257,7 @@ def one_step(w, r):
     me.s0 = seconds + p.host_s + me.extra
     me.d, me.de, me.k, me.batch, me.outputs = 0.0, 0.0, 1, beside, prompts
     me.doing = STEP
-    me.swing = w.swing[p.noise, min(beside + me.fresh, w.swing.shape[1] - 1)] if p.noise != NONE else 0.0
+    me.swing = w.swing[law, min(beside + me.fresh, w.swing.shape[1] - 1)] if p.noise else 0.0
     w.ends[r] = me.clock + taken(w, r, 1)
 
 
@@ -281,7 +281,7 @@ def many_steps(w, r, preempted):
     if most > 1:
         most = min(most, 1 + steps_with_room(w, r, most - 1))
     me.k, me.doing, me.batch = most, RUN, me.b
-    me.swing = w.swing[p.noise, min(me.b, w.swing.shape[1] - 1)] if p.noise != NONE else 0.0
+    me.swing = w.swing[law, min(me.b * p.queries, w.swing.shape[1] - 1)] if p.noise else 0.0
     if me.ready < INF:
         me.k = steps_of(w, r, me.ready - me.clock, me.k)
     w.ends[r] = me.clock + taken(w, r, me.k)

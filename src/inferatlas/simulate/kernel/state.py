@@ -146,8 +146,8 @@ class World(NamedTuple):
     decode: Array  # [law, b, context, 2]
     mixed: Array  # [law, batch, wide, tokens, pairs, 2]
     several: Array  # [law, outputs, 2]
-    noise: Array  # float64[noise, n + 1]: sums of a law's random part, see `routing noise`
-    swing: Array  # float64[noise, b]: seconds that one unit of it adds to a step
+    noise: Array  # float64[law, n + 1]: sums of the random part of steps, see `imbalance`
+    swing: Array  # float64[law, tokens + 1]: seconds that one unit of it adds to a step
     bins: Array  # float64[n, COLUMNS]
     gaps: Array  # float64[n]: tokens by the logarithm of the gap before them
     log: Array  # LOG[n]
