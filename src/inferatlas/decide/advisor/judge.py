@@ -57,14 +57,14 @@ def probability(designs: Designs, targets: tuple[ServiceTarget, ...]) -> Floats:
             # sweeps hold seven digits, so "equal" is no closer than that
             sure = target.met(value) | (("=" in target.sense) & (np.abs(distance) < 1e-6))
             z = np.where(sigma > 0, distance / np.maximum(sigma, 1e-12), np.where(sure, np.inf, -np.inf))
-        joint *= _normal_cdf(np.nan_to_num(z, nan=-np.inf))
+        joint *= normal_cdf(np.nan_to_num(z, nan=-np.inf))
     return joint
 
 
 _erf: Any = np.frompyfunc(math.erf, 1, 1)  # scipy takes longer to import than this to answer for all designs
 
 
-def _normal_cdf(z: Floats) -> Floats:
+def normal_cdf(z: Floats) -> Floats:
     return 0.5 * (1.0 + _erf(z / math.sqrt(2.0)).astype(np.float64))
 
 
