@@ -37,8 +37,9 @@ class Run:
 
 def run(fleet: Fleet, requests: Requests, *, seed: int = 0, log: bool = False, until_s: float = np.inf,
         told: Callable[[int], None] | None = None) -> Run:  # fmt: skip
-    from inferatlas.simulate.kernel.loop import advance
+    from inferatlas.simulate.kernel.machine import loop
 
+    advance = loop()
     begun = time.perf_counter()
     w = world(fleet, requests, seed=seed, log=1 << 18 if log else 0, until_s=until_s)
     rows: list[NDArray[Any]] = []

@@ -1,67 +1,80 @@
-"""Compile the event loop, and keep the machine code on disk until any file of this folder changes.
+"""Compile the event loop to machine code, as a function that C could call; needed once per version of the sources.
 
-numba renews a function's cache when the file of that function changes, not when that of a function it calls does: a
-stale loop would give wrong answers silently. The folder of the cache is therefore named by the digest of all files.
+Only this file and those of the loop import numba, and only where no machine code is kept yet (`machine`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numba
-from numba import njit
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from numba.np import numpy_support
+from numba.np.arrayobj import make_array, populate_array
 
-HERE = Path(__file__).parent
+from inferatlas.simulate.kernel.state import FIELDS, World
+
 # The loop makes no arrays, so it needs no counts of references: with them every call that hands the arrays on would
 # count forty of them up and down, which makes the loop ten times slower.
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 
 
 def jit(function: Callable[..., Any]) -> Any:
-    """A function that only compiled ones call."""
-    options: Any = {**OPTIONS, "no_cpython_wrapper": True}
-    return njit(**options)(function)
+    """A function of the loop, called by others of it."""
+    options: Any = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(**options)(function)
 
 
-def digest() -> str:
-    """Of the sources of the loop and of the compiler's version."""
-    sums = hashlib.sha256(numba.__version__.encode())
-    for file in sorted(HERE.glob("*.py")):
-        sums.update(file.read_bytes())
-    return sums.hexdigest()[:16]
+def build() -> tuple[str, bytes, list[str], Any]:
+    """Name and object code of the loop, the symbols that it takes from outside, and the function itself."""
+    from inferatlas.simulate.kernel.loop import advance
+
+    kinds = [types.Array(numpy_support.from_dtype(kind), rank, "C") for kind, rank in FIELDS.values()]
+    opened = _opener(types.NamedTuple(kinds, World))
+
+    def entry(table: Any, events: int) -> Any:
+        return advance(opened(table), events)
+
+    signature: Any = types.int64(types.CPointer(types.int64), types.int64)
+    options: Any = OPTIONS
+    made = numba.cfunc(signature, **options)(entry)
+    library = made._library
+    module = library._final_module
+    outside = [it.name for it in (*module.functions, *module.global_variables) if it.is_declaration]
+    return made.native_name, library._get_compiled_object(), [n for n in outside if not n.startswith("llvm.")], made
 
 
-def entry(function: Callable[..., Any]) -> Any:
-    """A function to be called from Python, with what it calls; from the cache where that is of these sources."""
-    folder = _folder()
-    if folder is None:
-        return njit(**OPTIONS, nogil=True)(function)
-    settings: Any = numba.config  # pyright: ignore[reportPrivateImportUsage] - documented as numba.config
-    before = settings.CACHE_DIR
-    settings.CACHE_DIR = str(folder)
-    try:
-        return njit(**OPTIONS, nogil=True, cache=True)(function)
-    finally:
-        settings.CACHE_DIR = before
+def _opener(world: Any) -> Any:
+    """A function that makes the arrays of a `World` from a table of addresses and shapes."""
 
+    @intrinsic
+    def opened(_: Any, table: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            words, made, at = args[0], [], 0
 
-def _folder() -> Path | None:
-    """Beside the sources, or in the user's cache; None where neither can be written."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inferatlas"
-    for parent in (HERE / "__pycache__", cache):
-        folder = parent / f"loop-{digest()}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
-            for old in parent.glob("loop-*"):
-                if old != folder:
-                    shutil.rmtree(old, ignore_errors=True)
-            return folder
-    return None
+            def word(n: int) -> Any:
+                return builder.load(builder.gep(words, [ir.Constant(ir.IntType(64), n)]))
+
+            for kind in world.types:
+                array = make_array(kind)(context, builder)
+                size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+                shape = [word(at + 1 + axis) for axis in range(kind.ndim)]
+                strides: list[Any] = []
+                step = size
+                for length in reversed(shape):
+                    strides.insert(0, step)
+                    step = builder.mul(step, length)
+                populate_array(
+                    array, data=builder.inttoptr(word(at), array.data.type), shape=shape, strides=strides,
+                    itemsize=size, meminfo=None,
+                )  # fmt: skip
+                made.append(array._getvalue())
+                at += 1 + kind.ndim
+            return context.make_tuple(builder, world, made)
+
+        return world(table), codegen
+
+    return opened

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from inferatlas.simulate.kernel import heaps
 from inferatlas.simulate.kernel.boundary import after
-from inferatlas.simulate.kernel.compiling import entry, jit
+from inferatlas.simulate.kernel.compiling import jit
 from inferatlas.simulate.kernel.loading import fetched
 from inferatlas.simulate.kernel.moving import join, next_there, open_door, there
 from inferatlas.simulate.kernel.plan import plan
@@ -25,7 +25,7 @@ from inferatlas.simulate.kernel.state import (
 from inferatlas.simulate.kernel.upheaval import breaks, comes_up, place, tick
 
 
-@entry
+@jit
 def advance(w, events):
     """Go on for so many events; returns why it came back: MORE, FINISHED or LOG_FULL."""
     run = w.run[0]

@@ -151,3 +151,17 @@ class World(NamedTuple):
     bins: Array  # float64[n, COLUMNS]
     gaps: Array  # float64[n]: tokens by the logarithm of the gap before them
     log: Array  # LOG[n]
+
+
+INT, FLOAT = np.dtype(np.int64), np.dtype(np.float64)
+# kind and rank of every array, in the order of `World`
+FIELDS: dict[str, tuple[np.dtype[Any], int]] = {
+    "run": (WORLD, 1), "req": (REQUEST, 1), "order": (INT, 1), "soon": (EVENT, 1), "flying": (EVENT, 1),
+    "rep": (REPLICA, 1), "ends": (FLOAT, 1), "snapshot": (FLOAT, 2), "pool": (POOL, 1), "fin": (ENDING, 2),
+    "phase": (INT, 2), "part": (INT, 2), "chunk": (CHUNK, 2), "load": (EVENT, 2), "join": (INT, 2),
+    "unit": (UNIT, 2), "tier": (UNIT, 2), "upper": (INT, 2), "lower": (INT, 2), "tier_free": (FLOAT, 1),
+    "space": (INT, 2), "chain": (INT, 1), "begin": (INT, 1), "end": (INT, 1), "adapter": (ADAPTER, 2),
+    "fault": (FAULT, 1), "batches": (FLOAT, 1), "contexts": (FLOAT, 1), "wides": (FLOAT, 1), "tokens": (FLOAT, 1),
+    "pairs": (FLOAT, 1), "outputs": (FLOAT, 1), "decode": (FLOAT, 4), "mixed": (FLOAT, 6), "several": (FLOAT, 3),
+    "noise": (FLOAT, 2), "swing": (FLOAT, 2), "bins": (FLOAT, 2), "gaps": (FLOAT, 1), "log": (LOG, 1),
+}  # fmt: skip
