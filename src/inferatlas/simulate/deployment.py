@@ -33,7 +33,7 @@ class AdaptersAsked:
 class PoolAsked:
     """Replicas that are alike, as `question.asked` takes them; what is None is chosen.
 
-    ``replicas`` None: one, those of ``count``, or the least of ``scaling``. ``count``: accelerators in all, of which the
+    ``replicas`` None: one, those of ``count``, or the least of ``scaling``. ``count``: accelerators in all, whose
     layout is chosen for the load. ``models`` None: all of the deployment. ``scheduler`` None: that of the engine.
     ``lines``: of the deployment's file, by key; ``line``: on which the pool begins.
     """
@@ -97,7 +97,7 @@ class Deployment:
     retry: bool = True
     queue_limit: int | None = None
     network_s: float = 0.0
-    traffic: Traffic = Traffic()
+    traffic: Traffic = field(default_factory=Traffic)
     slo: tuple[str, ...] = ()
     file: str | None = None
     lines: Mapping[str, int] = field(default_factory=dict)

@@ -141,7 +141,7 @@ def deployment_of(path: Path) -> Deployment:
     simple: Table = {
         "router": ("router", one_of(ROUTERS)), "link": ("link", _record(LINK, LinkAsked, ())),
         "stale": ("stale_s", SECONDS), "load_penalty": ("load_penalty", amount), "retry": ("retry", boolean),
-        "queue_limit": ("queue_limit", whole(0)), "network": ("network_s", SECONDS),
+        "queue_limit": ("queue_limit", count), "network": ("network_s", SECONDS),
         "workload": ("traffic", read_traffic), "slo": ("slo", _slo), "faults": ("faults", _faults),
     }  # fmt: skip
     found = {name: read(key, fields[key][0], path) for key, (name, read) in simple.items() if key in fields}
@@ -230,9 +230,7 @@ def _slo(key: str, node: yaml.Node, path: Path) -> tuple[str, ...]:
 def _faults(key: str, node: yaml.Node, path: Path) -> tuple[Fault, ...] | Failures:
     if isinstance(node, yaml.MappingNode) and any(pair[0].value in FAILURES for pair in node.value):
         return Failures(**_table(FAILURES, key, node, path, tuple(FAILURES)))
-    return tuple(
-        Fault(**_table(FAULT, f"{key}[{i}]", one, path, tuple(FAULT))) for i, one in enumerate(items(node), 1)
-    )
+    return tuple(Fault(**_table(FAULT, f"{key}[{i}]", one, path, tuple(FAULT))) for i, one in enumerate(items(node), 1))
 
 
 def _check_faults(
