@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferatlas.catalogue.models import load_model
-from inferatlas.errors import BadInput, UnknownName
+from inferatlas.errors import BadInput, UnknownName, called
 from inferatlas.predict.question import Asked
 from inferatlas.simulate.building import DAY_S, Built, build
 from inferatlas.simulate.deployment import Deployment, PoolAsked, read_deployment
@@ -91,7 +91,7 @@ def prepare(
     for i, config in enumerate(configs):
         own = np.ones(len(requests), np.bool_) if requests.model is None else requests.model == i
         if own.any():
-            some = replace(_alone(requests), **_taken(requests, own))
+            some = _some(requests, own)
             lines = None if sent.lines is None else sent.lines[own]
             check_context(some, config, lines, file=sent.file)
     total = requests.input_tokens + requests.output_tokens
@@ -119,7 +119,8 @@ def one_pool(
     profile = read_profile(scheduler).changed(settings or {}) if scheduler else None
     if profile is None and settings:
         profile = Profile("", settings)
-    return Deployment((model,), (PoolAsked(accelerator, replicas=dp, scheduler=profile, **layout),))
+    with called("dp", "replicas"):
+        return Deployment((model,), (PoolAsked(accelerator, replicas=dp, scheduler=profile, **layout),))
 
 
 def question(
@@ -179,18 +180,11 @@ def question(
     return prepare(deployment, given, slo=targets, seed=seed, until_s=until_s)
 
 
-def _alone(requests: Requests) -> Requests:
-    """Without what ties requests together, so that some of them can be looked at."""
-    return replace(requests, previous=None, clients=None, chains=None, adapter=None, model=None)
-
-
-def _taken(requests: Requests, own: NDArray[np.bool_]) -> dict[str, Any]:
-    times = np.zeros(int(own.sum()))
-    return {
-        "arrival_s": times,
-        "input_tokens": requests.input_tokens[own],
-        "output_tokens": requests.output_tokens[own],
-    }
+def _some(requests: Requests, own: NDArray[np.bool_]) -> Requests:
+    """The lengths of some of them, without what ties requests together."""
+    return Requests(
+        requests.name, np.zeros(int(own.sum())), requests.input_tokens[own], requests.output_tokens[own]
+    )  # fmt: skip
 
 
 def _horizon(requests: Requests) -> float:

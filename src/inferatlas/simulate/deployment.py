@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from inferatlas.errors import BadInput
 from inferatlas.simulate.fleet import Fault, Role, Router, Scaling, Tier
 from inferatlas.simulate.profiles import Profile
 from inferatlas.simulate.traffic import Traffic
@@ -62,6 +63,12 @@ class PoolAsked:
     usd_per_hour: float | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
     line: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("replicas", "count"):
+            value = getattr(self, name)
+            if value is not None and not (value == int(value) and value >= 1):
+                raise BadInput(f"{value!r}", field=name, allowed="a whole number of at least 1")
 
 
 @dataclass(frozen=True, slots=True)

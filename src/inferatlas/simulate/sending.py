@@ -120,6 +120,9 @@ def _models(requests: Requests, deployment: Deployment, seed: int) -> tuple[Requ
     """Tag requests with the fleet's models: those that a trace names, else by shares."""
     models, shares = deployment.models, deployment.traffic.shares
     asked_for = requests.models
+    if shares is not None and len(shares) != len(models):
+        message = f"{len(shares)} shares for {len(models)} model{'s' if len(models) > 1 else ''}"
+        raise BadInput(message, field="shares", allowed="one for each")
     if len(models) == 1:
         if not asked_for:
             return requests, []
@@ -129,8 +132,6 @@ def _models(requests: Requests, deployment: Deployment, seed: int) -> tuple[Requ
         place = np.array([models.index(name) for name in asked_for], np.int32)
         return replace(requests, model=place[requests.model], models=models), []
     notes = [] if shares else [f"models are asked for in equal shares: {', '.join(models)}"]
-    if shares is not None and len(shares) != len(models):
-        raise BadInput(f"{len(shares)} shares for {len(models)} models", field="shares", allowed="one for each")
     if asked_for:
         notes.append(f"the trace asks for {', '.join(asked_for)}, which are not the fleet's: spread by shares")
     equal = shares or tuple(1.0 / len(models) for _ in models)
