@@ -135,7 +135,7 @@ def _scheduler(pool: PoolAsked, asks: list[Asked], notes: list[str]) -> Schedule
     """The pool's, or that of its engine; settings alone change that of its engine."""
     first = asks[0]
     context = max(one.model.context_length for one in asks)
-    usual = profile_for(first.platform.engine.name, first.platform.device)
+    usual = profile_for(first.platform)
     profile = pool.scheduler
     if profile is None or not profile.name:
         profile = read_profile(usual).changed(profile.settings if profile else {})

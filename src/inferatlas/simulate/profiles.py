@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from inferatlas.errors import BadInput, UnknownName
-from inferatlas.predict.hardware.device import Device
 from inferatlas.predict.mapping.layouts import is_resident
+from inferatlas.predict.performance.platform import Platform
 from inferatlas.simulate.fleet import POLICIES, Scheduler
 from inferatlas.simulate.values import amount, choice, count
 from inferatlas.workload.yaml_fields import (
@@ -134,21 +134,21 @@ def load_profile(name_or_path: str | Path, *, context: int | None = None) -> Sch
     return read_profile(name_or_path).scheduler(context)
 
 
-def profile_for(engine: str, device: Device | None = None) -> str:
-    """The profile of an engine on a device, by name.
+def profile_for(platform: Platform) -> str:
+    """The profile of a platform's engine on its device, by name.
 
-    The vendors' own stacks (engine *native*): compiled images where batches are compiled or the model is resident on a
-    wafer, a pipeline where it is on a row of chips; elsewhere vLLM's, for want of anything published.
+    Of the vendors' own stacks (engine *native*): compiled images where batches are compiled or the model is resident on
+    a wafer, a pipeline where it is on a row of chips; elsewhere vLLM's, for want of anything published.
 
     Examples
     --------
-    >>> from inferatlas.catalogue.accelerators import load_accelerator
-    >>> from inferatlas.predict.hardware.device import device
-    >>> profile_for("vllm"), [profile_for("native", device(load_accelerator(x))) for x in ("cerebras-wse-3", "groq")]
-    ('vllm-v1', ['compiled', 'pipeline'])
+    >>> from inferatlas.predict.platforms import bind
+    >>> [profile_for(bind(name)) for name in ("h100", "cerebras-wse-3", "groq-lpu-v1")]
+    ['vllm-v1', 'compiled', 'pipeline']
     """
-    if engine in OF_ENGINE or device is None:
-        return OF_ENGINE.get(engine, "vllm-v1")
+    engine, device = platform.engine.name, platform.device
+    if engine in OF_ENGINE:
+        return OF_ENGINE[engine]
     if device.compiled_batches or device.style == "wafer":
         return "compiled"
     return "pipeline" if is_resident(device) else "vllm-v1"
