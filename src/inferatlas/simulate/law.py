@@ -7,6 +7,7 @@ steps have a closed form (`kernel.runs`). The grid is exact in the batch of a de
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from inferatlas.simulate.imbalance import Imbalance, imbalance_of
 PER_OCTAVE = 3.0  # knots of a grid between a number and its double
 FEW = 1e-9
 HOST_LINK = 3.2e10  # B/s of one accelerator where none is stated: 16 lanes of PCIe 4.0, one direction (prior)
+FAR = 1 << 17  # prompt tokens of a step beyond which its time grows in proportion: products long fill the machine
 
 
 class Grid(NamedTuple):
@@ -98,6 +100,14 @@ def knots(low: float, high: float, per_octave: float) -> Floats:
     return low * (high / low) ** (np.arange(many + 1) / many) if high > low else np.array([low, low * 2.0])
 
 
+class Wanted(NamedTuple):
+    """A deployment of which one replica is to be tabulated; limits of its steps that are not the engine's."""
+
+    one: Asked
+    max_sequences: int | None = None
+    step_tokens: int | None = None
+
+
 def law_of(one: Asked, longest: int, *, max_sequences: int | None = None, step_tokens: int | None = None) -> StepLaw:
     """Tabulate the steps of one replica of a deployment.
 
@@ -105,12 +115,50 @@ def law_of(one: Asked, longest: int, *, max_sequences: int | None = None, step_t
     ----------
     one : the deployment; its layout's replicas are alike.
     longest : most tokens of a request, input and output.
-    max_sequences, step_tokens : of a step, instead of the engine's.
+    max_sequences, step_tokens : of a step, instead of the engine's; images are compiled up to the engine's batch.
 
     Raises
     ------
     NoFeasibleAnswer : the model does not fit.
     """
+    return laws_of([Wanted(one, max_sequences, step_tokens)], longest)[0]
+
+
+def laws_of(wanted: Sequence[Wanted], longest: int) -> list[StepLaw]:
+    """Laws whose grids have the same axes, as those of one fleet must: each reaches as far as the largest needs.
+
+    A machine keeps its own limits in ``max_sequences`` and ``step_tokens``. Batches that differ are tabulated up to a
+    power of two, so that those of compiled images stay on the grid.
+
+    Raises
+    ------
+    NoFeasibleAnswer : a model does not fit.
+    """
+    machines = [_machine(one, longest) for one in wanted]
+    limits = {machine.sequences for machine in machines}
+    most = max(limits) if len(limits) == 1 else int(2 ** np.ceil(np.log2(max(limits))))
+    chunk = max(machine.chunk for machine in machines)
+    return [_law(machine, most, longest, chunk) for machine in machines]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Machine:
+    """One replica before it is tabulated; ``chunk``: most prompt tokens of a step for which it has to be exact."""
+
+    one: Asked
+    points: Points
+    row: Any
+    shard: Any
+    budget: memory.Budget
+    resident: bool
+    room: dict[str, Any]
+    sequences: int
+    step_tokens: int
+    chunk: int
+
+
+def _machine(wanted: Wanted, longest: int) -> _Machine:
+    one = wanted.one
     points = one.points[[0]]
     row = one.table.rows(points.platform, points.clock)
     shard = shard_of(row, points)
@@ -121,28 +169,37 @@ def law_of(one: Asked, longest: int, *, max_sequences: int | None = None, step_t
         reason = reason_of(code, one.ops, one.table, one.load, count=one.layout.count, speculation=one.speculation)
         raise NoFeasibleAnswer(reason["detail"], code=reason["code"], least_count=reason["least_count"], field="count")
     room = _room(one, row, shard, points, resident, budget)
-    compiled = bool(row.compiled[0] > 0)
-    most = int(max_sequences or min(row.max_sequences[0], 1024))
-    if compiled:
+    own = int(min(row.max_sequences[0], 1024))
+    most = int(wanted.max_sequences or own)
+    if row.compiled[0] > 0:
         held = max(1, int(room["sequences"]))
-        most = int(2 ** np.floor(np.log2(min(most, held))))
+        most = int(2 ** np.floor(np.log2(min(most, own, held))))
     most = max(1, min(most, room["blocks"] if room["blocks"] < 1 << 30 else most))
-    budget_tokens = int(step_tokens or row.step_tokens[0])
-    collectives = collectives_in_use(one.ops, one.table, points, resident)
-    step = one_step_of(one.ops, row, shard, collectives, points, budget, resident=resident, speculation=one.speculation)
-    stages = 1 if resident else int(points.pp[0])
+    tokens = int(wanted.step_tokens or row.step_tokens[0])
     whole = resident or one.ops.whole_prompts
-    grid = _tabulate(step, row, points, most, longest, longest if whole else min(budget_tokens, longest), stages,
-                     float(row.interference[0]), compiled, one.ops.layers)  # fmt: skip
+    return _Machine(one, points, row, shard, budget, resident, room, most, longest if whole else tokens,
+                    longest if whole else min(tokens, longest * most, FAR))  # fmt: skip
+
+
+def _law(it: _Machine, most: int, longest: int, chunk: int) -> StepLaw:
+    one, row, room = it.one, it.row, it.room
+    collectives = collectives_in_use(one.ops, one.table, it.points, it.resident)
+    step = one_step_of(
+        one.ops, row, it.shard, collectives, it.points, it.budget, resident=it.resident, speculation=one.speculation
+    )
+    stages = 1 if it.resident else int(it.points.pp[0])
+    grid = _tabulate(step, row, it.points, most, longest, chunk, stages, float(row.interference[0]),
+                     bool(row.compiled[0] > 0), one.ops.layers)  # fmt: skip
     replica = one.layout.count // one.layout.dp
     drafts = one.speculation if one.speculation is not None and one.speculation.gamma else None
     return StepLaw(
         grid=grid, blocks=room["blocks"], block_tokens=room["block_tokens"], fixed_blocks=room["fixed_blocks"],
         block_bytes=room["block_bytes"], request_s=float(row.request_s[0]),
         prompt_token_s=float(row.prompt_token_s[0]), idle_w=float(idle_power(row)[0]) * replica, accelerators=replica,
-        max_sequences=most, step_tokens=longest if whole else budget_tokens, lanes=stages,
-        weight_bytes=float(budget.weights[0]) * replica, queries=1 if drafts is None else drafts.queries,
-        speculation=drafts, imbalance=imbalance_of(step, one.ops, row, shard), host_bytes_per_s=_host_rate(one) * replica,
+        max_sequences=it.sequences, step_tokens=it.step_tokens, lanes=stages,
+        weight_bytes=float(it.budget.weights[0]) * replica, queries=1 if drafts is None else drafts.queries,
+        speculation=drafts, imbalance=imbalance_of(step, one.ops, row, it.shard),
+        host_bytes_per_s=_host_rate(one) * replica,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ SOURCES = (
     "think",
     "model",
     "adapter",
+    "faults",
 )
 
 

@@ -25,6 +25,7 @@ from inferatlas.simulate.kernel.state import FIELDS, World
 
 HERE = Path(__file__).parent
 Loop = Callable[[World, int], int]
+SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 # what code generation itself may call
 ALWAYS = ("memset", "memcpy", "memmove", "exp", "log", "fmod", "floor", "ceil")
 
@@ -32,6 +33,9 @@ ALWAYS = ("memset", "memcpy", "memmove", "exp", "log", "fmod", "floor", "ceil")
 def built() -> bool:
     """Whether the machine code is there; if not, the first run takes about half a minute to make it."""
     return any((folder / f"{_digest()}.json").exists() for folder in _folders())
+
+
+_ALIVE: list[Any] = []  # what owns the code
 
 
 @lru_cache(maxsize=1)
@@ -63,12 +67,8 @@ def _digest() -> str:
     from llvmlite import binding as llvm
 
     sums = hashlib.sha256()
-    for part in (
-        version("numba"),
-        version("llvmlite"),
-        llvm.get_host_cpu_name(),
-        llvm.get_host_cpu_features().flatten(),
-    ):
+    processor = llvm.get_host_cpu_name() + llvm.get_host_cpu_features().flatten()
+    for part in (version("numba"), version("llvmlite"), processor):
         sums.update(part.encode())
     for file in sorted(HERE.glob("*.py")):
         sums.update(file.read_bytes())
@@ -109,17 +109,16 @@ def _made() -> Any:
                 with suppress(OSError):
                     old.unlink()
         break
-    return function.ctypes
+    _ALIVE.append(function)
+    return SIGNATURE(function.address)
 
 
 def _write(path: Path, content: bytes) -> None:
     """Whole or not at all: two processes may do so at the same time."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_digest(), delete=False) as file:
         file.write(content)
+    Path(file.name).chmod(0o644)
     Path(file.name).replace(path)
-
-
-_ALIVE: list[Any] = []  # the engine owns the code
 
 
 def _loaded(entry: str, code: bytes, outside: list[str]) -> Any:
@@ -141,4 +140,4 @@ def _loaded(entry: str, code: bytes, outside: list[str]) -> Any:
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _ALIVE.append(engine)
-    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)(engine.get_function_address(entry))
+    return SIGNATURE(engine.get_function_address(entry))
