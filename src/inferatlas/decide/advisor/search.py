@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class Rejected:
 class Designs:
     """Everything evaluated: points, predictions and metrics as arrays; what never became a point in ``rejected``.
 
-    ``most``: how many of each accelerator the search could use, by name.
+    ``most``: how many of each accelerator the search could use, ``known``: what the catalogue says of it; by name.
     """
 
     model: ModelConfig
@@ -57,6 +57,7 @@ class Designs:
     metrics: dict[str, Metric]
     rejected: list[Rejected]
     most: dict[str, int]
+    known: dict[str, Accelerator] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -122,6 +123,7 @@ def evaluate(model: ModelConfig, workload: Workload, limits: Limits) -> Designs:
     platforms, costs, rejected = [], [], []
     shapes: list[layouts.Layouts] = []
     most: dict[str, int] = {}
+    parts: dict[str, Accelerator] = {}
     asked = accelerators_named(limits.accelerators)
     _check_vendors(limits, asked)
     vendors = {vendor.lower() for vendor in limits.vendors or ()}
@@ -135,6 +137,7 @@ def evaluate(model: ModelConfig, workload: Workload, limits: Limits) -> Designs:
             rejected.append(Rejected(known.id, error.code, str(error)))
             continue
         part = found[0].device
+        parts[part.id] = known
         most[part.id] = min(limits.max_count, known.cluster.count if known.cluster else limits.max_count)
         shape = layouts.enumerate_layouts(ops, part, most[part.id])
         if not len(shape):
@@ -166,7 +169,7 @@ def evaluate(model: ModelConfig, workload: Workload, limits: Limits) -> Designs:
     )
     predictions = predict(ops, table, points, checked=True, dtype=np.float32)
     metrics = metric_arrays(predictions, points, table, costs)
-    return Designs(model, workload, ops, table, points, predictions, costs, metrics, rejected, most)
+    return Designs(model, workload, ops, table, points, predictions, costs, metrics, rejected, most, parts)
 
 
 def _joined(parts: list[Ints]) -> Ints:

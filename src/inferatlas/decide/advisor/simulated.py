@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.decide.advisor.judge import normal_cdf, statistic
 from inferatlas.decide.advisor.search import Designs
 from inferatlas.predict.question import Asked
@@ -42,7 +41,7 @@ def simulated(designs: Designs, i: int, targets: tuple[ServiceTarget, ...], seed
     requests = make_requests(load, REQUESTS, seed)
     longest = int((requests.input_tokens + requests.output_tokens).max())
     one = Asked(
-        designs.model, load_accelerator(platform.device.file), designs.ops, platform, designs.table, load, layout,
+        designs.model, designs.known[platform.device.id], designs.ops, platform, designs.table, load, layout,
         designs.points[np.array([i])], [],
     )  # fmt: skip
     profile = load_profile(profile_for(platform))

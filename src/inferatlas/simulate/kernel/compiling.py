@@ -40,7 +40,7 @@ def build() -> tuple[str, bytes, list[str], Any]:
 
     signature: Any = types.int64(types.CPointer(types.int64), types.int64)
     options: Any = OPTIONS
-    made = numba.cfunc(signature, **options)(entry)
+    made: Any = numba.cfunc(signature, **options)(entry)
     library = made._library
     module = library._final_module
     outside = [it.name for it in (*module.functions, *module.global_variables) if it.is_declaration]
