@@ -39,6 +39,7 @@ def run_ends(w, r):
     if w.run[0].logging:
         note_run(w, r, me.clock, me.s0 + me.pause, me.d, joules, k, 0, blocks)
     me.private += new_blocks(w, r, me.step + 2, me.step + k)
+    evict(w, r)  # in these steps, before those that end now give theirs back
     gaps(w, me, k)
     account(w, r, me.clock, w.ends[r], joules, int(me.growth * k + 0.5), 0.5 * (blocks + me.private + me.shared))
     me.step += k
@@ -164,8 +165,9 @@ def first_token(w, r, i, t):
         q.first_step, q.first_replica = me.step, r
     if q.made == q.output:
         ended(w, r, i, t)
-        if p.policy == STATIC:
+        if p.policy == STATIC:  # it goes on computing with its batch
             me.alive -= 1
+            me.b, me.context, me.growth = me.b + 1, me.context + q.prompt, me.growth + q.growth
             return
         lists.run_leave(me, w.req, i)
         drop_adapter(w, r, i)

@@ -76,19 +76,22 @@ def newly_used(w, r, i, units):
 
 @jit
 def publish(w, r, i, computed, block):
-    """Units of a prompt that are computed whole can be shared from now on; a copy that is there already is used."""
+    """Blocks of a prompt that are full can be shared from now on; a copy that is there already is used."""
     me, q = w.rep[r], w.req[i]
     for j in range(q.units):
         u = w.chain[q.chain + j]
-        if w.end[u] > computed:
+        if w.begin[u] >= computed:
             break
-        upto = w.end[u] // block
+        upto = min(w.end[u], computed) // block
         if upto <= q.kept and j < q.held:
             continue
+        one, here = w.unit[r, u], upto - w.begin[u] // block
+        if one.refs == 0 and one.have > here:
+            break  # a copy of more blocks than this request can give back yet
         hold(w, r, i, j + 1)
-        one, whole = w.unit[r, u], whole_of(w, u, block)
-        me.shared += whole - one.have
-        one.have = whole
+        if here > one.have:
+            me.shared += here - one.have
+            one.have = here
         if upto > q.kept:
             me.private -= upto - q.kept
             q.kept = upto

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from inferatlas.simulate.kernel import heaps, lists
 from inferatlas.simulate.kernel.cache import blocks_for, room
-from inferatlas.simulate.kernel.changes import decoding_starts, nudge, return_blocks
+from inferatlas.simulate.kernel.changes import decoding_starts, new_blocks, nudge, return_blocks, steps_of
 from inferatlas.simulate.kernel.compiling import jit
 from inferatlas.simulate.kernel.routing import route
-from inferatlas.simulate.kernel.state import ARRIVED, DECODER, INF, MOVING, NONE
+from inferatlas.simulate.kernel.state import ARRIVED, DECODER, INF, MOVING, NONE, RUN
 
 
 @jit
@@ -41,13 +41,23 @@ def open_door(w, to, t):
     while you.door_head != NONE and you.running + you.joins < p.sequences:
         q = w.req[you.door_head]
         need = blocks_for(q.input + q.output if p.whole else q.prompt + 1, p.block, p.fixed)
-        if need > room(you):
+        if need > room(you) - used_meanwhile(w, to, t):
             return
         i = lists.door_first_out(you, w.req)
         you.private += need
         you.joins += 1
         q.replica = to
         set_out(w, i, t)
+        nudge(w, to, t)  # a run of steps counted on these blocks
+
+
+@jit
+def used_meanwhile(w, r, t):
+    """Blocks that the steps begun by t of a run under way took, beyond those of its first step."""
+    me = w.rep[r]
+    if me.doing != RUN:
+        return 0
+    return new_blocks(w, r, me.step + 2, me.step + steps_of(w, r, t - me.clock, me.k))
 
 
 @jit

@@ -47,16 +47,16 @@ def plan(w, r):
             left = admit(w, r, left)
         preempted = preempted or again
     elif p.policy == PREFILL_FIRST:
-        left, again = prompts_under_way(w, r, p.step_tokens)
-        left = admit(w, r, left)
+        left, preempted = prompts_under_way(w, r, p.step_tokens)
+        if not preempted:
+            left = admit(w, r, left)
         if me.chunks == 0:
-            preempted = make_room(w, r)
+            preempted = make_room(w, r) or preempted
     elif me.alive == 0:
         left = admit(w, r, p.step_tokens)
         me.alive = me.running
     else:
         left, again = prompts_under_way(w, r, p.step_tokens)
-    evict(w, r)
     me.extra = me.adapters * p.adapter_step_s
     if me.fresh > 0:
         one_step(w, r)
@@ -84,6 +84,7 @@ def make_room(w, r):
         preempted = True
         need = new_blocks(w, r, me.step + 1, me.step + 1)
     me.private += need
+    evict(w, r)  # before anybody finds what these blocks held
     return preempted
 
 
@@ -92,7 +93,7 @@ def undo_room(w, r, i):
     """Give back the block promised to a request for a step before which it is preempted; not in `own_blocks`."""
     me, q = w.rep[r], w.req[i]
     p = w.pool[me.pool]
-    if not p.whole and (q.prompt - q.begun + me.step) % p.block == 0:
+    if p.policy == BUDGET and not p.whole and (q.prompt - q.begun + me.step) % p.block == 0:
         me.private -= 1
 
 
@@ -124,6 +125,7 @@ def prompts_under_way(w, r, left):
         if gone:
             continue
         me.private += need
+        evict(w, r)
         take(w, r, i, tokens)
         left -= tokens
         j += 1
@@ -145,7 +147,7 @@ def admit(w, r, left):
     me = w.rep[r]
     p = w.pool[me.pool]
     following = me.wait_head
-    while following != NONE and me.running < p.sequences and left > 0:
+    while following != NONE and me.running + me.joins < p.sequences and left > 0:
         i = following
         q = w.req[i]
         following = q.next
@@ -172,6 +174,9 @@ def swap_in(w, r, i):
         return -1
     moves(w, r, i)
     me.private += need
+    if p.policy == PREFILL_FIRST:  # decoding has no blocks yet of the step in which it goes on
+        me.private += blocks_for(q.prompt - 1, p.block, p.fixed) - need
+    evict(w, r)
     me.pause += need * p.swap_block_s
     take_slot(w, r, q.adapter)
     me.queued -= q.prompt
@@ -190,6 +195,7 @@ def let_in(w, r, i, left):
         there, units = found(w, r, i, p.block)
         if p.tier_blocks > 0:
             below = found_below(w, r, i, there, units, p.block)
+    units = units if there > 0 else 0
     tokens = q.prompt - there
     if p.chunked:
         tokens = min(tokens, left)
@@ -204,6 +210,7 @@ def let_in(w, r, i, left):
     moves(w, r, i)
     use_prefix(w, r, i, there, units)
     me.private += need
+    evict(w, r)
     if below > there:
         fetch(w, r, i, there, below)
         return 0

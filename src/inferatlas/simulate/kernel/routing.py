@@ -86,9 +86,13 @@ def route(w, i, role, t):
     if free == 0:
         return NONE
     kind = run.router
-    run.turn += 1
     if kind == ROUND_ROBIN:
-        return nth_free(w, i, role, (run.turn - 1) % free)
+        if role == PREFILL:
+            run.turn += 1
+            return nth_free(w, i, role, (run.turn - 1) % free)
+        run.turn_there += 1  # in turn among those that decode, whoever computed the prompt
+        return nth_free(w, i, role, (run.turn_there - 1) % free)
+    run.turn += 1
     if kind == RANDOM:
         return nth_free(w, i, role, int(scrambled(run.seed, run.turn) * free))
     refresh(w, t)

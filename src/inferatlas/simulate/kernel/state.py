@@ -83,7 +83,7 @@ WORLD = np.dtype([
     ("link_bytes", "f8"), ("hidden", "f8"), ("token_bytes", "f8"), ("load_penalty", "f8"),
     ("tick_at", "f8"), ("gap_low", "f8"), ("gap_log", "f8"),
     ("next_order", "i8"), ("soon", "i8"), ("flying", "i8"), ("sent", "i8"), ("ended", "i8"), ("failed", "i8"),
-    ("log", "i8"), ("logging", "i8"), ("fault", "i8"), ("turn", "i8"),
+    ("log", "i8"), ("logging", "i8"), ("fault", "i8"), ("turn", "i8"), ("turn_there", "i8"),
     ("router", "i8"), ("closed", "i8"), ("decode_sends", "i8"), ("retry", "i8"), ("queue_limit", "i8"),
     ("limbo_head", "i8"), ("limbo_tail", "i8"), ("limbo", "i8"), ("stamp", "i8"),
     ("link_busy_s", "f8"), ("scalings", "i8"), ("hit_tokens", "i8"), ("asked_tokens", "i8"), ("events", "i8"),
