@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 LEAST = 20  # requests without which nothing is said of a steady state
 PARTS = 16  # of the time in which requests come, without the first quarter
 # of the growth per part over its error: 15 degrees of freedom pass it by chance once in 600 times
-SURE = 3.5
+SURE = 2.9
 CLEARLY = 0.03  # of what is offered is not served
 EARLY = 0.1  # share of requests whose quick ones tell how fast the fleet is when nothing waits
 Why = Literal["", "saturated", "short", "burst"]
