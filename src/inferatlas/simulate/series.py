@@ -59,7 +59,7 @@ def times_of(run: Run) -> Times:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """Averages over bins of ``bin_s`` seconds from time 0 on, shape (b,).
+    """Averages over bins of ``bin_s`` seconds from time 0 to ``until_s``, within the last of them, shape (b,).
 
     ``in_flight``: sent and not ended; ``waiting``: at a scheduler and not admitted; ``running``: admitted and not ended.
     ``batch``: decoding requests in the steps under way, of all replicas; ``kv_used``: share of all blocks; ``output_tokens`` and
@@ -67,6 +67,7 @@ class Series:
     """
 
     bin_s: float
+    until_s: float
     in_flight: Floats
     waiting: Floats
     running: Floats
@@ -80,6 +81,13 @@ class Series:
     def time_s(self) -> Floats:
         """The middle of each bin."""
         return (np.arange(self.in_flight.size) + 0.5) * self.bin_s
+
+    @property
+    def widths(self) -> Floats:
+        """Seconds of each bin."""
+        found = np.full(self.in_flight.size, self.bin_s)
+        found[-1] = max(self.until_s - (found.size - 1) * self.bin_s, 1e-9 * self.bin_s)
+        return found
 
 
 def series_of(run: Run, fleet: Fleet, times: Times) -> Series:
@@ -95,7 +103,7 @@ def series_of(run: Run, fleet: Fleet, times: Times) -> Series:
     ended, begun = steps(end, bin_s, many, times.until), steps(admitted, bin_s, many, times.until)
     scale = bin_s / widths
     return Series(
-        bin_s, (sent - ended) * scale, (arrival - begun) * scale, (begun - ended) * scale, bins[:, k.BATCH],
+        bin_s, times.until, (sent - ended) * scale, (arrival - begun) * scale, (begun - ended) * scale, bins[:, k.BATCH],
         bins[:, k.BLOCKS] / float(run.replicas["blocks"].sum()), bins[:, k.OUT], bins[:, k.IN],
         bins[:, k.JOULES] + idle_power(run, fleet, times),
     )  # fmt: skip
