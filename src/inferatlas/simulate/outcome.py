@@ -330,8 +330,8 @@ def meets(found: Outcome, targets: Sequence[ServiceTarget]) -> list[dict[str, An
         if found.saturated and one.metric in LATENCIES:
             kept, why = False, "saturated"
         verdicts.append(
-            {"slo": one.text(), "metric": one.metric, "statistic": one.statistic, "value": _plain(value), "met": kept,
-             "reason": why}
+            {"slo": one.text(), "metric": one.metric, "statistic": one.statistic, "bound": one.bound,
+             "value": _plain(value), "met": kept, "reason": why}
         )  # fmt: skip
     return verdicts
 
