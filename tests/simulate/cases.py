@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from inferatlas.predict.question import asked
-from inferatlas.simulate.fleet import Fleet, Link, Pool, Scheduler
+from inferatlas.simulate.fleet import Fleet, Pool, Scheduler
 from inferatlas.simulate.law import StepLaw, affine_law, law_of
 from inferatlas.workload.chains import Chains
 from inferatlas.workload.requests import Requests
@@ -92,9 +92,7 @@ def streams(draw: st.DrawFn, *, longest: int = LONGEST, most: int = 24, kinds: t
     return Requests("random", arrival, inputs, outputs, previous=previous, clients=clients, chains=chains)
 
 
-def shared_prefixes(
-    random: np.random.Generator, inputs: np.ndarray, outputs: np.ndarray
-) -> tuple[Chains, np.ndarray]:
+def shared_prefixes(random: np.random.Generator, inputs: np.ndarray, outputs: np.ndarray) -> tuple[Chains, np.ndarray]:
     """A forest of units: prompts walk down from a few roots, then have a piece of their own and their answer."""
     begin, end, chains = [], [], []
     children: dict[int, list[int]] = {-1: []}

@@ -1,13 +1,12 @@
 """The event loop against a plain program that takes one step after the other: the same schedule, the same times."""
 
 import numpy as np
-import pytest
-from cases import LONGEST, plain_law, pools, real_law, schedulers, streams
+from cases import pools, streams
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import simulate
 
-from inferatlas.simulate.fleet import Fleet, Link, Pool, Scheduler
+from inferatlas.simulate.fleet import Fleet
 from inferatlas.simulate.running import run
 from inferatlas.workload.requests import Requests
 

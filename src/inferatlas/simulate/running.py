@@ -23,7 +23,7 @@ GAP_LOW, GAP_STEP, GAPS = 1e-5, 0.005, 4096  # seconds, and natural logarithm: h
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """What the loop left behind: records of requests and replicas (`kernel.state`), totals, bins, gaps and the log."""
+    """What the loop left behind: records of requests and replicas (`kernel.state`), totals, bins, gaps, the log and the pieces."""
 
     requests: NDArray[Any]
     replicas: NDArray[Any]
@@ -31,6 +31,7 @@ class Run:
     bins: NDArray[np.float64]
     gaps: NDArray[np.float64]
     log: NDArray[Any] | None
+    pieces: NDArray[Any] | None
     wall_s: float
     interrupted: bool
 
@@ -43,20 +44,29 @@ def run(fleet: Fleet, requests: Requests, *, seed: int = 0, log: bool = False, u
     begun = time.perf_counter()
     w = world(fleet, requests, seed=seed, log=1 << 18 if log else 0, until_s=until_s)
     rows: list[NDArray[Any]] = []
+    pieces: list[NDArray[Any]] = []
     interrupted = False
     try:
         while (why := advance(w, EVENTS)) != k.FINISHED:
             if why == k.LOG_FULL:
-                rows.append(w.log[: w.run[0]["log"]].copy())
-                w.run[0]["log"] = 0
+                _empty(w, rows, pieces)
             if told is not None:
                 told(int(w.run[0]["ended"]))
     except KeyboardInterrupt:
         interrupted = True
-    if log:
-        rows.append(w.log[: w.run[0]["log"]].copy())
-    return Run(w.req, w.rep, w.run[0], w.bins, w.gaps, np.concatenate(rows) if log else None,
-               time.perf_counter() - begun, interrupted)  # fmt: skip
+    _empty(w, rows, pieces)
+    return Run(
+        w.req, w.rep, w.run[0], w.bins, w.gaps, np.concatenate(rows) if log else None,
+        np.concatenate(pieces) if log else None, time.perf_counter() - begun, interrupted,
+    )  # fmt: skip
+
+
+def _empty(w: k.World, rows: list[NDArray[Any]], pieces: list[NDArray[Any]]) -> None:
+    """Take what the log holds."""
+    run = w.run[0]
+    rows.append(w.log[: run["log"]].copy())
+    pieces.append(w.piece[: run["pieces"]].copy())
+    run["log"] = run["pieces"] = 0
 
 
 def world(fleet: Fleet, requests: Requests, *, seed: int, log: int, until_s: float) -> k.World:
@@ -99,7 +109,7 @@ def world(fleet: Fleet, requests: Requests, *, seed: int, log: int, until_s: flo
         batches=axes.batch, contexts=axes.context, wides=axes.wide, tokens=axes.tokens, pairs=axes.pairs,
         outputs=axes.outputs, decode=stacked("decode"), mixed=stacked("mixed"), several=stacked("several"),
         noise=random, swing=swing, bins=np.zeros((BINS, k.COLUMNS)), gaps=np.zeros(GAPS),
-        log=np.zeros(max(log, 1), k.LOG),
+        log=np.zeros(max(log, 1), k.LOG), piece=np.zeros(log + most if log else 1, k.PIECE),
     )  # fmt: skip
 
 

@@ -76,11 +76,22 @@ def slot(run, gaps, s):
 
 
 @jit
-def note_run(w, r, start, first, more, joules, steps, prompts, blocks):
-    """A row of the log."""
+def note_run(w, r, first, more, joules, steps, prompts, blocks):
+    """A row of the log: what a replica has done until now."""
     me, run = w.rep[r], w.run[0]
     row = w.log[run.log]
-    row.start_s, row.first_s, row.more_s, row.joules = start, first, more, joules
+    row.start_s, row.end_s, row.pause_s = me.clock, w.ends[r], me.pause
+    row.first_s, row.more_s, row.joules = first, more, joules
     row.step, row.steps, row.replica, row.batch = me.step, steps, r, me.batch
     row.prompt_tokens, row.prompts, row.blocks, row.waiting = me.fresh, prompts, blocks, me.waiting
     run.log += 1
+
+
+@jit
+def note_piece(w, r, i, at):
+    """A request decodes from the next step of a replica on."""
+    run, me = w.run[0], w.rep[r]
+    if run.logging:
+        row = w.piece[run.pieces]
+        row.id, row.replica, row.step, row.made, row.at_s = i, r, me.step, w.req[i].made, at
+        run.pieces += 1

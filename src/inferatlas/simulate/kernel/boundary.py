@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inferatlas.simulate.kernel import heaps, lists
-from inferatlas.simulate.kernel.accounts import account, note_gaps, note_run
+from inferatlas.simulate.kernel.accounts import account, note_gaps, note_piece, note_run
 from inferatlas.simulate.kernel.cache import evict, publish
 from inferatlas.simulate.kernel.changes import (
     decoding_starts,
@@ -37,7 +37,7 @@ def run_ends(w, r):
     joules = elapsed(me.e0, me.de, k)
     blocks = me.private + me.shared
     if w.run[0].logging:
-        note_run(w, r, me.clock, me.s0 + me.pause, me.d, joules, k, 0, blocks)
+        note_run(w, r, me.s0, me.d, joules, k, 0, blocks)
     me.private += new_blocks(w, r, me.step + 2, me.step + k)
     evict(w, r)  # in these steps, before those that end now give theirs back
     gaps(w, me, k)
@@ -69,7 +69,7 @@ def step_ends(w, r):
     t = w.ends[r]
     seconds = t - me.clock
     if w.run[0].logging:
-        note_run(w, r, me.clock, seconds, 0.0, me.e0, 1, me.outputs, me.private + me.shared)
+        note_run(w, r, seconds - me.pause, 0.0, me.e0, 1, me.outputs, me.private + me.shared)
     made = 0
     if p.policy == BUDGET and me.b > 0:
         me.step += 1
@@ -159,6 +159,7 @@ def first_token(w, r, i, t):
     me, q = w.rep[r], w.req[i]
     p = w.pool[me.pool]
     q.made += 1
+    note_piece(w, r, i, t)
     if q.first != q.first and not (p.role == PREFILL and w.run[0].decode_sends and q.made < q.output):
         q.first = t
     if q.first_replica < 0:

@@ -30,7 +30,7 @@ def advance(w, events):
     """Go on for so many events; returns why it came back: MORE, FINISHED or LOG_FULL."""
     run = w.run[0]
     for _ in range(events):
-        if run.logging and run.log >= w.log.size - 1:
+        if run.logging and (run.log >= w.log.size - 1 or run.pieces >= w.piece.size - w.fin.shape[1]):
             return LOG_FULL
         r, end = earliest(w.ends)
         arrival, sent = coming(w)

@@ -7,7 +7,10 @@ one has sent since the start of the run, a transfer of n bytes that starts at v 
 
 from __future__ import annotations
 
+import math
+
 from inferatlas.simulate.kernel import heaps, lists
+from inferatlas.simulate.kernel.accounts import note_piece
 from inferatlas.simulate.kernel.cache import blocks_for, room
 from inferatlas.simulate.kernel.changes import decoding_starts, new_blocks, nudge, return_blocks, steps_of
 from inferatlas.simulate.kernel.compiling import jit
@@ -132,5 +135,6 @@ def join(w, r):
             p = w.pool[me.pool]
             q = w.req[i]
             me.private -= blocks_for(q.prompt + 1, p.block, p.fixed) - blocks_for(q.prompt, p.block, p.fixed)
+        note_piece(w, r, i, math.nan)
         decoding_starts(w, r, i)
     me.joined = 0

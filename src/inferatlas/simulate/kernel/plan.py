@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from inferatlas.simulate.kernel import lists
+from inferatlas.simulate.kernel.accounts import note_piece
 from inferatlas.simulate.kernel.cache import blocks_for, evict, found, found_below, hold, newly_used, room
 from inferatlas.simulate.kernel.changes import decoding_starts, new_blocks, preempt, steps_of, steps_with_room, taken
 from inferatlas.simulate.kernel.compiling import jit
@@ -181,6 +182,7 @@ def swap_in(w, r, i):
     take_slot(w, r, q.adapter)
     me.queued -= q.prompt
     q.prompt -= 1  # its last token is not in the cache yet
+    note_piece(w, r, i, math.nan)
     decoding_starts(w, r, i)
     return p.queries
 

@@ -83,7 +83,7 @@ WORLD = np.dtype([
     ("link_bytes", "f8"), ("hidden", "f8"), ("token_bytes", "f8"), ("load_penalty", "f8"),
     ("tick_at", "f8"), ("gap_low", "f8"), ("gap_log", "f8"),
     ("next_order", "i8"), ("soon", "i8"), ("flying", "i8"), ("sent", "i8"), ("ended", "i8"), ("failed", "i8"),
-    ("log", "i8"), ("logging", "i8"), ("fault", "i8"), ("turn", "i8"), ("turn_there", "i8"),
+    ("log", "i8"), ("pieces", "i8"), ("logging", "i8"), ("fault", "i8"), ("turn", "i8"), ("turn_there", "i8"),
     ("router", "i8"), ("closed", "i8"), ("decode_sends", "i8"), ("retry", "i8"), ("queue_limit", "i8"),
     ("limbo_head", "i8"), ("limbo_tail", "i8"), ("limbo", "i8"), ("stamp", "i8"),
     ("link_busy_s", "f8"), ("scalings", "i8"), ("hit_tokens", "i8"), ("asked_tokens", "i8"), ("events", "i8"),
@@ -96,12 +96,17 @@ CHUNK = np.dtype([("id", "i8"), ("tokens", "i8")], align=True)
 UNIT = np.dtype([("have", "i8"), ("refs", "i8"), ("prev", "i8"), ("next", "i8")], align=True)
 FAULT = np.dtype([("at", "f8"), ("for_s", "f8"), ("replica", "i8")], align=True)
 ADAPTER = np.dtype([("active", "i8"), ("used", "i8")], align=True)  # used: 0 where it is not resident
-# one row per run of equal steps: `steps` of them from `start` on, the first of `first_s` seconds, each `more_s` longer
+# one row per run of equal steps: `steps` of them after `pause_s` from `start_s` on, the first of `first_s` seconds,
+# each `more_s` longer; the random part of routing is in `end_s` alone
 LOG = np.dtype([
-    ("start_s", "f8"), ("first_s", "f8"), ("more_s", "f8"), ("joules", "f8"), ("step", "i8"), ("steps", "i8"),
+    ("start_s", "f8"), ("end_s", "f8"), ("pause_s", "f8"), ("first_s", "f8"), ("more_s", "f8"), ("joules", "f8"),
+    ("step", "i8"), ("steps", "i8"),
     ("replica", "i8"), ("batch", "i8"), ("prompt_tokens", "i8"), ("prompts", "i8"), ("blocks", "i8"),
     ("waiting", "i8"),
 ], align=True)  # fmt: skip
+# a request decodes in pieces, one after each time that its prompt was computed or its cache came: tokens after the
+# ``made``-th, in the steps after ``step``; ``at_s``: when that one came, NaN where it had come before
+PIECE = np.dtype([("id", "i8"), ("replica", "i8"), ("step", "i8"), ("made", "i8"), ("at_s", "f8")], align=True)
 # columns of the bins of time
 BUSY, BATCH, BLOCKS, JOULES, OUT, IN, COLUMNS = range(7)
 
@@ -151,6 +156,7 @@ class World(NamedTuple):
     bins: Array  # float64[n, COLUMNS]
     gaps: Array  # float64[n]: tokens by the logarithm of the gap before them
     log: Array  # LOG[n]
+    piece: Array  # PIECE[n]
 
 
 INT, FLOAT = np.dtype(np.int64), np.dtype(np.float64)
@@ -164,4 +170,5 @@ FIELDS: dict[str, tuple[np.dtype[Any], int]] = {
     "fault": (FAULT, 1), "batches": (FLOAT, 1), "contexts": (FLOAT, 1), "wides": (FLOAT, 1), "tokens": (FLOAT, 1),
     "pairs": (FLOAT, 1), "outputs": (FLOAT, 1), "decode": (FLOAT, 4), "mixed": (FLOAT, 6), "several": (FLOAT, 3),
     "noise": (FLOAT, 2), "swing": (FLOAT, 2), "bins": (FLOAT, 2), "gaps": (FLOAT, 1), "log": (LOG, 1),
+    "piece": (PIECE, 1),
 }  # fmt: skip

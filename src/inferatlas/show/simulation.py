@@ -1,0 +1,310 @@
+"""`inferatlas simulate` as pages and rows: one run, several side by side, and the search for the highest load."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inferatlas.quantities import percent
+from inferatlas.show.html import Section, html_page
+from inferatlas.show.numbers import NONE, counted, figure, listed, quantity, span
+from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
+from inferatlas.simulate.answered import Simulation
+from inferatlas.simulate.outcome import LATENCY_METRICS, RATE_METRICS, Outcome
+
+STATISTICS = ("mean", "p50", "p90", "p95", "p99")
+REASONS = {"saturated": "the backlog grows, whatever the run's length", None: ""}
+
+
+def simulation_page(found: Simulation, typed: str) -> Page:
+    """The whole answer; ``typed`` is the command that gave it."""
+    return [
+        Heading(answer(found)),
+        *warned(found.outcome),
+        *verdicts(found),
+        asked(found),
+        *latencies(found.outcome),
+        rates(found.outcome),
+        held(found.outcome),
+        *pools(found.outcome),
+        *assumed(found),
+        Command("Reproduce", typed),
+    ]
+
+
+def answer(found: Simulation) -> str:
+    """Deployment, what came out, and whether the targets are kept."""
+    out = found.outcome
+    ttft, itl, tokens = out.metrics["ttft_s"]["p95"], out.metrics["itl_s"]["mean"], out.metrics["output_tokens_per_s"]
+    text = f"{found.name}: TTFT p95 {figure(ttft, 's')}, ITL {figure(itl, 's')}, {figure(tokens, '1')} output tokens/s"
+    if out.saturated:
+        text = f"{found.name}: saturated at {figure(tokens, '1')} output tokens/s, the backlog grows by "
+        text += f"{figure(out.queue['growth_per_s'], '1')} requests/s"
+    if found.meets is not None:
+        missed = [one["slo"] for one in found.verdicts if not one["met"]]
+        text += f"; it misses {listed(missed)}" if missed else "; it keeps every target"
+    return f"{text} [{found.label}]."
+
+
+def warned(out: Outcome) -> list[Block]:
+    return [Items("To know before reading on", out.warnings)] if out.warnings else []
+
+
+def verdicts(found: Simulation) -> list[Block]:
+    """Every target with the value it bounds."""
+    if not found.verdicts:
+        return []
+    rows = [
+        [one["slo"], figure(one["value"], "s" if one["metric"] in {"ttft", "itl", "latency"} else "1"),
+         "kept" if one["met"] else "missed", REASONS[one["reason"]]]
+        for one in found.verdicts
+    ]  # fmt: skip
+    columns = [Column("target"), Column("value", right=True), Column("verdict"), Column("", wraps=True)]
+    return [Table("Targets", columns, rows)]
+
+
+def asked(found: Simulation) -> Table:
+    rows = [[name.replace("_", " "), _words(value)] for name, value in found.inputs.items()]
+    return Table("Asked", [Column("input"), Column("value", wraps=True)], rows)
+
+
+def latencies(out: Outcome) -> list[Block]:
+    """Latencies over requests on both clocks, gaps over tokens, waiting; second lines are intervals."""
+    intervals = out.intervals or {}
+    rows = [_row(quantity(name)[0], out.metrics[name], intervals.get(name)) for name in LATENCY_METRICS]
+    rows += [
+        _row("gap between tokens", out.gap_s),
+        _row("wait for admission", out.queue_wait_s),
+        _row("TTFT, engine's clock", out.engine_clock["ttft_s"]),
+        _row("latency, engine's clock", out.engine_clock["latency_s"]),
+    ]
+    columns = [Column("latency"), *(Column(name, right=True) for name in STATISTICS)]
+    return [Table("Latencies", columns, rows), Paragraph(_window_words(out), quiet=True)]
+
+
+def _row(name: str, values: Mapping[str, float | None], intervals: Mapping[str, Any] | None = None) -> list[str]:
+    cells = []
+    for one in STATISTICS:
+        value = values[one]
+        cell = "never" if value is not None and math.isinf(value) else figure(value, "s")
+        between = (intervals or {}).get(one)
+        cells.append(f"{cell}\n{span(max(between[0], 0.0), between[1], 's')}" if between else cell)
+    return [name, *cells]
+
+
+def _window_words(out: Outcome) -> str:
+    text = "On the client's clock, from the scheduled sending. "
+    if out.steady is None:
+        return text + "Over all requests: there is no steady window."
+    one = out.steady
+    text += f"Over the {counted(one['requests'], 'request')} that were sent in the steady window, {figure(one['from_s'], 's')} "
+    text += f"to {figure(one['to_s'], 's')} of {figure(out.duration_s, 's')}."
+    return text + (" Second lines are 95 % intervals, by batch means." if out.intervals else "")
+
+
+def rates(out: Outcome) -> Table:
+    """Throughput, energy and cost in the steady window, and over the whole run."""
+    rows = []
+    for name in RATE_METRICS:
+        heading, unit = quantity(name)
+        between = (out.intervals or {}).get(name)
+        cell = figure(out.metrics[name], unit)
+        cell += f"\n{span(max(between[0], 0.0), between[1], unit)}" if between else ""
+        rows.append([heading.replace("goodput per s", "goodput, requests/s"), cell, figure(out.whole_run[name], unit)])
+    dollars = out.cost["usd_per_million_output_tokens"]
+    rows.append(["USD per million output tokens", figure(dollars, "1"), ""])
+    columns = [Column("rate"), Column("steady" if out.steady else "all", right=True), Column("whole run", right=True)]
+    return Table("Throughput, energy and cost", columns, rows)
+
+
+def held(out: Outcome) -> Table:
+    """What the fleet held: batch, memory, queue."""
+    rows = [
+        ["decoding requests per step of a replica", figure(out.batch["mean"], "1"), figure(out.batch["max"], "1")],
+        ["KV cache in use", _share(out.kv_used_fraction["mean"]), _share(out.kv_used_fraction["max"])],
+        ["requests waiting", figure(out.queue["waiting_mean"], "1"), figure(out.queue["waiting_max"], "1")],
+        ["requests in flight", figure(out.queue["in_flight_mean"], "1"), figure(out.queue["in_flight_max"], "1")],
+    ]
+    text = f"{counted(out.preemptions, 'preemption')}; {_share(out.hit_rate)} of input tokens found in a cache"
+    title = f"Held ({text}; {out.completed:,} of {out.requests:,} requests completed, {out.failed:,} failed)"
+    return Table(title, [Column("quantity"), Column("mean", right=True), Column("most", right=True)], rows)
+
+
+def pools(out: Outcome) -> list[Block]:
+    """A row per pool, where there is more than one or its replicas do not run all the time."""
+    if len(out.pools) == 1 and not (out.pools[0]["model_switches"] or out.pools[0]["loading_fraction"]):
+        return []
+    rows = [
+        [one["name"], one["role"], str(one["replicas"]), _share(one["busy_fraction"]), _share(one["loading_fraction"]),
+         f"{one['steps']:,}", f"{one['preemptions']:,}", f"{one['model_switches']:,}"]
+        for one in out.pools
+    ]  # fmt: skip
+    names = ("replicas", "busy", "loading", "steps", "preemptions", "model switches")
+    return [Table("Pools", [Column("pool"), Column("role"), *(Column(n, right=True) for n in names)], rows)]
+
+
+def assumed(found: Simulation) -> list[Block]:
+    return [Items("Assumed and left out", found.notes)] if found.notes else []
+
+
+def _share(value: float | None) -> str:
+    return NONE if value is None else percent(value)
+
+
+def _words(value: Any) -> str:
+    if value is None:
+        return NONE
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name.replace('_', ' ')} {_words(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_words(one) for one in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def simulation_rows(found: Simulation) -> list[dict[str, Any]]:
+    """The outcome as one flat row: ``ttft_p95_s``, ``output_tokens_per_s``, ``kv_used_mean``."""
+    out = found.outcome
+    row: dict[str, Any] = {"name": found.name} | {
+        name: value for name, value in found.inputs.items() if isinstance(value, str | int | float | None)
+    }
+    row |= {name: getattr(out, name) for name in ("requests", "completed", "failed", "saturated", "duration_s")}
+    for name in LATENCY_METRICS:
+        stem = name.removesuffix("_s")
+        row |= {f"{stem}_{q}_s": out.metrics[name][q] for q in STATISTICS}
+    row |= {name: out.metrics[name] for name in RATE_METRICS}
+    return [
+        row
+        | {
+            "usd_per_million_output_tokens": out.cost["usd_per_million_output_tokens"],
+            "batch_mean": out.batch["mean"], "kv_used_mean": out.kv_used_fraction["mean"],
+            "waiting_mean": out.queue["waiting_mean"], "preemptions": out.preemptions, "hit_rate": out.hit_rate,
+            "meets": found.meets, "label": found.label,
+        }
+    ]  # fmt: skip
+
+
+def simulation_html(found: Simulation, typed: str) -> str:
+    """The same as a page with charts."""
+    from inferatlas.show.simulation_charts import distribution, memory_over_time, numbers_over_time
+
+    out = found.outcome
+    sections = [
+        Section("targets", "Targets", [*warned(out), *verdicts(found), asked(found)]),
+        Section(
+            "latencies", "Latencies", latencies(out), lambda: distribution([found], "ttft_s"),
+            "Share of requests whose first token comes within a time.", "Share of requests within a time; rules are targets.",
+        ),
+        Section("itl", "Between tokens", [], lambda: distribution([found], "itl_s"),
+                "Share of requests whose gap between tokens is at most so long.",
+                "Share of requests whose mean gap between tokens is at most so long."),
+        Section(
+            "queue", "Running and waiting", [held(out), *pools(out)], lambda: numbers_over_time(out),
+            "Requests running and waiting over time.", "Between the rules is the steady window, from which the metrics come.",
+        ),
+        Section("memory", "Memory", [], lambda: memory_over_time([found]), "Share of the KV cache in use over time."),
+        Section("rates", "Throughput, energy and cost", [rates(out)]),
+        Section("assumed", "Assumed", assumed(found)),
+    ]  # fmt: skip
+    return html_page("What will requests see?", answer(found), sections, typed)
+
+
+# Several side by side
+
+
+def comparison_page(several: Sequence[Simulation], typed: str) -> Page:
+    """A row per deployment."""
+    return [
+        Heading(compared(several)),
+        beside(several),
+        *_each(several),
+        Command("Reproduce", typed),
+    ]
+
+
+def compared(several: Sequence[Simulation]) -> str:
+    """Which keep the targets, and which of them costs the least per token (or serves the most)."""
+    good = [one for one in several if one.meets is not False and not one.outcome.saturated]
+    if not good:
+        return f"None of {counted(len(several), 'deployment')} keeps every target and is not saturated [{_label(several)}]."
+    prices = [one.outcome.cost["usd_per_million_output_tokens"] for one in good]
+    if all(price is not None for price in prices):
+        best = min(zip(prices, range(len(good)), strict=True))[1]  # pyright: ignore[reportArgumentType] - none is None
+        why = f"costs the least, {figure(prices[best], '1')} USD per million output tokens"
+    else:
+        values = [one.outcome.metrics["latency_s"]["mean"] or math.inf for one in good]
+        best = values.index(min(values))
+        why = f"has the shortest mean latency, {figure(values[best], 's')}"
+    kept = "keep every target" if good[0].meets is not None else "have a steady state or end"
+    verb = f"{len(good)} of {counted(len(several), 'deployment')} {kept}"
+    return f"{verb}; {good[best].name} {why} [{_label(several)}]."
+
+
+def _label(several: Sequence[Simulation]) -> str:
+    return "extrapolated" if any(one.label == "extrapolated" for one in several) else "predicted"
+
+
+def beside(several: Sequence[Simulation]) -> Table:
+    columns = [
+        Column("deployment", wraps=True), *(Column(name, right=True) for name in (
+            "TTFT\np50 / p95", "ITL\nmean / p95", "latency\np50 / p95", "output\ntokens/s", "goodput\nrequests/s",
+            "power\ntokens/J", "USD/Mtok\noutput", "KV use\nbatch")), Column("verdict"),
+    ]  # fmt: skip
+    rows = []
+    for one in several:
+        m, out = one.outcome.metrics, one.outcome
+        rows.append(
+            [one.name, _pair(m["ttft_s"], "p50"), _pair(m["itl_s"], "mean"), _pair(m["latency_s"], "p50"),
+             figure(m["output_tokens_per_s"], "1"), figure(m["goodput_per_s"], "1"),
+             f"{figure(m['power_w'], 'W')}\n{figure(m['tokens_per_joule'], '1')}",
+             figure(out.cost["usd_per_million_output_tokens"], "1"),
+             f"{_share(out.kv_used_fraction['mean'])}\n{figure(out.batch['mean'], '1')}", _verdict(one)]
+        )  # fmt: skip
+    return Table("Side by side", columns, rows)
+
+
+def _pair(values: Mapping[str, float | None], first: str) -> str:
+    return f"{figure(values[first], 's')}\n{figure(values['p95'], 's')}"
+
+
+def _verdict(one: Simulation) -> str:
+    if one.outcome.saturated:
+        return "saturated"
+    return {True: "keeps all", False: "misses", None: ""}[one.meets]
+
+
+def _each(several: Sequence[Simulation]) -> list[Block]:
+    texts = [f"{one.name}: {text}" for one in several for text in [*one.outcome.warnings, *one.notes]]
+    return [Items("To know before reading on", list(dict.fromkeys(texts)))] if texts else []
+
+
+def comparison_rows(several: Sequence[Simulation]) -> list[dict[str, Any]]:
+    """A flat row per deployment."""
+    return [row for one in several for row in simulation_rows(one)]
+
+
+def comparison_html(several: Sequence[Simulation], typed: str) -> str:
+    """The same with distributions over each other."""
+    from inferatlas.show.simulation_charts import distribution, flying_over_time, memory_over_time
+
+    words = {"ttft_s": "TTFT", "itl_s": "ITL", "latency_s": "Latency"}
+    sections = [
+        Section("beside", "Side by side", [beside(several)]),
+        *(
+            Section(name, title, [], lambda name=name: distribution(several, name),
+                    f"Share of requests by {title}, a line per deployment.", "Share of requests within a time; rules are targets.")
+            for name, title in words.items()
+        ),
+        Section("queue", "In flight", [], lambda: flying_over_time(several), "Requests in flight over time."),
+        Section("memory", "Memory", [], lambda: memory_over_time(several), "Share of the KV cache in use over time."),
+        Section("known", "To know", _each(several)),
+    ]  # fmt: skip
+    return html_page("Which deployment serves these requests better?", compared(several), sections, typed)
+
+
+__all__ = [
+    "comparison_html", "comparison_page", "comparison_rows", "simulation_html", "simulation_page",
+    "simulation_rows",
+]  # fmt: skip

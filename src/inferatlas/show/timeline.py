@@ -1,0 +1,166 @@
+"""A run record as a trace that Perfetto (ui.perfetto.dev) and chrome://tracing open: the Trace Event Format, as JSON.
+
+One process per replica with its steps and counters, one for the requests: each has its phases, one under the other. Times
+are microseconds from the start of the run. Requests are on the engine's clock; what they wait before its scheduler sees
+them is the phase ``arrival``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from inferatlas.errors import BadInput
+from inferatlas.simulate.record import Record
+
+REQUESTS = 1  # the process of the requests; replica r is process r + 2
+MICRO = 1e6
+PHASES = (("arrival", "sent_s", "arrival_s"), ("queue", "arrival_s", "admitted_s"), ("prefill", "admitted_s", "first_token_s"),
+          ("decode", "first_token_s", "finish_s"))  # fmt: skip
+Event = dict[str, Any]
+
+
+def trace_events(record: Record) -> Iterator[Event]:
+    """The events of a trace: names of tracks, steps, counters, requests."""
+    yield from _names(record)
+    yield from _steps(record)
+    yield from _power(record)
+    yield from _requests(record)
+
+
+def write_trace(record: Record, path: str | Path) -> int:
+    """Write a record as a trace, compressed where the name ends in ``.gz``; returns the number of events.
+
+    Raises
+    ------
+    BadInput : the disk refuses.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path, "wt", encoding="utf-8", compresslevel=6) as stream:
+                return _write(trace_events(record), stream, record)
+        with path.open("w", encoding="utf-8") as stream:
+            return _write(trace_events(record), stream, record)
+    except OSError as error:
+        raise BadInput(f"cannot be written: {error.strerror}", field="output", file=path) from None
+
+
+def _write(events: Iterable[Event], stream: IO[str], record: Record) -> int:
+    """One event a line, as they come: the trace is never in memory."""
+    encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+    stream.write('{"traceEvents":[\n')
+    count = 0
+    for event in events:
+        stream.write(("," if count else "") + encode(event) + "\n")
+        count += 1
+    told = {name: record.document.get(name) for name in ("kind", "label", "command", "models", "seed")}
+    stream.write(f'],"displayTimeUnit":"ms","otherData":{encode({k: str(v) for k, v in told.items()})}}}\n')
+    return count
+
+
+def _names(record: Record) -> Iterator[Event]:
+    pools = [one["name"] for one in record.document["hardware"]["pools"]]
+    yield _meta("process_name", REQUESTS, name="requests")
+    yield _meta("process_sort_index", REQUESTS, sort_index=0)
+    events = record.events
+    for replica in np.unique(events["replica"]).tolist():
+        pool = pools[int(events["pool"][events["replica"] == replica][0])]
+        yield _meta("process_name", replica + 2, name=f"replica {replica} ({pool})")
+        yield _meta("process_sort_index", replica + 2, sort_index=replica + 1)
+        yield _meta("thread_name", replica + 2, name="steps") | {"tid": 1}
+
+
+def _meta(kind: str, process: int, **args: Any) -> Event:
+    return {"ph": "M", "name": kind, "pid": process, "tid": 0, "args": args}
+
+
+def _steps(record: Record) -> Iterator[Event]:
+    """Runs of equal steps as slices, and what the replica holds as counters that fall to nothing where it is idle."""
+    columns = record.events
+    if not columns["start_s"].size:
+        return
+    order = np.lexsort((columns["start_s"], columns["replica"]))
+    names = ("start_s", "end_s", "replica", "batch", "steps", "prompts", "prompt_tokens", "blocks", "waiting", "joules")
+    rows = zip(*(columns[name][order].tolist() for name in names), strict=True)
+    last_end, last_process = -1.0, 0
+    for start, end, replica, batch, steps, prompts, tokens, blocks, waiting, joules in rows:
+        process, at = replica + 2, round(start * MICRO, 3)
+        if last_process and (process != last_process or start - last_end > 1e-9):
+            yield from _counters(last_process, round(last_end * MICRO, 3), 0, 0, 0, 0)
+        name = "decode" if not prompts else "prefill" if not batch else "mixed"
+        yield {
+            "ph": "X", "name": name, "cat": "step", "pid": process, "tid": 1, "ts": at,
+            "dur": round((end - start) * MICRO, 3),
+            "args": {"steps": steps, "batch": batch, "prompts": prompts, "prompt_tokens": tokens,
+                     **({"joules": joules} if joules == joules else {})},
+        }  # fmt: skip
+        yield from _counters(process, at, batch, prompts, waiting, blocks)
+        last_end, last_process = end, process
+    yield from _counters(last_process, round(last_end * MICRO, 3), 0, 0, 0, 0)
+
+
+def _counters(process: int, at: float, batch: int, prompts: int, waiting: int, blocks: int) -> Iterator[Event]:
+    yield {"ph": "C", "name": "running", "pid": process, "ts": at, "args": {"decode": batch, "prefill": prompts}}
+    yield {"ph": "C", "name": "waiting", "pid": process, "ts": at, "args": {"requests": waiting}}
+    yield {"ph": "C", "name": "KV cache", "pid": process, "ts": at, "args": {"blocks": blocks}}
+
+
+def _power(record: Record) -> Iterator[Event]:
+    """Power of each pool, where it is known."""
+    power = record.power
+    if not power:
+        return
+    known = np.isfinite(power["power_w"])
+    for time, device, watts in zip(
+        *(power[name][known].tolist() for name in ("time_s", "device", "power_w")), strict=True
+    ):
+        name = f"power ({device})"
+        yield {"ph": "C", "name": name, "pid": REQUESTS, "ts": round(time * MICRO, 3), "args": {"W": round(watts, 3)}}
+
+
+def _requests(record: Record) -> Iterator[Event]:
+    """Each request as nested asynchronous slices: all of it, and its phases; what has not ended has no end."""
+    q = record.requests
+    network = record.document["clocks"].get("network_s", 0.0)
+    times = {
+        name: q[name] - (network if name in {"first_token_s", "finish_s"} else 0.0)
+        for _, *ends in PHASES
+        for name in ends
+    }
+    over = np.where(np.isfinite(times["finish_s"]), times["finish_s"], q["failed_s"])
+    moments = np.round(np.stack([times["sent_s"], *(times[end] for _, _, end in PHASES), over]) * MICRO, 3).T.tolist()
+    told = ("input_tokens", "output_tokens", "cached_tokens", "preemptions", "replica", "model", "status")
+    args = zip(*(q[name].tolist() for name in told), strict=True)
+    for number, at, values in zip(q["id"].tolist(), moments, args, strict=True):
+        *ends, end = at
+        if ends[0] != ends[0]:
+            continue
+        head = {"cat": "request", "id": hex(number), "pid": REQUESTS, "tid": 0}
+        yield {
+            "ph": "b",
+            "name": "request",
+            "ts": ends[0],
+            "args": {"id": number, **dict(zip(told, values, strict=True))},
+            **head,
+        }
+        for (phase, _, _), begin, finish in zip(PHASES, ends[:-1], ends[1:], strict=True):
+            if begin != begin:
+                break
+            until = finish if finish == finish else end
+            yield {"ph": "b", "name": phase, "ts": begin, **head}
+            if until != until:
+                break
+            yield {"ph": "e", "name": phase, "ts": max(until, begin), **head}
+            if finish != finish:
+                break
+        if end == end:
+            yield {"ph": "e", "name": "request", "ts": end, **head}
+
+
+__all__ = ["trace_events", "write_trace"]
