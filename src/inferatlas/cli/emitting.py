@@ -119,6 +119,26 @@ class Sink:
             bar.add_task(label, total=None)
             yield
 
+    @contextmanager
+    def counting(self, label: str, total: int) -> Iterator[Callable[[int, int], None] | None]:
+        """A function that is told how many are done, and shows it on a terminal; None where nobody looks."""
+        if self.quiet or not sys.stderr.isatty():
+            yield None
+            return
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = TextColumn(label), BarColumn(), TextColumn("{task.completed:,.0f}"), TimeRemainingColumn()
+        with Progress(*columns, console=_stderr(), transient=True) as bar:
+            task, before = bar.add_task(label, total=total), [0, 0]
+
+            def told(done: int, of: int) -> None:
+                if done < before[1]:  # the next of several
+                    before[0] += of
+                before[1] = done
+                bar.update(task, completed=before[0] + done)
+
+            yield told
+
     def tracked(self, items: Sequence[T], label: str) -> Iterator[T]:
         """The items, with a progress bar and the time left on a terminal."""
         if self.quiet or not sys.stderr.isatty():

@@ -38,6 +38,7 @@ app = App(
 for _name, _path, _help in (
     ("recommend", "recommend:recommend", "Search every accelerator and layout, and rank what meets the targets."),
     ("predict", "predict:predict", "Latency, throughput, power and cost of one deployment."),
+    ("simulate", "simulate:simulate", "A deployment under a load, request by request: percentiles, queues, energy."),
     ("explore", "explore:explore", "Every feasible design over a range of loads, as a table."),
     ("regimes", "regimes:regimes", "Which architecture for which work: grades with the numbers behind them."),
     ("crossover", "crossover:crossover", "Sweep a load or a length: where the best accelerator changes."),

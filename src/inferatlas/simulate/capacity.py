@@ -46,7 +46,9 @@ class Capacity:
 Trial = Callable[[float, float], Tried]  # of a load, with step times so many times as long
 
 
-def find_capacity(trial: Trial, guess: float, sigma: float, *, unit: str = "requests/s") -> Capacity:
+def find_capacity(
+    trial: Trial, guess: float, sigma: float, *, unit: str = "requests/s", whole: bool = False
+) -> Capacity:
     """Search the highest load that meets every target.
 
     Every load is simulated with the same random numbers, its intervals stretched, so that more load is never luckier.
@@ -56,7 +58,7 @@ def find_capacity(trial: Trial, guess: float, sigma: float, *, unit: str = "requ
     ----------
     trial : simulates a load, see `Trial`.
     guess : a load near the limit, from closed forms.
-    sigma : standard deviation of the logarithm of the error of step times.
+    sigma : standard deviation of the logarithm of the error of step times. whole : loads are whole numbers.
 
     Examples
     --------
@@ -67,41 +69,48 @@ def find_capacity(trial: Trial, guess: float, sigma: float, *, unit: str = "requ
     [7.0, 8.0, 9.0]
     """
     tried: list[Tried] = []
-    rate, over = _search(trial, guess, 1.0, tried)
+    rate, over = _search(trial, guess, 1.0, tried, whole)
     missed = () if over is None else over.missed
     if rate is None:
         return Capacity(None, None, None, unit, missed, tuple(tried))
     ends = []
     for sign in (1.0, -1.0):
         stretch = float(np.exp(sign * Z80 * sigma))
-        ends.append(_search(trial, rate / stretch, stretch, [])[0] if sigma > 0 else rate)
+        ends.append(_search(trial, rate / stretch, stretch, [], whole)[0] if sigma > 0 else rate)
     low, high = ends
     high = high if high is not None and over is not None else None
     return Capacity(rate, 0.0 if low is None else min(low, rate), None if high is None else max(high, rate), unit,
                     missed, tuple(sorted(tried, key=lambda t: t.rate)))  # fmt: skip
 
 
-def _search(trial: Trial, guess: float, stretch: float, tried: list[Tried]) -> tuple[float | None, Tried | None]:
+def _search(
+    trial: Trial, guess: float, stretch: float, tried: list[Tried], whole: bool
+) -> tuple[float | None, Tried | None]:
     """The highest load that is met, and the lowest tried that is not."""
-
-    def ask(rate: float) -> Tried:
-        one = trial(rate, stretch)
-        tried.append(one)
-        return one
-
     good: float | None = None
     over: Tried | None = None
-    rate = guess
+    rate = max(round(guess), 1) if whole else guess
     while len(tried) < MOST_TRIED:
-        one = ask(rate)
-        if not one.missed:
-            good = rate
-        else:
+        one = trial(rate, stretch)
+        tried.append(one)
+        if one.missed:
             over = one
+        else:
+            good = rate
         if good is not None and over is not None:
-            if over.rate / good <= 1.0 + NARROW:
+            if over.rate / good <= 1.0 + NARROW or (whole and over.rate - good <= 1):
                 break
             rate = float(np.sqrt(good * over.rate))
+        elif whole and over is not None and over.rate <= 1:
+            break
         else:
-            rate *= WIDEN if not one.missed else 1.0 / WIDEN
+            rate *= 1.0 / WIDEN if one.missed else WIDEN
+        rate = _between(rate, good, over) if whole else rate
     return good, over
+
+
+def _between(rate: float, good: float | None, over: Tried | None) -> float:
+    """A whole number near ``rate`` that was not tried yet."""
+    least = 1.0 if good is None else good + 1.0
+    most = float("inf") if over is None else over.rate - 1.0
+    return float(min(max(round(rate), least), most))

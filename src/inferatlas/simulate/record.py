@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from inferatlas import __version__
+from importlib.metadata import version
 from inferatlas.errors import BadInput
 from inferatlas.simulate.fleet import Fleet, Pool
 from inferatlas.simulate.kernel import state as k
@@ -159,11 +159,9 @@ def _run_document(run: Run, fleet: Fleet, requests: Requests, found: Outcome, ab
 
 def environment() -> dict[str, str]:
     """The software that ran, by version."""
-    import numba
-
     return {
-        "inferatlas": __version__, "python": platform.python_version(), "numpy": np.__version__,
-        "numba": numba.__version__, "platform": platform.platform(),
+        "inferatlas": version("inferatlas"), "python": platform.python_version(), "numpy": np.__version__,
+        "numba": version("numba"), "platform": platform.platform(),
     }  # fmt: skip
 
 
