@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from inferatlas.predict.question import asked
-from inferatlas.simulate.fleet import Fleet, Pool, Scheduler
+from inferatlas.simulate.fleet import Pool, Role, Scheduler
 from inferatlas.simulate.law import StepLaw, affine_law, law_of
 from inferatlas.workload.chains import Chains
 from inferatlas.workload.requests import Requests
@@ -35,9 +35,16 @@ def plain_law(block: int, blocks: int, most: int = 12) -> StepLaw:
 
 
 @dataclass(frozen=True)
-class Case:
-    fleet: Fleet
-    requests: Requests
+class Small:
+    """A pool in few words, for hypothesis to show."""
+
+    scheduler: Scheduler
+    block: int
+    blocks: int
+    replicas: int
+
+    def pool(self, role: Role = "both") -> Pool:
+        return Pool((plain_law(self.block, self.blocks),), self.scheduler, self.replicas, role, name=role)
 
 
 def schedulers(**fixed: object) -> st.SearchStrategy[Scheduler]:
@@ -58,12 +65,12 @@ def schedulers(**fixed: object) -> st.SearchStrategy[Scheduler]:
 
 
 @st.composite
-def pools(draw: st.DrawFn, scheduler: st.SearchStrategy[Scheduler] | None = None) -> Pool:
+def pools(draw: st.DrawFn, scheduler: st.SearchStrategy[Scheduler] | None = None) -> Small:
     """Alike replicas with room for little more than one of the longest requests, or for many."""
     block = draw(st.sampled_from([1, 4, 16]))
     room = draw(st.sampled_from([LONGEST, 2 * LONGEST, 3 * LONGEST, 20 * LONGEST]))
-    law = plain_law(block, -(-room // block) + 2)
-    return Pool((law,), draw(scheduler or schedulers()), replicas=draw(st.integers(1, 3)))
+    chosen = draw(schedulers() if scheduler is None else scheduler)
+    return Small(chosen, block, -(-room // block) + 2, draw(st.integers(1, 3)))
 
 
 @st.composite

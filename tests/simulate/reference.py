@@ -7,6 +7,7 @@ serving reference; where that leaves a choice it is said here:
   were computed; those of an answer from its end on, without the last token, which was never in the cache;
 - a request uses the units that it found, all their blocks; the units used least recently are given up first, of those
   that one request left the deepest, of a unit its last block;
+- a replica that has nothing to do looks again at every arrival and when a transfer ends;
 - decoding requests have blocks and tokens before prompts; one that is preempted for a prompt leaves its token unused.
 """
 
@@ -470,8 +471,9 @@ class Simulation:
             taker.give_up()
             self.link.pass_to(now)
             size = q.prompt * self.token_bytes
-            layers = self.fleet.link.layers if self.fleet.link else 0
-            early = (layers - 1) / layers * min(size, self.link.lane * (now - q.admitted)) if layers else 0.0
+            early, layers = 0.0, self.fleet.link.layers if self.fleet.link else 0
+            if layers and q.computed_at == now:  # there was room for all layers but the last while they were computed
+                early = (layers - 1) / layers * min(size, self.link.lane * (now - q.admitted))
             self.link.left[q] = size - early
 
     def there(self, q: Request, now: float) -> None:

@@ -24,7 +24,7 @@ def hand_over(w, r, i, t):
     me, q, run = w.rep[r], w.req[i], w.run[0]
     me.outstanding -= 1
     me.served += 1
-    q.phase, q.from_ = MOVING, r
+    q.phase, q.from_, q.moved = MOVING, r, t
     to = route(w, i, DECODER, t)
     if to == NONE:
         q.due = NONE
@@ -69,7 +69,9 @@ def set_out(w, i, t):
     run, q = w.run[0], w.req[i]
     flow(w, t)
     size = q.prompt * run.token_bytes
-    early = run.hidden * min(size, run.link_lane * (t - q.admitted))
+    early = 0.0
+    if q.moved == t:  # there was room on the other side
+        early = run.hidden * min(size, run.link_lane * (t - q.admitted))
     heaps.push(w.flying, run.flying, run.link_v + size - early + run.link_latency * rate(run), i)
     run.flying += 1
     run.link_bytes += size

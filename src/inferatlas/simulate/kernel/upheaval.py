@@ -47,7 +47,7 @@ def place(w, i, t):
     me.outstanding += 1
     me.queued += q.prompt
     p = w.pool[me.pool]
-    first = me.waiting == 0 or p.several or p.slots > 0
+    first = me.waiting == 0 or me.doing == IDLE or p.several or p.slots > 0
     lists.wait_last(me, w.req, i)
     if first and me.running < p.sequences and not (p.policy == STATIC and me.alive > 0):
         nudge(w, r, t)
