@@ -129,8 +129,8 @@ def question(
     dp: int | None = None, cp: int | None = None, engine: str | None = None, weights: str | None = None,
     activations: str | None = None, kv_cache: str | None = None, speculate: str | None = None,
     scheduler: str | Path | None = None, settings: dict[str, Any] | None = None, router: str | None = None,
-    slo: str | tuple[str, ...] | list[str] | None = None, seed: int = 0, until_s: float | None = None,
-    **traffic: Any,
+    usd_per_hour: float | None = None, slo: str | tuple[str, ...] | list[str] | None = None, seed: int = 0,
+    until_s: float | None = None, **traffic: Any,
 ) -> Question:  # fmt: skip
     """A question from names, as commands and notebooks ask it.
 
@@ -138,7 +138,7 @@ def question(
     ----------
     model, accelerator : of one pool; or ``config``: a deployment's file, beside which nothing of a pool is given.
     count to speculate : as in `predict.question.ask`; ``dp``: replicas.
-    scheduler, settings : see `one_pool`. router : one of `fleet.ROUTERS`.
+    usd_per_hour : of an accelerator; None: the catalogue's. scheduler, settings : see `one_pool`. router : one of `fleet.ROUTERS`.
     slo, seed, until_s : see `prepare`. traffic : fields of `Traffic`; without any the usual load, and a note.
 
     Raises
@@ -153,7 +153,7 @@ def question(
     given = Traffic(**traffic)
     pool: dict[str, Any] = {
         "count": count, "tp": tp, "pp": pp, "ep": ep, "cp": cp, "engine": engine, "weights": weights,
-        "activations": activations, "kv_cache": kv_cache, "speculate": speculate,
+        "activations": activations, "kv_cache": kv_cache, "speculate": speculate, "usd_per_hour": usd_per_hour,
     }  # fmt: skip
     if config is not None:
         both = {
