@@ -30,6 +30,9 @@ def recommend(
     ] = None,
     economics: flags.Economics = flags.Economics(),  # noqa: B008
     utilisation: flags.Utilisation = 1.0,
+    simulate: Annotated[
+        bool, flag("Simulate the candidates, and rank first those whose percentiles keep the targets.", TARGET)
+    ] = False,
     top: Annotated[int, integer("Candidates to show; 0 for all.", OUTPUT)] = 10,
     report: Annotated[str | None, flag("Also write a self-contained HTML page.", OUTPUT, metavar="FILE.html")] = None,
     out: flags.Out = flags.Out(),  # noqa: B008
@@ -61,6 +64,7 @@ def recommend(
             top=top,
             **asdict(economics),
             utilisation=utilisation,
+            simulate=simulate,
         )
     if page is not None:
         with sink.working("drawing"):

@@ -16,7 +16,7 @@ from inferatlas.show.deployment import (
     undecided,
     workload_words,
 )
-from inferatlas.show.numbers import heading, in_words, listed, quantity, with_interval
+from inferatlas.show.numbers import figure, heading, in_words, listed, quantity, with_interval
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 
 SHOWN = (
@@ -42,6 +42,7 @@ def recommendation_page(found: Recommendation, typed: str) -> Page:
         Paragraph(_question(found)),
         ranking,
         Paragraph(figures_words(SHOWN, [ranking]), quiet=True),
+        *simulated(found),
         Command(f"Start number 1 ({best.engine})", launch),
         memory_bar(best.memory, f"Memory of each device of number 1 at the expected batch of {best.batch:.0f}"),
         *([Items("Assumed for number 1", best.fallbacks)] if best.fallbacks else []),
@@ -109,6 +110,27 @@ def _ranking(found: Recommendation) -> Table:
         for one in found.candidates
     ]  # fmt: skip
     return Table("Ranked: the best layout and precision of each accelerator", columns, rows, keys=2)
+
+
+def simulated(found: Recommendation) -> list[Block]:
+    """What a simulation of the candidates says, where one was asked for."""
+    seen = [(one, one.simulated) for one in found.candidates if one.simulated is not None]
+    if not seen:
+        return []
+    columns = [Column("#", right=True), Column("deployment"), Column("scheduler")]
+    columns += [Column(target, right=True) for target in found.inputs["slo"]]
+    columns += [Column("TTFT p99", right=True), Column("ITL p99", right=True), Column("latency p99", right=True)]
+    columns += [Column("P(target)", right=True)]
+    rows = [
+        [
+            str(one.rank), f"{one.count} x {one.accelerator}", it.scheduler,
+            *(figure(target["value"], "s") + ("" if target["met"] else " missed") for target in it.targets),
+            *(figure(it.metrics[name]["p99"], "s") for name in ("ttft_s", "itl_s", "latency_s")),
+            "saturated" if it.saturated else percent(it.p_meets_target),
+        ]
+        for one, it in seen
+    ]  # fmt: skip
+    return [Table(f"Simulated, {seen[0][1].requests:,} requests on each", columns, rows, keys=2)]
 
 
 def _flips(found: Recommendation) -> list[Block]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from inferatlas.predict.performance.points import BOUNDS
 from inferatlas.predict.question import memory_words
 from inferatlas.predict.replicas import Layout, layout_notes
 from inferatlas.workload import ServiceTarget, Workload, parse_targets
+
+if TYPE_CHECKING:
+    from inferatlas.decide.advisor.simulated import Simulated
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Candidate:
     pareto: bool
     command: str | None
     fallbacks: list[str]
+    simulated: Simulated | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def recommend(
     weights: str | Sequence[str] | None = None, kv_cache: str | None = None,
     max_count: int = 64, max_usd_per_hour: float | None = None, max_power_w: float | None = None,
     min_probability: float = 0.8, top: int = 10, price: float | None = None, region: str = "USA", site: str = "AWS",
-    utilisation: float = 1.0,
+    utilisation: float = 1.0, simulate: bool = False, seed: int = 0,
 ) -> Recommendation:  # fmt: skip
     """Search every accelerator, precision and layout and rank what meets the targets.
 
@@ -102,6 +106,8 @@ def recommend(
     objective : one of `rank.OBJECTIVES`. Designs whose metric is unknown (no price) come last.
     accelerators, vendors, engine, weights, kv_cache, max_count : limits of the search.
     max_usd_per_hour, max_power_w : budget of the whole deployment. top : candidates returned (0: all).
+    simulate : the candidates are simulated request by request, with ``seed``; those whose simulated percentiles keep
+        the targets come first.
 
     Raises
     ------
@@ -135,6 +141,12 @@ def recommend(
     kept = {designs.platform(i).device.id for i in ranked}
     chosen = ranked[:top] if top else ranked
     notes = _notes(designs, ranked, objective)
+    seen: dict[int, Simulated] = {}
+    if simulate:
+        from inferatlas.decide.advisor.simulated import reranked
+
+        chosen, seen, more = reranked(designs, chosen, targets, min_probability, seed)
+        notes += more
     return Recommendation(
         inputs={
             "model": config.id,
@@ -144,7 +156,8 @@ def recommend(
             "limits": asdict(limits) | asdict(budget) | {"min_probability": min_probability},
         },
         candidates=[
-            _candidate(designs, targets, float(likely[i]), i, rank, i in front) for rank, i in enumerate(chosen, 1)
+            _candidate(designs, targets, float(likely[i]), i, rank, i in front, seen.get(i))
+            for rank, i in enumerate(chosen, 1)
         ],
         ranked_lower=[designs.platform(i).device.id for i in ranked[len(chosen) :]],
         rejected=explain(designs, targets, budget, kept, min_probability),
@@ -183,8 +196,9 @@ def _notes(designs: Designs, ranked: list[int], objective: str) -> list[str]:
 
 
 def _candidate(
-    designs: Designs, targets: tuple[ServiceTarget, ...], likely: float, i: int, rank: int, on_front: bool
-) -> Candidate:
+    designs: Designs, targets: tuple[ServiceTarget, ...], likely: float, i: int, rank: int, on_front: bool,
+    seen: Simulated | None = None,
+) -> Candidate:  # fmt: skip
     platform, points = designs.platform(i), designs.points[np.array([i])]
     layout = {name: int(getattr(points, name)[0]) for name in ("tp", "pp", "ep", "dp")}
     budget = budget_of(designs.ops, designs.table, points)
@@ -217,6 +231,7 @@ def _candidate(
             *layout_notes(platform, Layout(**layout)),
             *_quality(designs, platform.precision.weights),
         ],
+        simulated=seen,
     )
 
 

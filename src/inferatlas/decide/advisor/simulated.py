@@ -32,6 +32,23 @@ class Simulated:
     p_meets_target: float
 
 
+def reranked(
+    designs: Designs, ranked: list[int], targets: tuple[ServiceTarget, ...], least: float, seed: int
+) -> tuple[list[int], dict[int, Simulated], list[str]]:
+    """Candidates in their order, but those first whose simulated percentiles keep the targets; with what was simulated.
+
+    ``least``: the probability asked for.
+    """
+    seen = {i: simulated(designs, i, targets, seed) for i in ranked}
+    keep = {i for i, one in seen.items() if one.p_meets_target >= least}
+    order = [i for i in ranked if i in keep] + [i for i in ranked if i not in keep]
+    notes = [f"simulated: {REQUESTS:,} requests on each candidate; the spread of percentiles is that of the load"]
+    fallen = [designs.platform(i).device.id for i in ranked if i not in keep]
+    if fallen:
+        notes.append(f"closed forms qualify {', '.join(fallen)}, simulated percentiles do not: ranked last")
+    return order, seen, notes
+
+
 def simulated(designs: Designs, i: int, targets: tuple[ServiceTarget, ...], seed: int = 0) -> Simulated:
     """Simulate design ``i`` under the load of the question.
 
@@ -60,5 +77,5 @@ def _judged(designs: Designs, i: int, target: ServiceTarget, found: Outcome) -> 
     if value is None or not np.isfinite(value):
         return {"target": target.text(), "value": None, "met": False, "probability": 0.0}
     distance = np.log(target.bound / value) * (1.0 if target.sense.startswith("<") else -1.0)
-    likely = float(normal_cdf(np.array(distance / sigma))) if sigma > 0 else float(target.met(value))
+    likely = float(normal_cdf(np.array([distance / sigma]))[0]) if sigma > 0 else float(target.met(value))
     return {"target": target.text(), "value": value, "met": bool(target.met(value)), "probability": likely}
