@@ -37,8 +37,10 @@ def section(scored: Sequence[Scored]) -> str:
     lines = [
         HEAD,
         f"`inferatlas simulate` against {len(scored)} measured stages of open-loop serving (vLLM, requests at constant "
-        "intervals, 100 prompts resent in turn, so that the prefix cache holds them; one case with Poisson arrivals and "
-        f"prompts of its own). None of them is in the calibration. {len(good)} count; {len(scored) - len(good)} more are "
+        "intervals, 100 prompts resent in turn, so that the prefix cache holds them; one case with Poisson "
+        "arrivals and "
+        f"prompts of its own). None of them is in the calibration. {len(good)} count; {len(scored) - len(good)} "
+        f"more are "
         "shown apart, since the machine was nearly or fully busy there, where a small error of the step time decides "
         "whether a queue forms.\n",
         "| figure | n | median | mean | bias | within 15 % | within 30 % | in the 80 % interval |",
@@ -51,10 +53,13 @@ def section(scored: Sequence[Scored]) -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
         *(_row(one) for one in sorted(scored, key=lambda s: (s.case.use != "score", s.case.case))),
         "",
-        "What stands out: at 20 requests/s the latency of 70B and 34B models on H100 is too long, most of all where the "
-        "predicted capacity is just below the rate (llama-2-70b, general): there a queue grows that was not there. Steps "
+        "What stands out: at 20 requests/s the latency of 70B and 34B models on H100 is too long, most of all "
+        "where the "
+        "predicted capacity is just below the rate (llama-2-70b, general): there a queue grows that was not "
+        "there. Steps "
         "of large batches are overestimated by 10 to 30 % for models of multi-head attention and for mixtures on two "
-        "H100, and underestimated by as much on A100. Tails that came from the start of a stage are not in the model.\n",
+        "H100, and underestimated by as much on A100. Tails that came from the start of a stage are not in the "
+        "model.\n",
         "Other tools on held-out experiments of the same authors (as published, median errors, not measured here):\n",
         "| tool | n | latency, mean | latency, p99 | TTFT, mean | ITL, mean |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
