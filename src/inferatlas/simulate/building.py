@@ -9,6 +9,7 @@ from typing import Any
 
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.errors import BadInput, NoFeasibleAnswer
+from inferatlas.predict.cost.economics import economics
 from inferatlas.predict.mapping import reasons
 from inferatlas.predict.mapping.layouts import is_resident
 from inferatlas.predict.question import Asked, asked, why_not
@@ -183,8 +184,17 @@ def _pool(
     return Pool(
         laws=laws, scheduler=scheduler, replicas=replicas, role=pool.role, name=name, accelerator=first.accelerator.id,
         tier=pool.tier, adapters=adapters, scaling=pool.scaling, model_load_s=load_s, patience_s=pool.patience_s,
-        usd_per_hour=pool.usd_per_hour,
+        usd_per_hour=_price(pool, first),
     )  # fmt: skip
+
+
+def _price(pool: PoolAsked, first: Asked) -> float | None:
+    """USD per accelerator-hour: as given, else the catalogue's, None where it knows none."""
+    part = first.platform.device
+    money = economics(
+        part.id, part.architectural_class, part.node, price=pool.usd_per_hour, cluster=first.accelerator.cluster
+    )
+    return money.usd_per_hour
 
 
 def _replicas(deployment: Deployment, pool: PoolAsked, first: Asked, law: StepLaw) -> int:
