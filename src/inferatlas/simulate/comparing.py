@@ -43,7 +43,7 @@ def compare(question: Question, names: tuple[str, ...]) -> list[Simulation]:
         raise BadInput("names a way twice", field="compare", allowed=", ".join(ways()))
     for name in names:
         if name not in ways():
-            raise UnknownName("way of serving", name, ways(), field="compare")
+            raise UnknownName("way of serving", name, ways(), field="compare", allowed=", ".join(ways()))
     deployment, notes = _divisible(question, DISAGGREGATED in names)
     found = []
     for name in names:

@@ -59,6 +59,7 @@ def _replayed(traffic: Traffic, seed: int) -> Sent:
             raise BadInput("a trace says this itself", field=name, allowed="speed, requests and longest beside it")
     assert traffic.trace is not None
     trace = read_trace(traffic.trace, longest=traffic.longest)
+    _check_order(trace, traffic.trace)
     requests = replay(trace, speed=1.0 if traffic.speed is None else traffic.speed, seed=seed)
     lines = trace.lines
     if traffic.requests is not None:
@@ -66,6 +67,19 @@ def _replayed(traffic: Traffic, seed: int) -> Sent:
         requests = requests.head(traffic.requests)
         lines = None if lines is None else lines[: len(requests)]
     return Sent(requests, _load(trace, requests), (), str(traffic.trace), lines)
+
+
+def _check_order(trace: Trace, file: str) -> None:
+    """Refuse rows that go back in time: a trace that was put together wrongly would be replayed as something else."""
+    if trace.lines is None:
+        return
+    in_time = np.argsort(trace.lines)  # place in time of each row, in the order of the file
+    back = np.flatnonzero(in_time < np.maximum.accumulate(in_time))
+    if back.size:
+        raise BadInput(
+            "comes before a row above it", field="trace", allowed="rows in the order of their times", file=file,
+            line=int(np.sort(trace.lines)[back[0]]), hint="sort the file by its time first",
+        )  # fmt: skip
 
 
 def _load(trace: Trace, requests: Requests) -> Workload:
