@@ -178,6 +178,13 @@ class Replica:
             q.phase, q.length = "decode", q.prompt
             self.running.append(q)
         self.joining = []
+        if self.plan(now) and not self.chunks and not self.decoding:
+            self.plan(now)  # a step that nobody is left in takes no time
+        return self.seconds()
+
+    def plan(self, now: float) -> bool:
+        """Fill a step; whether somebody was preempted."""
+        preempted = again = False
         if self.s.policy == "budget":
             preempted = self.make_room()
             left, again = self.go_on(self.step_tokens - len(self.decoders()))
@@ -189,7 +196,7 @@ class Replica:
             if not preempted:
                 self.admit(now, left)
             if not self.chunks:
-                self.make_room()
+                again = self.make_room()
                 self.decoding = self.decoders()
         else:
             if not self.running:
@@ -198,7 +205,7 @@ class Replica:
                 self.go_on(self.step_tokens)
             if not self.chunks:
                 self.decoding = list(self.running)
-        return self.seconds()
+        return preempted or again
 
     def decoders(self) -> list[Request]:
         return [q for q in self.running if q.phase == "decode"]
@@ -315,7 +322,8 @@ class Link:
 
     def pass_to(self, now: float) -> None:
         for q in self.left:
-            self.left[q] -= self.rate() * (now - self.at)
+            left = self.left[q] - self.rate() * (now - self.at)
+            self.left[q] = left if left > 1e-6 else 0.0  # bytes: those that end together do so whatever the rounding
         self.at = now
 
     def next(self) -> tuple[float, Request | None]:

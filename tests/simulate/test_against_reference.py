@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import simulate
 
-from inferatlas.simulate.fleet import Fleet
+from inferatlas.simulate.fleet import Fleet, Link, Pool, Scheduler
 from inferatlas.simulate.running import run
 from inferatlas.workload.requests import Requests
 

@@ -51,7 +51,8 @@ def open_door(w, to, t):
         you.joins += 1
         q.replica = to
         set_out(w, i, t)
-        nudge(w, to, t)  # a run of steps counted on these blocks
+        if you.doing == RUN:
+            nudge(w, to, t)  # its steps counted on these blocks
 
 
 @jit

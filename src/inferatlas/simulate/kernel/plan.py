@@ -58,6 +58,10 @@ def plan(w, r):
         me.alive = me.running
     else:
         left, again = prompts_under_way(w, r, p.step_tokens)
+    if preempted and me.fresh == 0 and me.b == 0:  # nobody is left in this step: it takes no time, and another begins
+        admit(w, r, p.step_tokens)
+        if p.policy == PREFILL_FIRST and me.chunks == 0:
+            make_room(w, r)
     me.extra = me.adapters * p.adapter_step_s
     if me.fresh > 0:
         one_step(w, r)
