@@ -41,7 +41,8 @@ def run_ends(w, r):
     me.private += new_blocks(w, r, me.step + 2, me.step + k)
     evict(w, r)  # in these steps, before those that end now give theirs back
     gaps(w, me, k)
-    account(w, r, me.clock, w.ends[r], joules, int(me.growth * k + 0.5), 0.5 * (blocks + me.private + me.shared))
+    made = int((me.growth - me.vain) * k + 0.5)
+    account(w, r, me.clock, w.ends[r], joules, made, 0.5 * (blocks + me.private + me.shared))
     me.step += k
     me.steps += k
     me.context += me.growth * k
@@ -51,14 +52,14 @@ def run_ends(w, r):
 @jit
 def gaps(w, me, k):
     """The gaps before the tokens of a run; where a step yields several per sequence they share its time."""
-    each = me.growth / me.b
+    each, weight = me.growth / me.b, me.growth - me.vain
     before = me.pause + me.stall
     if before > 0.0:
-        note_gaps(w, (me.s0 + before) / each, 0.0, 1, me.growth)
+        note_gaps(w, (me.s0 + before) / each, 0.0, 1, weight)
         if k > 1:
-            note_gaps(w, (me.s0 + me.d) / each, me.d / each, k - 1, me.growth)
+            note_gaps(w, (me.s0 + me.d) / each, me.d / each, k - 1, weight)
     else:
-        note_gaps(w, me.s0 / each, me.d / each, k, me.growth)
+        note_gaps(w, me.s0 / each, me.d / each, k, weight)
     me.stall = 0.0
 
 
@@ -103,6 +104,7 @@ def over(w, r, t):
         ended(w, r, i, t)
         if static:
             me.alive -= 1
+            me.vain += w.req[i].growth
             continue
         decoding_stops(w, r, i)
         lists.run_leave(me, w.req, i)
@@ -121,7 +123,7 @@ def disband(w, r):
         lists.run_leave(me, w.req, i)
         drop_adapter(w, r, i)
         leaves(w, r, i)
-    me.b, me.context, me.growth = 0, 0.0, 0.0
+    me.b, me.context, me.growth, me.vain = 0, 0.0, 0.0, 0.0
 
 
 @jit
@@ -169,6 +171,7 @@ def first_token(w, r, i, t):
         if p.policy == STATIC:  # it goes on computing with its batch
             me.alive -= 1
             me.b, me.context, me.growth = me.b + 1, me.context + q.prompt, me.growth + q.growth
+            me.vain += q.growth
             return
         lists.run_leave(me, w.req, i)
         drop_adapter(w, r, i)

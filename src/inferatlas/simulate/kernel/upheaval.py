@@ -203,7 +203,7 @@ def clear(w, r):
     me.wait_head, me.wait_tail, me.waiting = NONE, NONE, 0
     me.door_head, me.door_tail, me.door = NONE, NONE, 0
     me.parts, me.chunks, me.fins, me.loads, me.joins, me.joined = 0, 0, 0, 0, 0, 0
-    me.b, me.context, me.growth, me.counted, me.alive = 0, 0.0, 0.0, 0, 0
+    me.b, me.context, me.growth, me.vain, me.counted, me.alive = 0, 0.0, 0.0, 0.0, 0, 0
     me.private, me.shared, me.cached, me.fresh, me.queued = 0, 0, 0, 0, 0.0
     me.outstanding, me.adapters, me.resident = 0, 0, 0
     me.ready, me.stall, me.pause = INF, 0.0, 0.0
