@@ -26,6 +26,7 @@ def simulation_page(found: Simulation, typed: str) -> Page:
         asked(found),
         *latencies(found.outcome),
         rates(found.outcome),
+        *over_runs(found),
         held(found.outcome),
         *pools(found.outcome),
         *assumed(found),
@@ -107,15 +108,39 @@ def rates(out: Outcome) -> Table:
     """Throughput, energy and cost in the steady window, and over the whole run."""
     rows = []
     for name in RATE_METRICS:
-        heading, unit = quantity(name)
+        unit = quantity(name)[1]
         between = (out.intervals or {}).get(name)
         cell = figure(out.metrics[name], unit)
         cell += f"\n{span(max(between[0], 0.0), between[1], unit)}" if between else ""
-        rows.append([heading.replace("goodput per s", "goodput, requests/s"), cell, figure(out.whole_run[name], unit)])
+        rows.append([_heading(name), cell, figure(out.whole_run[name], unit)])
     dollars = out.cost["usd_per_million_output_tokens"]
     rows.append(["USD per million output tokens", figure(dollars, "1"), ""])
     columns = [Column("rate"), Column("steady" if out.steady else "all", right=True), Column("whole run", right=True)]
     return Table("Throughput, energy and cost", columns, rows)
+
+
+def over_runs(found: Simulation) -> list[Block]:
+    """Means over runs with other seeds, with their intervals."""
+    several = found.replications
+    if several is None:
+        return []
+
+    def cell(one: Mapping[str, Any], unit: str) -> str:
+        value = figure(one["mean"], unit)
+        return value if one["low"] is None else f"{value}\n{span(max(one['low'], 0.0), one['high'], unit)}"
+
+    rows = [
+        [quantity(name)[0], *(cell(several[name][one], "s") for one in STATISTICS)] for name in LATENCY_METRICS
+    ] + [[_heading(name), cell(several[name], quantity(name)[1]), "", "", "", ""] for name in RATE_METRICS]  # fmt: skip
+    columns = [Column("over runs"), *(Column(name, right=True) for name in STATISTICS)]
+    title = f"Mean of {counted(several['runs'], 'run')} with other seeds, and its 95 % interval"
+    if several["saturated"]:
+        title += f" ({several['saturated']} of them saturated)"
+    return [Table(title, columns, rows)]
+
+
+def _heading(name: str) -> str:
+    return "goodput, requests/s" if name == "goodput_per_s" else quantity(name)[0]
 
 
 def held(out: Outcome) -> Table:
@@ -205,7 +230,7 @@ def simulation_html(found: Simulation, typed: str) -> str:
             "Requests running and waiting over time.", "Between the rules is the steady window, from which the metrics come.",
         ),
         Section("memory", "Memory", [], lambda: memory_over_time([found]), "Share of the KV cache in use over time."),
-        Section("rates", "Throughput, energy and cost", [rates(out)]),
+        Section("rates", "Throughput, energy and cost", [rates(out), *over_runs(found)]),
         Section("assumed", "Assumed", assumed(found)),
     ]  # fmt: skip
     return html_page("What will requests see?", answer(found), sections, typed)

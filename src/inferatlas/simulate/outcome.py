@@ -230,12 +230,14 @@ class _Part:
 
     def curves(self) -> dict[str, Floats]:
         """Latencies at even shares of the requests, from 0 to 1."""
-        found = {}
-        for name, values in zip(LATENCY_METRICS, (self.ttft, self.itl, self.latency), strict=True):
-            ordered = np.sort(values)
-            at = np.linspace(0, max(ordered.size - 1, 0), min(DRAWN, ordered.size)).round().astype(np.int64)
-            found[name] = ordered[at]
-        return found
+        values = zip(LATENCY_METRICS, (self.ttft, self.itl, self.latency), strict=True)
+        return {name: curve(one) for name, one in values}
+
+
+def curve(values: Floats) -> Floats:
+    """At most `DRAWN` of the values in ascending order, evenly chosen."""
+    ordered = np.sort(values)
+    return ordered[np.linspace(0, max(ordered.size - 1, 0), min(DRAWN, ordered.size)).round().astype(np.int64)]
 
 
 def _batch(run: Run, part: _Part) -> dict[str, float | None]:

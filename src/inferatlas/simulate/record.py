@@ -20,9 +20,9 @@ from importlib.metadata import version
 from inferatlas.errors import BadInput
 from inferatlas.simulate.fleet import Fleet, Pool
 from inferatlas.simulate.kernel import state as k
-from inferatlas.simulate.outcome import Outcome
+from inferatlas.simulate.outcome import LATENCY_METRICS, Outcome, curve
 from inferatlas.simulate.running import Run
-from inferatlas.simulate.series import on_seconds, times_of
+from inferatlas.simulate.series import Series, on_seconds, times_of
 from inferatlas.simulate.tokens import TokenTimes
 from inferatlas.workload.requests import Requests
 
@@ -350,11 +350,7 @@ def _rename(folder: Path, name: str, write: Any) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """A record that was read: the document, and tables as columns (floats NaN where nothing is known).
-
-    ``tokens``: times of all tokens, request by request, with ``bounds`` of each request's, shape (n + 1,); None where
-    they were not written.
-    """
+    """A record that was read: the document, and tables as columns (floats NaN where nothing is known)."""
 
     folder: Path
     document: dict[str, Any]
@@ -364,9 +360,22 @@ class Record:
     events: dict[str, NDArray[Any]]
 
     @property
-    def outcome(self) -> dict[str, Any]:
-        """As `Outcome.as_dict` gave it."""
-        return self.document["outcome"]
+    def outcome(self) -> Outcome:
+        """As `outcome.outcome` gave it, with what is drawn of it; what was infinite is None."""
+        told, q, s = self.document["outcome"], self.requests, self.server
+        done, steady = q["status"] == "done", told["steady"]
+        if steady is not None:
+            done &= (q["sent_s"] >= steady["from_s"]) & (q["sent_s"] <= steady["to_s"])
+        power = np.zeros(s["time_s"].size)
+        for name in np.unique(self.power["device"]) if self.power else ():
+            power += self.power["power_w"][self.power["device"] == name]
+        series = Series(
+            float(s["bin_s"].max()), float(s["time_s"][-1] + s["bin_s"][-1]), s["in_flight"], s["waiting"],
+            s["running"], s["batch"], s["kv_used_fraction"], s["output_tokens_per_s"], s["prompt_tokens_per_s"], power,
+        )  # fmt: skip
+        columns = {name: q[name][done] for name in LATENCY_METRICS}
+        curves = {name: curve(one[np.isfinite(one)]) for name, one in columns.items()}
+        return Outcome(**told, series=series, curves=curves)
 
     def token_times(self) -> list[NDArray[np.float64]] | None:
         """Times of tokens of each request, as the client sees them; None where they were not written."""
@@ -394,7 +403,7 @@ def read_record(path: str | Path, *, field: str = "record") -> Record:
     if document.get("schema_version") != SCHEMA:
         version = document.get("schema_version")
         raise BadInput(f"schema {version!r}", field="schema_version", allowed=str(SCHEMA), file=folder / RUN)
-    return Record(folder, document, *(_columns(folder, name) for name in TABLES[:1] + ("server", "power", "events")))
+    return Record(folder, document, *(_columns(folder, name) for name in ("requests", "server", "power", "events")))
 
 
 def _document(folder: Path) -> dict[str, Any]:
