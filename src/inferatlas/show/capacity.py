@@ -30,7 +30,9 @@ def capacity_page(found: Capacity, name: str, label: str, typed: str, notes: Seq
 def capacity_words(found: Capacity, name: str, label: str) -> str:
     """The load, its interval, and what ends it."""
     if found.rate is None:
-        return f"{name}: no load that was tried keeps every target; the lowest misses {_missed(found.missed)} [{label}]."
+        return (
+            f"{name}: no load that was tried keeps every target; the lowest misses {_missed(found.missed)} [{label}]."
+        )
     if found.low is not None and found.high is not None:
         load = in_words(Interval(found.low, found.rate, found.high), "1")
         end = f"; beyond, it misses {_missed(found.missed)}" if found.missed else ""
@@ -40,17 +42,26 @@ def capacity_words(found: Capacity, name: str, label: str) -> str:
 
 
 def _missed(missed: Sequence[str]) -> str:
-    return listed(["the load itself: the backlog grows" if one == SUSTAINED else one for one in missed]) if missed else NONE
+    return (
+        listed(["the load itself: the backlog grows" if one == SUSTAINED else one for one in missed])
+        if missed
+        else NONE
+    )
 
 
 def tried_table(found: Capacity) -> Table:
     """A row per load, with the value of every target."""
     slos = list(dict.fromkeys(slo for one in found.tried for slo in one.values))
     rows = [
-        [figure(one.rate, "1"), *(figure(one.values.get(slo), _unit(slo)) for slo in slos), _missed(one.missed) if one.missed else "kept"]
+        [figure(one.rate, "1"), *(figure(one.values.get(slo), _unit(slo)) for slo in slos),
+         _missed(one.missed) if one.missed else "kept"]
         for one in found.tried
     ]  # fmt: skip
-    columns = [Column(found.unit, right=True), *(Column(slo, right=True) for slo in slos), Column("verdict", wraps=True)]
+    columns = [
+        Column(found.unit, right=True),
+        *(Column(slo, right=True) for slo in slos),
+        Column("verdict", wraps=True),
+    ]
     return Table("Loads that were tried", columns, rows)
 
 
