@@ -1,6 +1,7 @@
 """Pages of simulated runs: one, several side by side, the highest load; all that is said is in the outcome."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,10 +104,17 @@ def test_without_prices_the_shortest_latency_is_named():
 def test_several_runs_have_their_intervals():
     several = [simulation(10.0, seed=seed) for seed in range(3)]
     first = several[0]
-    told = across([one.outcome for one in several])
-    found = Simulation(first.name, first.inputs, first.outcome, first.verdicts, first.label, (), told)
-    assert "Mean of 3 runs with other seeds" in to_markdown(simulation_page(found, "x"))
-    assert plain(found.as_dict())["replications"]["runs"] == 3
+    told = {**across([one.outcome for one in several]), "by": "replications"}
+    found = replace(first, outcome=replace(first.outcome, intervals=told))
+    assert "Means of 3 runs with other seeds" in to_markdown(simulation_page(found, "x"))
+    assert "by batch means" not in to_markdown(simulation_page(found, "x"))
+    assert plain(found.as_dict())["intervals"]["runs"] == 3
+
+
+def test_the_error_of_the_model_stands_beside_the_means(both):
+    assert "by the model" not in to_markdown(simulation_page(both[0], "x"))
+    found = replace(both[0], model_intervals={"ttft_s": [0.02, 0.06], "itl_s": None})
+    assert "20.0–60.0 ms" in to_markdown(simulation_page(found, "x"))
 
 
 def test_a_run_of_few_requests_has_a_page():

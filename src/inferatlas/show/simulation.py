@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inferatlas.quantities import percent
+from inferatlas.show.deployment import layout_words, workload_words
 from inferatlas.show.html import Section, html_page
 from inferatlas.show.numbers import NONE, counted, figure, listed, quantity, span
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
@@ -25,9 +26,9 @@ def simulation_page(found: Simulation, typed: str) -> Page:
         *warned(found.outcome),
         *verdicts(found),
         asked(found),
-        *latencies(found.outcome),
+        *latencies(found),
         rates(found.outcome),
-        *over_runs(found),
+        *over_runs(found.outcome),
         held(found.outcome),
         *pools(found.outcome),
         *assumed(found),
@@ -67,22 +68,57 @@ def verdicts(found: Simulation) -> list[Block]:
 
 
 def asked(found: Simulation) -> Table:
-    rows = [[name.replace("_", " "), _words(value)] for name, value in found.inputs.items()]
+    """What was asked, a row per input and per pool."""
+    rows: list[list[str]] = []
+    for name, value in found.inputs.items():
+        if name == "pools":
+            rows += [[f"pool {one['name']}", _pool_words(one)] for one in value]
+        elif name == "workload":
+            rows.append([name, workload_words(value)])
+        else:
+            rows.append([name.replace("_", " "), _words(value)])
     return Table("Asked", [Column("input"), Column("value", wraps=True)], rows)
 
 
-def latencies(out: Outcome) -> list[Block]:
+def _pool_words(pool: Mapping[str, Any]) -> str:
+    """A pool in a line: machines, layout, scheduler, memory."""
+    replicas = "" if pool["replicas"] == 1 else f"{pool['replicas']} replicas of "
+    role = "" if pool["role"] == "both" else f", for {pool['role']}"
+    blocks = f"{pool['kv_blocks']:,} blocks of {counted(pool['block_tokens'], 'token')}"
+    return (
+        f"{replicas}{pool['accelerators_per_replica']} x {pool['accelerator']} ({layout_words(pool['layout'])}){role}; "
+        f"{pool['scheduler']['name']}: {pool['step_tokens']:,} tokens and {pool['max_sequences']:,} sequences a step, "
+        f"{blocks}"
+    )
+
+
+def latencies(found: Simulation) -> list[Block]:
     """Latencies over requests on both clocks, gaps over tokens, waiting; second lines are intervals."""
-    intervals = out.intervals or {}
-    rows = [_row(quantity(name)[0], out.metrics[name], intervals.get(name)) for name in LATENCY_METRICS]
-    rows += [
-        _row("gap between tokens", out.gap_s),
-        _row("wait for admission", out.queue_wait_s),
-        _row("TTFT, engine's clock", out.engine_clock["ttft_s"]),
-        _row("latency, engine's clock", out.engine_clock["latency_s"]),
+    out = found.outcome
+    intervals = _batch_intervals(out)
+    rows = [
+        [*_row(quantity(name)[0], out.metrics[name], intervals.get(name)), _span(found.model_intervals.get(name))]
+        for name in LATENCY_METRICS
     ]
-    columns = [Column("latency"), *(Column(name, right=True) for name in STATISTICS)]
-    return [Table("Latencies", columns, rows), Paragraph(_window_words(out), quiet=True)]
+    for name, values in (
+        ("gap between tokens", out.gap_s),
+        ("wait for admission", out.queue_wait_s),
+        ("TTFT, engine's clock", out.engine_clock["ttft_s"]),
+        ("latency, engine's clock", out.engine_clock["latency_s"]),
+    ):
+        rows.append([*_row(name, values), ""])
+    last = Column("mean, 80 %\nby the model", right=True)
+    columns = [Column("latency"), *(Column(name, right=True) for name in STATISTICS), last]
+    words = _window_words(out)
+    if any(found.model_intervals.values()):
+        words += " The last column is what the error of the step times makes of the mean."
+    else:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    return [Table("Latencies", columns, rows), Paragraph(words, quiet=True)]
+
+
+def _span(between: Sequence[float] | None) -> str:
+    return NONE if between is None else span(max(between[0], 0.0), between[1], "s")
 
 
 def _row(name: str, values: Mapping[str, float | None], intervals: Mapping[str, Any] | None = None) -> list[str]:
@@ -102,7 +138,7 @@ def _window_words(out: Outcome) -> str:
     one = out.steady
     text += f"Over the {counted(one['requests'], 'request')} that were sent in the steady window, "
     text += f"{figure(one['from_s'], 's')} to {figure(one['to_s'], 's')} of {figure(out.duration_s, 's')}."
-    return text + (" Second lines are 95 % intervals, by batch means." if out.intervals else "")
+    return text + (" Second lines are 95 % intervals, by batch means." if _batch_intervals(out) else "")
 
 
 def rates(out: Outcome) -> Table:
@@ -110,7 +146,7 @@ def rates(out: Outcome) -> Table:
     rows = []
     for name in RATE_METRICS:
         unit = quantity(name)[1]
-        between = (out.intervals or {}).get(name)
+        between = _batch_intervals(out).get(name)
         cell = figure(out.metrics[name], unit)
         cell += f"\n{span(max(between[0], 0.0), between[1], unit)}" if between else ""
         rows.append([_heading(name), cell, figure(out.whole_run[name], unit)])
@@ -120,10 +156,10 @@ def rates(out: Outcome) -> Table:
     return Table("Throughput, energy and cost", columns, rows)
 
 
-def over_runs(found: Simulation) -> list[Block]:
-    """Means over runs with other seeds, with their intervals."""
-    several = found.replications
-    if several is None:
+def over_runs(out: Outcome) -> list[Block]:
+    """Means over runs with other seeds, with their intervals, where there are several."""
+    several = out.intervals or {}
+    if several.get("by") != "replications":
         return []
 
     def cell(one: Mapping[str, Any], unit: str) -> str:
@@ -134,10 +170,15 @@ def over_runs(found: Simulation) -> list[Block]:
         [quantity(name)[0], *(cell(several[name][one], "s") for one in STATISTICS)] for name in LATENCY_METRICS
     ] + [[_heading(name), cell(several[name], quantity(name)[1]), "", "", "", ""] for name in RATE_METRICS]  # fmt: skip
     columns = [Column("over runs"), *(Column(name, right=True) for name in STATISTICS)]
-    title = f"Mean of {counted(several['runs'], 'run')} with other seeds, and its 95 % interval"
+    title = f"Means of {counted(several['runs'], 'run')} with other seeds, and their 95 % intervals"
     if several["saturated"]:
         title += f" ({several['saturated']} of them saturated)"
     return [Table(title, columns, rows)]
+
+
+def _batch_intervals(out: Outcome) -> Mapping[str, Any]:
+    """Intervals from the one run that is shown."""
+    return {} if out.intervals is None or out.intervals.get("by") == "replications" else out.intervals
 
 
 def _heading(name: str) -> str:
@@ -220,7 +261,7 @@ def simulation_html(found: Simulation, typed: str) -> str:
     sections = [
         Section("targets", "Targets", [*warned(out), *verdicts(found), asked(found)]),
         Section(
-            "latencies", "Latencies", latencies(out), lambda: distribution([found], "ttft_s"),
+            "latencies", "Latencies", latencies(found), lambda: distribution([found], "ttft_s"),
             "Share of requests whose first token comes within a time.",
             "Share of requests within a time; rules are targets.",
         ),
@@ -233,7 +274,7 @@ def simulation_html(found: Simulation, typed: str) -> str:
             "Between the rules is the steady window, from which the metrics come.",
         ),
         Section("memory", "Memory", [], lambda: memory_over_time([found]), "Share of the KV cache in use over time."),
-        Section("rates", "Throughput, energy and cost", [rates(out), *over_runs(found)]),
+        Section("rates", "Throughput, energy and cost", [rates(out), *over_runs(out)]),
         Section("assumed", "Assumed", assumed(found)),
     ]  # fmt: skip
     return html_page("What will requests see?", answer(found), sections, typed)
