@@ -29,7 +29,7 @@ def trace(
     """
     from inferatlas.show.output import check_writable
     from inferatlas.show.timeline import write_trace
-    from inferatlas.simulate.record import read_record
+    from inferatlas.simulate.recorded import read_record
 
     if not output.lower().endswith(ENDINGS):
         raise BadInput(f"'{output}' names no trace", field="output", allowed=" or ".join(ENDINGS))

@@ -160,17 +160,25 @@ def _once(asked: Question, sink: Sink, folder: Path | None, replications: int) -
 
 
 def _capacity(asked: Question, sink: Sink) -> int:
-    from inferatlas.show.simulation import capacity_html, capacity_page, capacity_rows
+    from inferatlas.show.capacity import capacity_html, capacity_page, capacity_rows
+    from inferatlas.simulate.answering import name_of
     from inferatlas.simulate.limits import capacity
 
     with sink.working("searching"):
         found = capacity(asked)
-    sink.put(found, rows=capacity_rows, page=capacity_page, html=capacity_html)
+    known = name_of(asked), asked.label
+    sink.put(
+        found,
+        rows=lambda it: capacity_rows(it, *known),
+        page=lambda it, typed: capacity_page(it, *known, typed, asked.notes),
+        html=lambda it, typed: capacity_html(it, *known, typed, asked.notes),
+        document=lambda: {"name": known[0], "label": known[1], **found.as_dict(), "notes": list(asked.notes)},
+    )
     return 0 if found.rate is not None else 3
 
 
 def _compare(asked: Question, names: tuple[str, ...], sink: Sink) -> int:
-    from inferatlas.show.simulation import comparison_html, comparison_page, comparison_rows
+    from inferatlas.show.simulations import comparison_html, comparison_page, comparison_rows
     from inferatlas.simulate.comparing import compare as side_by_side
 
     with sink.working("simulating"):

@@ -1,4 +1,4 @@
-"""`inferatlas simulate` as pages and rows: one run, several side by side, and the search for the highest load."""
+"""A simulated run as a page, as a page with charts, and as a row."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inferatlas.quantities import percent
+from inferatlas.show.deployment import layout_words, workload_words
 from inferatlas.show.html import Section, html_page
 from inferatlas.show.numbers import NONE, counted, figure, listed, quantity, span
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 from inferatlas.simulate.answered import Simulation
-from inferatlas.simulate.outcome import LATENCY_METRICS, RATE_METRICS, Outcome
+from inferatlas.simulate.outcome import RATE_METRICS, Outcome
+from inferatlas.simulate.part import LATENCY_METRICS
 
 STATISTICS = ("mean", "p50", "p90", "p95", "p99")
 REASONS = {"saturated": "the backlog grows, whatever the run's length", None: ""}
@@ -24,8 +26,9 @@ def simulation_page(found: Simulation, typed: str) -> Page:
         *warned(found.outcome),
         *verdicts(found),
         asked(found),
-        *latencies(found.outcome),
+        *latencies(found),
         rates(found.outcome),
+        *over_runs(found.outcome),
         held(found.outcome),
         *pools(found.outcome),
         *assumed(found),
@@ -65,22 +68,57 @@ def verdicts(found: Simulation) -> list[Block]:
 
 
 def asked(found: Simulation) -> Table:
-    rows = [[name.replace("_", " "), _words(value)] for name, value in found.inputs.items()]
+    """What was asked, a row per input and per pool."""
+    rows: list[list[str]] = []
+    for name, value in found.inputs.items():
+        if name == "pools":
+            rows += [[f"pool {one['name']}", _pool_words(one)] for one in value]
+        elif name == "workload":
+            rows.append([name, workload_words(value)])
+        else:
+            rows.append([name.replace("_", " "), _words(value)])
     return Table("Asked", [Column("input"), Column("value", wraps=True)], rows)
 
 
-def latencies(out: Outcome) -> list[Block]:
+def _pool_words(pool: Mapping[str, Any]) -> str:
+    """A pool in a line: machines, layout, scheduler, memory."""
+    replicas = "" if pool["replicas"] == 1 else f"{pool['replicas']} replicas of "
+    role = "" if pool["role"] == "both" else f", for {pool['role']}"
+    blocks = f"{pool['kv_blocks']:,} blocks of {counted(pool['block_tokens'], 'token')}"
+    return (
+        f"{replicas}{pool['accelerators_per_replica']} x {pool['accelerator']} ({layout_words(pool['layout'])}){role}; "
+        f"{pool['scheduler']['name']}: {pool['step_tokens']:,} tokens and {pool['max_sequences']:,} sequences a step, "
+        f"{blocks}"
+    )
+
+
+def latencies(found: Simulation) -> list[Block]:
     """Latencies over requests on both clocks, gaps over tokens, waiting; second lines are intervals."""
-    intervals = out.intervals or {}
-    rows = [_row(quantity(name)[0], out.metrics[name], intervals.get(name)) for name in LATENCY_METRICS]
-    rows += [
-        _row("gap between tokens", out.gap_s),
-        _row("wait for admission", out.queue_wait_s),
-        _row("TTFT, engine's clock", out.engine_clock["ttft_s"]),
-        _row("latency, engine's clock", out.engine_clock["latency_s"]),
+    out = found.outcome
+    intervals = _batch_intervals(out)
+    rows = [
+        [*_row(quantity(name)[0], out.metrics[name], intervals.get(name)), _span(found.model_intervals.get(name))]
+        for name in LATENCY_METRICS
     ]
-    columns = [Column("latency"), *(Column(name, right=True) for name in STATISTICS)]
-    return [Table("Latencies", columns, rows), Paragraph(_window_words(out), quiet=True)]
+    for name, values in (
+        ("gap between tokens", out.gap_s),
+        ("wait for admission", out.queue_wait_s),
+        ("TTFT, engine's clock", out.engine_clock["ttft_s"]),
+        ("latency, engine's clock", out.engine_clock["latency_s"]),
+    ):
+        rows.append([*_row(name, values), ""])
+    last = Column("mean, 80 %\nby the model", right=True)
+    columns = [Column("latency"), *(Column(name, right=True) for name in STATISTICS), last]
+    words = _window_words(out)
+    if any(found.model_intervals.values()):
+        words += " The last column is what the error of the step times makes of the mean."
+    else:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    return [Table("Latencies", columns, rows), Paragraph(words, quiet=True)]
+
+
+def _span(between: Sequence[float] | None) -> str:
+    return NONE if between is None else span(max(between[0], 0.0), between[1], "s")
 
 
 def _row(name: str, values: Mapping[str, float | None], intervals: Mapping[str, Any] | None = None) -> list[str]:
@@ -98,35 +136,64 @@ def _window_words(out: Outcome) -> str:
     if out.steady is None:
         return text + "Over all requests: there is no steady window."
     one = out.steady
-    text += f"Over the {counted(one['requests'], 'request')} that were sent in the steady window, {figure(one['from_s'], 's')} "
-    text += f"to {figure(one['to_s'], 's')} of {figure(out.duration_s, 's')}."
-    return text + (" Second lines are 95 % intervals, by batch means." if out.intervals else "")
+    text += f"Over the {counted(one['requests'], 'request')} that were sent in the steady window, "
+    text += f"{figure(one['from_s'], 's')} to {figure(one['to_s'], 's')} of {figure(out.duration_s, 's')}."
+    return text + (" Second lines are 95 % intervals, by batch means." if _batch_intervals(out) else "")
 
 
 def rates(out: Outcome) -> Table:
     """Throughput, energy and cost in the steady window, and over the whole run."""
     rows = []
     for name in RATE_METRICS:
-        heading, unit = quantity(name)
-        between = (out.intervals or {}).get(name)
+        unit = quantity(name)[1]
+        between = _batch_intervals(out).get(name)
         cell = figure(out.metrics[name], unit)
         cell += f"\n{span(max(between[0], 0.0), between[1], unit)}" if between else ""
-        rows.append([heading.replace("goodput per s", "goodput, requests/s"), cell, figure(out.whole_run[name], unit)])
+        rows.append([_heading(name), cell, figure(out.whole_run[name], unit)])
     dollars = out.cost["usd_per_million_output_tokens"]
     rows.append(["USD per million output tokens", figure(dollars, "1"), ""])
     columns = [Column("rate"), Column("steady" if out.steady else "all", right=True), Column("whole run", right=True)]
     return Table("Throughput, energy and cost", columns, rows)
 
 
+def over_runs(out: Outcome) -> list[Block]:
+    """Means over runs with other seeds, with their intervals, where there are several."""
+    several = out.intervals or {}
+    if several.get("by") != "replications":
+        return []
+
+    def cell(one: Mapping[str, Any], unit: str) -> str:
+        value = figure(one["mean"], unit)
+        return value if one["low"] is None else f"{value}\n{span(max(one['low'], 0.0), one['high'], unit)}"
+
+    rows = [
+        [quantity(name)[0], *(cell(several[name][one], "s") for one in STATISTICS)] for name in LATENCY_METRICS
+    ] + [[_heading(name), cell(several[name], quantity(name)[1]), "", "", "", ""] for name in RATE_METRICS]  # fmt: skip
+    columns = [Column("over runs"), *(Column(name, right=True) for name in STATISTICS)]
+    title = f"Means of {counted(several['runs'], 'run')} with other seeds, and their 95 % intervals"
+    if several["saturated"]:
+        title += f" ({several['saturated']} of them saturated)"
+    return [Table(title, columns, rows)]
+
+
+def _batch_intervals(out: Outcome) -> Mapping[str, Any]:
+    """Intervals from the one run that is shown."""
+    return {} if out.intervals is None or out.intervals.get("by") == "replications" else out.intervals
+
+
+def _heading(name: str) -> str:
+    return "goodput, requests/s" if name == "goodput_per_s" else quantity(name)[0]
+
+
 def held(out: Outcome) -> Table:
     """What the fleet held: batch, memory, queue."""
     rows = [
         ["decoding requests per step of a replica", figure(out.batch["mean"], "1"), figure(out.batch["max"], "1")],
-        ["KV cache in use", _share(out.kv_used_fraction["mean"]), _share(out.kv_used_fraction["max"])],
+        ["KV cache in use", share(out.kv_used_fraction["mean"]), share(out.kv_used_fraction["max"])],
         ["requests waiting", figure(out.queue["waiting_mean"], "1"), figure(out.queue["waiting_max"], "1")],
         ["requests in flight", figure(out.queue["in_flight_mean"], "1"), figure(out.queue["in_flight_max"], "1")],
     ]
-    text = f"{counted(out.preemptions, 'preemption')}; {_share(out.hit_rate)} of input tokens found in a cache"
+    text = f"{counted(out.preemptions, 'preemption')}; {share(out.hit_rate)} of input tokens found in a cache"
     title = f"Held ({text}; {out.completed:,} of {out.requests:,} requests completed, {out.failed:,} failed)"
     return Table(title, [Column("quantity"), Column("mean", right=True), Column("most", right=True)], rows)
 
@@ -136,7 +203,7 @@ def pools(out: Outcome) -> list[Block]:
     if len(out.pools) == 1 and not (out.pools[0]["model_switches"] or out.pools[0]["loading_fraction"]):
         return []
     rows = [
-        [one["name"], one["role"], str(one["replicas"]), _share(one["busy_fraction"]), _share(one["loading_fraction"]),
+        [one["name"], one["role"], str(one["replicas"]), share(one["busy_fraction"]), share(one["loading_fraction"]),
          f"{one['steps']:,}", f"{one['preemptions']:,}", f"{one['model_switches']:,}"]
         for one in out.pools
     ]  # fmt: skip
@@ -148,7 +215,7 @@ def assumed(found: Simulation) -> list[Block]:
     return [Items("Assumed and left out", found.notes)] if found.notes else []
 
 
-def _share(value: float | None) -> str:
+def share(value: float | None) -> str:
     return NONE if value is None else percent(value)
 
 
@@ -194,117 +261,23 @@ def simulation_html(found: Simulation, typed: str) -> str:
     sections = [
         Section("targets", "Targets", [*warned(out), *verdicts(found), asked(found)]),
         Section(
-            "latencies", "Latencies", latencies(out), lambda: distribution([found], "ttft_s"),
-            "Share of requests whose first token comes within a time.", "Share of requests within a time; rules are targets.",
+            "latencies", "Latencies", latencies(found), lambda: distribution([found], "ttft_s"),
+            "Share of requests whose first token comes within a time.",
+            "Share of requests within a time; rules are targets.",
         ),
         Section("itl", "Between tokens", [], lambda: distribution([found], "itl_s"),
                 "Share of requests whose gap between tokens is at most so long.",
                 "Share of requests whose mean gap between tokens is at most so long."),
         Section(
             "queue", "Running and waiting", [held(out), *pools(out)], lambda: numbers_over_time(out),
-            "Requests running and waiting over time.", "Between the rules is the steady window, from which the metrics come.",
+            "Requests running and waiting over time.",
+            "Between the rules is the steady window, from which the metrics come.",
         ),
         Section("memory", "Memory", [], lambda: memory_over_time([found]), "Share of the KV cache in use over time."),
-        Section("rates", "Throughput, energy and cost", [rates(out)]),
+        Section("rates", "Throughput, energy and cost", [rates(out), *over_runs(out)]),
         Section("assumed", "Assumed", assumed(found)),
     ]  # fmt: skip
     return html_page("What will requests see?", answer(found), sections, typed)
 
 
-# Several side by side
-
-
-def comparison_page(several: Sequence[Simulation], typed: str) -> Page:
-    """A row per deployment."""
-    return [
-        Heading(compared(several)),
-        beside(several),
-        *_each(several),
-        Command("Reproduce", typed),
-    ]
-
-
-def compared(several: Sequence[Simulation]) -> str:
-    """Which keep the targets, and which of them costs the least per token (or serves the most)."""
-    good = [one for one in several if one.meets is not False and not one.outcome.saturated]
-    if not good:
-        return f"None of {counted(len(several), 'deployment')} keeps every target and is not saturated [{_label(several)}]."
-    prices = [one.outcome.cost["usd_per_million_output_tokens"] for one in good]
-    if all(price is not None for price in prices):
-        best = min(zip(prices, range(len(good)), strict=True))[1]  # pyright: ignore[reportArgumentType] - none is None
-        why = f"costs the least, {figure(prices[best], '1')} USD per million output tokens"
-    else:
-        values = [one.outcome.metrics["latency_s"]["mean"] or math.inf for one in good]
-        best = values.index(min(values))
-        why = f"has the shortest mean latency, {figure(values[best], 's')}"
-    kept = "keep every target" if good[0].meets is not None else "have a steady state or end"
-    verb = f"{len(good)} of {counted(len(several), 'deployment')} {kept}"
-    return f"{verb}; {good[best].name} {why} [{_label(several)}]."
-
-
-def _label(several: Sequence[Simulation]) -> str:
-    return "extrapolated" if any(one.label == "extrapolated" for one in several) else "predicted"
-
-
-def beside(several: Sequence[Simulation]) -> Table:
-    columns = [
-        Column("deployment", wraps=True), *(Column(name, right=True) for name in (
-            "TTFT\np50 / p95", "ITL\nmean / p95", "latency\np50 / p95", "output\ntokens/s", "goodput\nrequests/s",
-            "power\ntokens/J", "USD/Mtok\noutput", "KV use\nbatch")), Column("verdict"),
-    ]  # fmt: skip
-    rows = []
-    for one in several:
-        m, out = one.outcome.metrics, one.outcome
-        rows.append(
-            [one.name, _pair(m["ttft_s"], "p50"), _pair(m["itl_s"], "mean"), _pair(m["latency_s"], "p50"),
-             figure(m["output_tokens_per_s"], "1"), figure(m["goodput_per_s"], "1"),
-             f"{figure(m['power_w'], 'W')}\n{figure(m['tokens_per_joule'], '1')}",
-             figure(out.cost["usd_per_million_output_tokens"], "1"),
-             f"{_share(out.kv_used_fraction['mean'])}\n{figure(out.batch['mean'], '1')}", _verdict(one)]
-        )  # fmt: skip
-    return Table("Side by side", columns, rows)
-
-
-def _pair(values: Mapping[str, float | None], first: str) -> str:
-    return f"{figure(values[first], 's')}\n{figure(values['p95'], 's')}"
-
-
-def _verdict(one: Simulation) -> str:
-    if one.outcome.saturated:
-        return "saturated"
-    return {True: "keeps all", False: "misses", None: ""}[one.meets]
-
-
-def _each(several: Sequence[Simulation]) -> list[Block]:
-    texts = [f"{one.name}: {text}" for one in several for text in [*one.outcome.warnings, *one.notes]]
-    return [Items("To know before reading on", list(dict.fromkeys(texts)))] if texts else []
-
-
-def comparison_rows(several: Sequence[Simulation]) -> list[dict[str, Any]]:
-    """A flat row per deployment."""
-    return [row for one in several for row in simulation_rows(one)]
-
-
-def comparison_html(several: Sequence[Simulation], typed: str) -> str:
-    """The same with distributions over each other."""
-    from inferatlas.show.simulation_charts import distribution, flying_over_time, memory_over_time
-
-    words = {"ttft_s": "TTFT", "itl_s": "ITL", "latency_s": "Latency"}
-    sections = [
-        Section("beside", "Side by side", [beside(several)]),
-        *(
-            Section(name, title, [], lambda name=name: distribution(several, name),
-                    f"Share of requests by {title}, a line per deployment.", "Share of requests within a time; rules are targets.")
-            for name, title in words.items()
-        ),
-        Section("queue", "In flight", [], lambda: flying_over_time(several), "Requests in flight over time."),
-        Section("memory", "Memory", [], lambda: memory_over_time(several), "Share of the KV cache in use over time."),
-        Section("known", "To know", _each(several)),
-    ]  # fmt: skip
-    return html_page("Which deployment serves these requests better?", compared(several), sections, typed)
-
-
-__all__ = [
-    "comparison_html", "comparison_page", "comparison_rows", "simulation_html", "simulation_page",
-    "simulation_rows",
-]  # fmt: skip
+__all__ = ["share", "simulation_html", "simulation_page", "simulation_rows"]

@@ -1,14 +1,15 @@
 """A run record as a trace that Perfetto (ui.perfetto.dev) and chrome://tracing open: the Trace Event Format, as JSON.
 
-One process per replica with its steps and counters, one for the requests: each has its phases, one under the other. Times
-are microseconds from the start of the run. Requests are on the engine's clock; what they wait before its scheduler sees
-them is the phase ``arrival``.
+One process per replica with its steps and counters, one for the requests: each has its phases, one after the other.
+Times are microseconds from the start of the run. Requests are on the engine's clock; what passes before its scheduler
+sees them is the phase ``arrival``.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -16,12 +17,16 @@ from typing import IO, Any
 import numpy as np
 
 from inferatlas.errors import BadInput
-from inferatlas.simulate.record import Record
+from inferatlas.simulate.recorded import Record
 
 REQUESTS = 1  # the process of the requests; replica r is process r + 2
 MICRO = 1e6
-PHASES = (("arrival", "sent_s", "arrival_s"), ("queue", "arrival_s", "admitted_s"), ("prefill", "admitted_s", "first_token_s"),
-          ("decode", "first_token_s", "finish_s"))  # fmt: skip
+PHASES = (
+    ("arrival", "sent_s", "arrival_s"),
+    ("queue", "arrival_s", "admitted_s"),
+    ("prefill", "admitted_s", "first_token_s"),
+    ("decode", "first_token_s", "finish_s"),
+)
 Event = dict[str, Any]
 
 
@@ -98,7 +103,7 @@ def _steps(record: Record) -> Iterator[Event]:
             "ph": "X", "name": name, "cat": "step", "pid": process, "tid": 1, "ts": at,
             "dur": round((end - start) * MICRO, 3),
             "args": {"steps": steps, "batch": batch, "prompts": prompts, "prompt_tokens": tokens,
-                     **({"joules": joules} if joules == joules else {})},
+                     **({} if math.isnan(joules) else {"joules": joules})},
         }  # fmt: skip
         yield from _counters(process, at, batch, prompts, waiting, blocks)
         last_end, last_process = end, process
@@ -138,28 +143,22 @@ def _requests(record: Record) -> Iterator[Event]:
     told = ("input_tokens", "output_tokens", "cached_tokens", "preemptions", "replica", "model", "status")
     args = zip(*(q[name].tolist() for name in told), strict=True)
     for number, at, values in zip(q["id"].tolist(), moments, args, strict=True):
-        *ends, end = at
-        if ends[0] != ends[0]:
+        *moments_of, end = (None if math.isnan(one) else one for one in at)
+        if moments_of[0] is None:
             continue
         head = {"cat": "request", "id": hex(number), "pid": REQUESTS, "tid": 0}
-        yield {
-            "ph": "b",
-            "name": "request",
-            "ts": ends[0],
-            "args": {"id": number, **dict(zip(told, values, strict=True))},
-            **head,
-        }
-        for (phase, _, _), begin, finish in zip(PHASES, ends[:-1], ends[1:], strict=True):
-            if begin != begin:
+        known = {"id": number, **dict(zip(told, values, strict=True))}
+        yield {"ph": "b", "name": "request", "ts": moments_of[0], "args": known, **head}
+        for (phase, _, _), begin, finish in zip(PHASES, moments_of[:-1], moments_of[1:], strict=True):
+            if begin is None:
                 break
-            until = finish if finish == finish else end
+            until = end if finish is None else finish
             yield {"ph": "b", "name": phase, "ts": begin, **head}
-            if until != until:
+            if until is not None:
+                yield {"ph": "e", "name": phase, "ts": max(until, begin), **head}
+            if finish is None:
                 break
-            yield {"ph": "e", "name": phase, "ts": max(until, begin), **head}
-            if finish != finish:
-                break
-        if end == end:
+        if end is not None:
             yield {"ph": "e", "name": "request", "ts": end, **head}
 
 

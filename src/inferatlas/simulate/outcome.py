@@ -1,8 +1,8 @@
 """What a run says: latencies, throughput, goodput, energy and cost, in its steady state where it has one.
 
-Definitions are those of section 4 of the reference. ITL is per request, (latency - TTFT)/(output tokens - 1), and undefined
-for one token; the distribution over tokens is ``gap_s``. The client's clock starts at the scheduled sending, that of the
-engine where the scheduler sees the request.
+Definitions are those of section 4 of the reference. ITL is per request, (latency - TTFT)/(output tokens - 1), and
+undefined for one token; the distribution over tokens is ``gap_s``. The client's clock starts at the scheduled sending,
+that of the engine where the scheduler sees the request.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ import numpy as np
 from inferatlas.simulate import statistics as st
 from inferatlas.simulate.fleet import Fleet
 from inferatlas.simulate.kernel import state as k
+from inferatlas.simulate.part import LATENCY_METRICS, Part, over
 from inferatlas.simulate.running import Run
 from inferatlas.simulate.series import (
-    Flags,
     Floats,
     Series,
     Times,
     between,
-    idle_power,
     on_seconds,
     peak,
     series_of,
@@ -34,9 +33,7 @@ from inferatlas.workload.requests import Requests
 from inferatlas.workload.targets import LATENCIES, ServiceTarget
 
 FEW = 100  # requests without which a 99th percentile is the largest of a few
-LATENCY_METRICS = ("ttft_s", "itl_s", "latency_s")
 RATE_METRICS = ("output_tokens_per_s", "total_tokens_per_s", "goodput_per_s", "power_w", "tokens_per_joule")
-DRAWN = 200  # points of a distribution that is drawn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,9 +104,9 @@ def outcome(run: Run, fleet: Fleet, requests: Requests, targets: Sequence[Servic
     series = series_of(run, fleet, times)
     window = window_of(times, series, requests.clients)
     sent = times.was_sent
-    whole = _Part(run, fleet, times, series, sent, times.begin, times.until, targets, whole=True)
+    whole = Part(run, fleet, times, series, sent, times.begin, times.until, targets, whole=True)
     inside = sent & (times.sent >= window.from_s) & (times.sent <= window.to_s)
-    part = _Part(run, fleet, times, series, inside, window.from_s, window.to_s, targets) if window.steady else whole
+    part = Part(run, fleet, times, series, inside, window.from_s, window.to_s, targets) if window.steady else whole
     metrics, intervals = part.metrics(), part.intervals() if window.steady else None
     waits = (times.admitted - times.arrival)[part.chosen & np.isfinite(times.admitted)]
     asked = int(run.totals["asked_tokens"])
@@ -118,155 +115,52 @@ def outcome(run: Run, fleet: Fleet, requests: Requests, targets: Sequence[Servic
         steady = {
             "from_s": window.from_s, "to_s": window.to_s, "requests": int(inside.sum()),
             "completed": int((inside & times.done).sum()), "warm_up": "MSER-5",
-            "offered_per_s": _over(int(inside.sum()), window.to_s - window.from_s),
+            "offered_per_s": over(int(inside.sum()), window.to_s - window.from_s),
         }  # fmt: skip
     return Outcome(
         requests=len(requests), completed=int(times.done.sum()), failed=int(times.failed.sum()),
         saturated=window.saturated, duration_s=times.until - times.begin, wall_s=run.wall_s, metrics=metrics,
-        batch=_batch(run, part), kv_used_fraction=_memory(run, part), preemptions=int(run.replicas["preemptions"].sum()),
+        batch=_batch(run, part), kv_used_fraction=_memory(run, part),
+        preemptions=int(run.replicas["preemptions"].sum()),
         queue=_queue(times, series, window, part), steady=steady,
         whole_run=metrics if part is whole else whole.metrics(),
         engine_clock=part.engine_clock(),
         gap_s=st.histogram_summary(run.gaps, float(run.totals["gap_low"]), float(run.totals["gap_log"])),
-        hit_rate=_over(int(run.totals["hit_tokens"]), asked), queue_wait_s=st.summary(waits), intervals=intervals,
+        hit_rate=over(int(run.totals["hit_tokens"]), asked), queue_wait_s=st.summary(waits), intervals=intervals,
         cost=_cost(run, fleet, part, metrics["output_tokens_per_s"]), pools=_pools(run, fleet, times),
         warnings=_warnings(run, times, window, part, intervals), series=series, curves=part.curves(),
     )  # fmt: skip
 
 
-class _Part:
-    """Some of the requests, and a stretch of time."""
-
-    def __init__(
-        self, run: Run, fleet: Fleet, times: Times, series: Series, chosen: Flags, start: float, end: float,
-        targets: Sequence[ServiceTarget], *, whole: bool = False,
-    ) -> None:  # fmt: skip
-        self.run, self.fleet, self.times, self.series, self.chosen = run, fleet, times, series, chosen
-        self.start, self.end, self.targets, self.whole = start, end, targets, whole
-        done = np.flatnonzero(chosen & times.done)
-        self.done = done
-        self.lost = int((chosen & times.failed).sum())
-        network = fleet.network_s
-        first, finish, output = times.first[done], times.finish[done], times.output[done]
-        sent = times.sent[done]
-        self.ttft, self.latency = first - sent + network, finish - sent + network
-        several = output > 1
-        with np.errstate(invalid="ignore", divide="ignore"):
-            gap = (finish - first) / (output - 1.0)
-        self.gap = np.where(several, gap, np.nan)
-        self.itl = gap[several]
-        self.summaries: dict[str, st.Summary] | None = None
-
-    @property
-    def span(self) -> float:
-        return self.end - self.start
-
-    def latencies(self) -> dict[str, st.Summary]:
-        if self.summaries is None:
-            values = (self.ttft, self.itl, self.latency)
-            self.summaries = {name: st.summary(v, self.lost) for name, v in zip(LATENCY_METRICS, values, strict=True)}
-        return self.summaries
-
-    def in_bins(self, at: Floats) -> Floats:
-        many = self.series.in_flight.size
-        bins = between(self.run.bins[:many], self.series.bin_s, at)
-        return bins
-
-    def rates(self, at: Floats) -> tuple[Floats, Floats, Floats]:
-        """Output tokens, total tokens (of prompts that were complete) and joules between moments, per second."""
-        widths = np.diff(at)
-        if self.whole and at.size == 2:
-            made = np.array([self.times.output[self.done].sum()])
-            read = np.array([self.times.input[self.done].sum()])
-            joules = np.array([self.run.replicas["joules"].sum()])
-        else:
-            bins = self.in_bins(at)
-            made, joules = bins[:, k.OUT], bins[:, k.JOULES]
-            first = np.fmin(self.times.first, np.inf)
-            read = np.histogram(first, at, weights=self.times.input)[0] if at.size > 2 else np.array(
-                [self.times.input[(first >= at[0]) & (first < at[1])].sum()]
-            )  # fmt: skip
-        idle = idle_power(self.run, self.fleet, self.times)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return made / widths, (made + read) / widths, joules / widths + idle
-
-    def metrics(self) -> dict[str, Any]:
-        out, total, power = (float(one[0]) for one in self.rates(np.array([self.start, self.end])))
-        return self.latencies() | {
-            "output_tokens_per_s": _known(out), "total_tokens_per_s": _known(total),
-            "goodput_per_s": _over(int(self.good().sum()), self.span) if self.clauses else None,
-            "power_w": _known(power), "tokens_per_joule": _known(out / power) if power > 0 else None,
-        }  # fmt: skip
-
-    @property
-    def clauses(self) -> list[ServiceTarget]:
-        return [one for one in self.targets if one.metric in LATENCIES]
-
-    def good(self) -> Flags:
-        """Which of the requests keep every bound; without a gap there is none to exceed."""
-        values = {"ttft": self.ttft, "itl": np.where(np.isnan(self.gap), 0.0, self.gap), "latency": self.latency}
-        kept = np.ones(self.done.size, np.bool_)
-        for one in self.clauses:
-            kept &= one.met(values[one.metric])
-        return kept
-
-    def engine_clock(self) -> dict[str, st.Summary]:
-        t, done = self.times, self.done
-        since = t.arrival[done]
-        return {
-            "ttft_s": st.summary(t.first[done] - since, self.lost),
-            "latency_s": st.summary(t.finish[done] - since, self.lost),
-        }
-
-    def intervals(self) -> dict[str, Any]:
-        """95 % intervals by batch means: of latencies over requests, of rates over time."""
-        values = dict(zip(LATENCY_METRICS, (self.ttft, self.itl, self.latency), strict=True))
-        found: dict[str, Any] = {name: st.intervals_of(v, self.latencies()[name]) for name, v in values.items()}
-        rates = self.rates(np.linspace(self.start, self.end, st.BATCHES + 1))
-        for name, parts in zip(("output_tokens_per_s", "total_tokens_per_s", "power_w"), rates, strict=True):
-            known = np.isfinite(parts).all()
-            found[name] = list(st.batch_interval(parts, float(parts.mean()))) if known else None
-        return found
-
-    def curves(self) -> dict[str, Floats]:
-        """Latencies at even shares of the requests, from 0 to 1."""
-        found = {}
-        for name, values in zip(LATENCY_METRICS, (self.ttft, self.itl, self.latency), strict=True):
-            ordered = np.sort(values)
-            at = np.linspace(0, max(ordered.size - 1, 0), min(DRAWN, ordered.size)).round().astype(np.int64)
-            found[name] = ordered[at]
-        return found
-
-
-def _batch(run: Run, part: _Part) -> dict[str, float | None]:
+def _batch(run: Run, part: Part) -> dict[str, float | None]:
     busy, batch = part.in_bins(np.array([part.start, part.end]))[0, [k.BUSY, k.BATCH]]
-    return {"mean": _over(float(batch), float(busy)), "max": float(run.replicas["most_batch"].max())}
+    return {"mean": over(float(batch), float(busy)), "max": float(run.replicas["most_batch"].max())}
 
 
-def _memory(run: Run, part: _Part) -> dict[str, float | None]:
+def _memory(run: Run, part: Part) -> dict[str, float | None]:
     blocks = run.replicas["blocks"].astype(np.float64)
     used = float(part.in_bins(np.array([part.start, part.end]))[0, k.BLOCKS])
     return {
-        "mean": _over(used, float(blocks.sum()) * part.span),
+        "mean": over(used, float(blocks.sum()) * part.span),
         "max": float((run.replicas["most_blocks"] / blocks).max()),
     }
 
 
-def _queue(times: Times, series: Series, window: Window, part: _Part) -> dict[str, float | None]:
+def _queue(times: Times, series: Series, window: Window, part: Part) -> dict[str, float | None]:
     end = np.fmin(times.finish, times.until)
     admitted = np.fmin(times.admitted, end)
     at = np.array([part.start, part.end])
     waiting, flying = between(np.stack([series.waiting, series.in_flight], axis=1) * series.bin_s, series.bin_s, at)[0]
     return {
-        "waiting_mean": _over(float(waiting), part.span),
+        "waiting_mean": over(float(waiting), part.span),
         "waiting_max": float(peak(times.arrival, admitted)),
-        "in_flight_mean": _over(float(flying), part.span),
+        "in_flight_mean": over(float(flying), part.span),
         "in_flight_max": float(peak(np.where(times.was_sent, times.sent, np.inf), end)),
         "growth_per_s": window.growth_per_s,
     }
 
 
-def _cost(run: Run, fleet: Fleet, part: _Part, tokens_per_s: float | None) -> dict[str, float | None]:
+def _cost(run: Run, fleet: Fleet, part: Part, tokens_per_s: float | None) -> dict[str, float | None]:
     """Rented accelerators, while their replicas are switched on."""
     prices = [pool.usd_per_hour for pool in fleet.pools]
     if any(one is None for one in prices) or part.times.until <= 0:
@@ -278,7 +172,7 @@ def _cost(run: Run, fleet: Fleet, part: _Part, tokens_per_s: float | None) -> di
     hourly = float(each[run.replicas["pool"]] @ on_seconds(run, part.times.until)) / part.times.until
     return {
         "usd_per_hour": hourly,
-        "usd_per_million_output_tokens": _over(hourly / 3600 * 1e6, tokens_per_s or 0.0),
+        "usd_per_million_output_tokens": over(hourly / 3600 * 1e6, tokens_per_s or 0.0),
     }
 
 
@@ -292,8 +186,8 @@ def _pools(run: Run, fleet: Fleet, times: Times) -> list[dict[str, Any]]:
         found.append(
             {
                 "name": pool.name, "role": pool.role, "accelerator": pool.accelerator, "replicas": pool.replicas,
-                "busy_fraction": _over(float(r["busy_s"].sum()), up),
-                "loading_fraction": _over(float(r["load_s"].sum()), up), "on_s": up / pool.law.lanes,
+                "busy_fraction": over(float(r["busy_s"].sum()), up),
+                "loading_fraction": over(float(r["load_s"].sum()), up), "on_s": up / pool.law.lanes,
                 "steps": int(r["steps"].sum()), "output_tokens": int(r["tokens"].sum()),
                 "prompt_tokens_computed": int(r["prompt_tokens"].sum()), "preemptions": int(r["preemptions"].sum()),
                 "model_switches": int(r["switches"].sum()),
@@ -302,15 +196,15 @@ def _pools(run: Run, fleet: Fleet, times: Times) -> list[dict[str, Any]]:
     return found
 
 
-def _warnings(run: Run, times: Times, window: Window, part: _Part, intervals: dict[str, Any] | None) -> list[str]:
+def _warnings(run: Run, times: Times, window: Window, part: Part, intervals: dict[str, Any] | None) -> list[str]:
     found = []
     if run.interrupted:
         found.append(f"The run was interrupted at {times.until:.6g} s: it is not a whole one.")
     if window.why == "saturated":
         found.append(
             f"No steady state: more comes than is served, and the backlog grows by {window.growth_per_s:.3g} requests "
-            "per second. Latencies grow with the length of the run and say nothing of the system; throughput is that of "
-            "saturation."
+            "per second. Latencies grow with the length of the run and say nothing of the system; throughput is that "
+            "of saturation."
         )
     elif window.why == "burst":
         found.append("No steady state: all requests were sent at once. Metrics are over the whole run.")
@@ -323,7 +217,13 @@ def _warnings(run: Run, times: Times, window: Window, part: _Part, intervals: di
     if part.lost:
         share = part.lost / max(part.lost + part.done.size, 1)
         found.append(
-            f"{part.lost} requests failed ({100 * share:.3g} %): they count as infinite in percentiles, and are in no mean."
+            f"{part.lost} requests failed ({100 * share:.3g} %): they count as infinite in percentiles, and are in no "
+            "mean."
+        )
+    if window.doubtful:
+        found.append(
+            f"The backlog grew by {window.growth_per_s:.3g} requests per second, which may be chance or the begin of "
+            "an overload: a longer run tells."
         )
     if intervals is not None:
         likeness = st.alike(part.latency)
@@ -336,7 +236,12 @@ def _warnings(run: Run, times: Times, window: Window, part: _Part, intervals: di
 
 
 def meets(found: Outcome, targets: Sequence[ServiceTarget]) -> list[dict[str, Any]]:
-    """Whether a run keeps each target; a fleet that is saturated keeps no bound on a latency, whatever the run's length."""
+    """Whether a run keeps each target; a saturated fleet keeps no bound on a latency, however short the run.
+
+    Returns
+    -------
+    A row per target: slo, metric, statistic, bound, value, met, and the reason where it is not the value.
+    """
     verdicts = []
     for one in targets:
         value = found.value(one)
@@ -354,23 +259,15 @@ def meets(found: Outcome, targets: Sequence[ServiceTarget]) -> list[dict[str, An
 def across(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Mean and 95 % interval (Student) over replications, for each metric, in the form of ``metrics``."""
 
-    def over(read: Callable[[Outcome], Any]) -> dict[str, Any]:
+    def each(read: Callable[[Outcome], Any]) -> dict[str, Any]:
         return st.replicated([read(one) for one in outcomes])
 
     found: dict[str, Any] = {}
     for name in LATENCY_METRICS:
-        found[name] = {q: over(lambda one, n=name, q=q: one.metrics[n][q]) for q in ("mean", *st.QUANTILES)}
+        found[name] = {q: each(lambda one, n=name, q=q: one.metrics[n][q]) for q in ("mean", *st.QUANTILES)}
     for name in RATE_METRICS:
-        found[name] = over(lambda one, n=name: one.metrics[n])
+        found[name] = each(lambda one, n=name: one.metrics[n])
     return found | {"saturated": sum(one.saturated for one in outcomes), "runs": len(outcomes)}
-
-
-def _over(a: float, b: float) -> float | None:
-    return a / b if b > 0 and np.isfinite(a) else None
-
-
-def _known(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def _plain(value: Any) -> Any:

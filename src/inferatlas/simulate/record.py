@@ -10,32 +10,29 @@ import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from importlib.metadata import version
 from inferatlas.errors import BadInput
 from inferatlas.simulate.fleet import Fleet, Pool
-from inferatlas.simulate.kernel import state as k
 from inferatlas.simulate.outcome import Outcome
+from inferatlas.simulate.record_tables import event_table, power_table, request_columns, server_table
+from inferatlas.simulate.recorded import RUN, SCHEMA, document_of
 from inferatlas.simulate.running import Run
-from inferatlas.simulate.series import on_seconds, times_of
 from inferatlas.simulate.tokens import TokenTimes
 from inferatlas.workload.requests import Requests
 
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA = 1
-RUN = "run.json"
 TABLES = ("requests", "power", "server", "events")
 UNFINISHED = ".tmp"
 MOST_TOKENS = 20_000_000  # whose times are written
 STRETCH = 1_000_000  # tokens held in memory at once
-PHASES = ("unsent", "waiting", "prompt", "decode", "loading", "moving", "arrived", "swapped", "done", "failed")
 CLOCKS = {
     "client": "sent_s, first_token_s, finish_s, token_s, ttft_s, latency_s: from the scheduled sending to the token at "
     "the client, network_s after it left the engine",
@@ -72,7 +69,7 @@ def check_folder(path: str | Path, *, field: str = "record") -> Path:
             raise BadInput("is a file", field=field, allowed="a folder", file=folder)
         folder.mkdir(parents=True, exist_ok=True)
         ours = {RUN, *(f"{name}.parquet" for name in TABLES)}
-        others = sorted(one.name for one in folder.iterdir() if one.name.removesuffix(UNFINISHED) not in ours)
+        others = sorted(one.name for one in folder.iterdir() if one.name.partition(UNFINISHED)[0] not in ours)
         trial = folder / (RUN + UNFINISHED)
         trial.touch()
         trial.unlink()
@@ -83,7 +80,7 @@ def check_folder(path: str | Path, *, field: str = "record") -> Path:
             f"holds {others[0]!r}, which is no part of a run record", field=field,
             allowed="a folder that is new, empty, or a record to write anew", file=folder,
         )  # fmt: skip
-    if (folder / RUN).exists() and (kind := _document(folder).get("kind")) != "simulated":
+    if (folder / RUN).exists() and (kind := document_of(folder).get("kind")) != "simulated":
         raise BadInput(
             f"is a {kind} run, which is not written over", field=field, allowed="another folder", file=folder
         )
@@ -104,13 +101,12 @@ def write_record(path: str | Path, run: Run, fleet: Fleet, requests: Requests, f
     folder = check_folder(path)
     try:
         (folder / RUN).unlink(missing_ok=True)  # until all is there again the folder is no record
+        for left in folder.glob(f"*{UNFINISHED}*"):
+            left.unlink()
         tokens = _write_requests(folder, run, fleet, requests)
-        for name, table in (
-            ("power", power_table(run, fleet)),
-            ("server", server_table(found)),
-            ("events", event_table(run)),
-        ):
-            _write(folder, name, table)
+        _write(folder, "power", power_table(run, fleet))
+        _write(folder, "server", server_table(found))
+        _write(folder, "events", event_table(run))
         document = _run_document(run, fleet, requests, found, about) | {"tokens": tokens}
         _rename(folder, RUN, lambda file: file.write_text(_json(document), encoding="utf-8"))
     except OSError as error:
@@ -125,7 +121,8 @@ def _run_document(run: Run, fleet: Fleet, requests: Requests, found: Outcome, ab
     remarks = [
         code
         for code, holds in (
-            ("saturated", found.saturated), ("no_steady_state", found.steady is None), ("failed_requests", found.failed > 0),
+            ("saturated", found.saturated), ("no_steady_state", found.steady is None),
+            ("failed_requests", found.failed > 0),
         )
         if holds
     ]  # fmt: skip
@@ -220,7 +217,7 @@ def _write_requests(folder: Path, run: Run, fleet: Fleet, requests: Requests) ->
     parts = []
     for number, span in enumerate(spans):
         part = folder / f"requests.parquet{UNFINISHED}{number}"
-        piece(*span).write_ipc(part, compression="lz4")
+        _known(piece(*span)).write_ipc(part, compression="lz4")
         parts.append(part)
     try:
         together = pl.scan_ipc(parts)
@@ -249,94 +246,15 @@ def _stretches(counts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     yield from zip([0, *edges.tolist()], [*edges.tolist(), counts.size], strict=True)
 
 
-def request_columns(run: Run, fleet: Fleet, requests: Requests) -> dict[str, Any]:
-    """A row per request; times in seconds, NaN where it did not happen."""
-    t, q = times_of(run), run.requests
-    first, finish = t.first + fleet.network_s, np.where(t.done, t.finish + fleet.network_s, np.nan)
-    several = t.output > 1
-    with np.errstate(invalid="ignore", divide="ignore"):
-        itl = np.where(several, (finish - first) / (t.output - 1), np.nan)
-    names = np.array([*requests.models] or ["model"], dtype=object)
-    adapters = np.array([*requests.adapters, None], dtype=object)
-    hit = np.where(np.isfinite(t.admitted), q["hit"], 0)
-    return {
-        "id": np.arange(len(q)), "sent_s": np.where(t.was_sent, t.sent, np.nan), "arrival_s": t.arrival,
-        "admitted_s": t.admitted, "first_token_s": first, "finish_s": finish, "failed_s": np.where(t.failed, t.finish, np.nan),
-        "ttft_s": first - t.sent, "itl_s": itl, "latency_s": finish - t.sent, "input_tokens": q["input"].astype(np.int64),
-        "output_tokens": q["output"].astype(np.int64), "cached_tokens": hit.astype(np.int64),
-        "preemptions": q["preempted"].astype(np.int64), "retries": q["retries"].astype(np.int64),
-        "replica": np.where(np.isfinite(t.arrival), q["replica"], k.NONE).astype(np.int64),
-        "model": names[q["model"]].tolist(), "adapter": adapters[q["adapter"]].tolist(),
-        "status": np.array(PHASES)[q["phase"]].tolist(),
-    }  # fmt: skip
-
-
-def server_table(found: Outcome) -> pl.DataFrame:
-    """What the fleet held and did, averaged over bins of time that are equally wide."""
-    import polars as pl
-
-    s = found.series
-    return pl.DataFrame(
-        {
-            "time_s": np.arange(s.in_flight.size) * s.bin_s, "bin_s": s.widths,
-            "in_flight": s.in_flight, "waiting": s.waiting, "running": s.running, "batch": s.batch,
-            "kv_used_fraction": s.kv_used, "output_tokens_per_s": s.output_tokens,
-            "prompt_tokens_per_s": s.prompt_tokens,
-        }
-    )  # fmt: skip
-
-
-def power_table(run: Run, fleet: Fleet) -> pl.DataFrame:
-    """Mean power of each pool over bins of time, idle power included."""
-    import polars as pl
-
-    until = times_of(run).until
-    bin_s = float(run.totals["bin_s"])
-    many = min(max(int(np.ceil(until / bin_s)), 1), run.bins.shape[0])
-    edges = np.minimum(np.arange(many + 1) * bin_s, until)
-    on = on_seconds(run, until) / max(until, 1e-300)
-    tables = []
-    for n, pool in enumerate(fleet.pools):
-        mine = run.replicas["pool"] == n
-        idle = pool.law.idle_w / pool.law.lanes * float(on[mine].sum())
-        if run.log is None:
-            if len(fleet.pools) > 1:
-                continue
-            joules = run.bins[:many, k.JOULES]
-        else:
-            joules = spread(run.log[mine[run.log["replica"]]], edges)
-        power = joules / np.maximum(np.diff(edges), 1e-300) + idle
-        tables.append(pl.DataFrame({"time_s": edges[:-1], "power_w": power}).with_columns(device=pl.lit(pool.name)))
-    return pl.concat(tables).fill_nan(None).select("time_s", "device", "power_w") if tables else pl.DataFrame()
-
-
-def spread(rows: NDArray[Any], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Joules of rows of the log, spent evenly from their start to their end, between moments evenly apart."""
-    span = np.maximum(rows["end_s"] - rows["start_s"], 1e-300)
-    watts = rows["joules"] / span
-    upto = np.zeros(edges.size)
-    for moments, sign in ((rows["start_s"], 1.0), (rows["end_s"], -1.0)):
-        at = np.searchsorted(edges, moments)  # the first edge at or after it
-        weight = np.cumsum(np.bincount(at, watts, minlength=edges.size + 1)[: edges.size])
-        moment = np.cumsum(np.bincount(at, watts * moments, minlength=edges.size + 1)[: edges.size])
-        upto += sign * (edges * weight - moment)
-    return np.diff(upto)
-
-
-def event_table(run: Run) -> pl.DataFrame:
-    """The log: runs of steps, see `kernel.state.LOG`."""
-    import polars as pl
-
-    rows = np.zeros(0, k.LOG) if run.log is None else run.log
-    columns = {name: np.ascontiguousarray(rows[name]) for name in k.LOG.names or ()}
-    return pl.DataFrame(columns).with_columns(pool=pl.Series(run.replicas["pool"][rows["replica"]]))
-
-
 def _write(folder: Path, name: str, table: pl.DataFrame) -> None:
+    _rename(folder, f"{name}.parquet", lambda file: _known(table).write_parquet(file, compression="zstd"))
+
+
+def _known(table: pl.DataFrame) -> pl.DataFrame:
+    """What is not known is null in a file."""
     import polars as pl
 
-    table = table.with_columns(pl.selectors.float().fill_nan(None))
-    _rename(folder, f"{name}.parquet", lambda file: table.write_parquet(file, compression="zstd"))
+    return table.with_columns(pl.selectors.float().fill_nan(None))
 
 
 def _rename(folder: Path, name: str, write: Any) -> None:
@@ -345,84 +263,4 @@ def _rename(folder: Path, name: str, write: Any) -> None:
     file.replace(folder / name)
 
 
-# Reading
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Record:
-    """A record that was read: the document, and tables as columns (floats NaN where nothing is known).
-
-    ``tokens``: times of all tokens, request by request, with ``bounds`` of each request's, shape (n + 1,); None where
-    they were not written.
-    """
-
-    folder: Path
-    document: dict[str, Any]
-    requests: dict[str, NDArray[Any]]
-    server: dict[str, NDArray[Any]]
-    power: dict[str, NDArray[Any]]
-    events: dict[str, NDArray[Any]]
-
-    @property
-    def outcome(self) -> dict[str, Any]:
-        """As `Outcome.as_dict` gave it."""
-        return self.document["outcome"]
-
-    def token_times(self) -> list[NDArray[np.float64]] | None:
-        """Times of tokens of each request, as the client sees them; None where they were not written."""
-        import polars as pl
-
-        frame = pl.scan_parquet(self.folder / "requests.parquet")
-        if "token_s" not in frame.collect_schema().names():
-            return None
-        lists = frame.select("token_s").collect()["token_s"]
-        return [np.zeros(0) if one is None else one.to_numpy() for one in lists]
-
-
-def read_record(path: str | Path, *, field: str = "record") -> Record:
-    """Read a record.
-
-    Raises
-    ------
-    BadInput : no record, one that is not whole, of a newer schema, or damaged.
-    """
-    folder = Path(path).expanduser()
-    if not (folder / RUN).is_file():
-        what = "is no folder" if not folder.is_dir() else f"has no {RUN}, which is written last"
-        raise BadInput(what, field=field, allowed="the folder of a run record", file=folder)
-    document = _document(folder)
-    if document.get("schema_version") != SCHEMA:
-        version = document.get("schema_version")
-        raise BadInput(f"schema {version!r}", field="schema_version", allowed=str(SCHEMA), file=folder / RUN)
-    return Record(folder, document, *(_columns(folder, name) for name in TABLES[:1] + ("server", "power", "events")))
-
-
-def _document(folder: Path) -> dict[str, Any]:
-    try:
-        document = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        line = error.lineno if isinstance(error, json.JSONDecodeError) else None
-        raise BadInput("cannot be read as JSON", field="record", file=folder / RUN, line=line) from None
-    if not isinstance(document, dict):
-        raise BadInput("is no JSON object", field="record", file=folder / RUN)
-    return document
-
-
-def _columns(folder: Path, name: str) -> dict[str, NDArray[Any]]:
-    import polars as pl
-
-    file = folder / f"{name}.parquet"
-    if not file.is_file():
-        raise BadInput("is missing from the record", field="record", file=file)
-    try:
-        lazy = pl.scan_parquet(file)
-        wanted = [one for one, kind in lazy.collect_schema().items() if kind.base_type() != pl.List]
-        frame = lazy.select(wanted).collect()
-    except (pl.exceptions.PolarsError, OSError):
-        raise BadInput("cannot be read as Parquet", field="record", file=file) from None
-    floats = [one for one, kind in frame.schema.items() if kind.is_float()]
-    frame = frame.with_columns(pl.col(floats).fill_null(float("nan")))
-    return {one: frame[one].to_numpy() for one in frame.columns}
-
-
-__all__ = ["About", "Record", "check_folder", "read_record", "write_record"]
+__all__ = ["About", "check_folder", "write_record"]

@@ -23,7 +23,7 @@ GAP_LOW, GAP_STEP, GAPS = 1e-5, 0.005, 4096  # seconds, and natural logarithm: h
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """What the loop left behind: records of requests and replicas (`kernel.state`), totals, bins, gaps, the log and the pieces."""
+    """What the loop left behind, see `kernel.state`: requests and replicas, totals, bins, gaps, log and pieces."""
 
     requests: NDArray[Any]
     replicas: NDArray[Any]

@@ -53,17 +53,29 @@ def times_of(run: Run) -> Times:
     ended = finish[np.isfinite(finish)]
     over = bool(np.all(done | failed))
     until = float(ended.max()) if over and ended.size else float(run.totals["now"])
-    columns = (np.ascontiguousarray(q[name]) for name in ("sent", "arrival", "admitted", "first"))
-    return Times(*columns, finish, q["input"].astype(np.float64), q["output"].astype(np.float64), done, failed, until)
+    sent, arrival, admitted, first = (np.ascontiguousarray(q[one]) for one in ("sent", "arrival", "admitted", "first"))
+    return Times(
+        sent,
+        arrival,
+        admitted,
+        first,
+        finish,
+        q["input"].astype(np.float64),
+        q["output"].astype(np.float64),
+        done,
+        failed,
+        until,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
     """Averages over bins of ``bin_s`` seconds from time 0 to ``until_s``, within the last of them, shape (b,).
 
-    ``in_flight``: sent and not ended; ``waiting``: at a scheduler and not admitted; ``running``: admitted and not ended.
-    ``batch``: decoding requests in the steps under way, of all replicas; ``kv_used``: share of all blocks; ``output_tokens`` and
-    ``prompt_tokens`` (computed, not found in a cache): per second; ``power_w``: idle power included, NaN where unknown.
+    ``in_flight``: sent and not ended; ``waiting``: at a scheduler and not admitted; ``running``: admitted and not
+    ended. ``batch``: decoding requests in the steps under way, of all replicas; ``kv_used``: share of all blocks;
+    ``output_tokens`` and ``prompt_tokens`` (computed, not found in a cache): per second; ``power_w``: idle power
+    included, NaN where unknown.
     """
 
     bin_s: float
@@ -80,7 +92,7 @@ class Series:
     @property
     def time_s(self) -> Floats:
         """The middle of each bin."""
-        return (np.arange(self.in_flight.size) + 0.5) * self.bin_s
+        return (np.arange(self.in_flight.size, dtype=np.float64) + 0.5) * self.bin_s
 
     @property
     def widths(self) -> Floats:
@@ -106,8 +118,8 @@ def series_of(run: Run, fleet: Fleet, times: Times) -> Series:
     ended, begun = steps(end, bin_s, many, times.until), steps(admitted, bin_s, many, times.until)
     scale = bin_s / widths
     return Series(
-        bin_s, times.until, (sent - ended) * scale, (arrival - begun) * scale, (begun - ended) * scale, bins[:, k.BATCH],
-        bins[:, k.BLOCKS] / float(run.replicas["blocks"].sum()), bins[:, k.OUT], bins[:, k.IN],
+        bin_s, times.until, (sent - ended) * scale, (arrival - begun) * scale, (begun - ended) * scale,
+        bins[:, k.BATCH], bins[:, k.BLOCKS] / float(run.replicas["blocks"].sum()), bins[:, k.OUT], bins[:, k.IN],
         bins[:, k.JOULES] + idle_power(run, fleet, times),
     )  # fmt: skip
 

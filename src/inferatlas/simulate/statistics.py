@@ -1,4 +1,4 @@
-"""Statistics over requests and over time, as arrays: percentiles, and 95 % intervals by batch means and replications."""
+"""Statistics over requests and over time: percentiles, and 95 % intervals by batch means and by replications."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def histogram_summary(counts: Floats, low: float, step: float) -> Summary:
 
     >>> one = np.zeros(1000)
     >>> one[500] = 7.0
-    >>> 1e-3 * np.exp(5.0) < histogram_summary(one, 1e-3, 0.01)["p99"] < 1e-3 * np.exp(5.01)
+    >>> found = histogram_summary(one, 1e-3, 0.01)["p99"]
+    >>> 0.1484 < found < 0.1499
     True
     """
     total = float(counts.sum())

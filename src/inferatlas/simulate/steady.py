@@ -1,8 +1,9 @@
 """Which part of a run tells of the system and not of its start and its end, and whether there is one.
 
-The warm-up is found by MSER-5 (White 1997; White, Cobb and Spratt 2000) on the number in flight, and lasts at most half of the
-time; the drain begins with the last request that is sent. A fleet that is offered more than it can serve has no steady
-state: what waits grows as long as requests come (section 4 of the reference, "no steady state").
+The warm-up is found by MSER-5 (White 1997; White, Cobb and Spratt 2000) on the number in flight, or on the tokens that
+come in a closed loop, where that number is fixed; it lasts at most half of the time. The drain begins with the last
+request that is sent. A fleet that is offered more than it can serve has no steady state: what waits grows as long as
+requests come (section 4 of the reference).
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from inferatlas.simulate.series import Series, Times
 Floats = NDArray[np.float64]
 LEAST = 20  # requests without which nothing is said of a steady state
 PARTS = 16  # of the time in which requests come, without the first quarter
-# of the growth per part over its error: 15 degrees of freedom pass it by chance once in 600 times
+# of the growth per part over its error: with 15 degrees of freedom chance exceeds it once in 180 times
 SURE = 2.9
+DOUBTFUL = 1.75  # 5 % of the time
 CLEARLY = 0.03  # of what is offered is not served
 EARLY = 0.1  # share of requests whose quick ones tell how fast the fleet is when nothing waits
 Why = Literal["", "saturated", "short", "burst"]
@@ -29,13 +31,15 @@ Why = Literal["", "saturated", "short", "burst"]
 class Window:
     """The steady window, from which every metric comes; without one ``why`` says why.
 
-    ``growth_per_s``: requests by which the backlog grew per second, while they came.
+    ``growth_per_s``: requests by which the backlog grew per second, while they came; ``doubtful``: a growth that is
+    large and may be chance.
     """
 
     from_s: float
     to_s: float
     why: Why
     growth_per_s: float
+    doubtful: bool = False
 
     @property
     def steady(self) -> bool:
@@ -58,8 +62,8 @@ def window_of(times: Times, series: Series, clients: int | None) -> Window:
     drain = float(sent.max()) if sent.size else begin
     if sent.size < LEAST:
         return Window(begin, times.until, "short", 0.0)
-    growing, growth = (False, 0.0) if clients else backlog(times, begin, drain)
-    if growing:
+    sure, growth = (0.0, 0.0) if clients else backlog(times, begin, drain)
+    if sure > SURE:
         return Window(begin, times.until, "saturated", growth)
     observed = series.output_tokens if clients else series.in_flight
     first, last = int(np.ceil(begin / series.bin_s)), int(drain / series.bin_s)
@@ -71,7 +75,7 @@ def window_of(times: Times, series: Series, clients: int | None) -> Window:
     inside = int(((sent >= start) & (sent <= drain)).sum())
     if drain <= begin or inside < LEAST:
         return Window(begin, times.until, "burst" if drain <= begin else "short", growth)
-    return Window(start, drain, "", growth)
+    return Window(start, drain, "", growth, doubtful=sure > DOUBTFUL)
 
 
 def mser(values: Floats, size: int = 5) -> int:
@@ -94,18 +98,18 @@ def mser(values: Floats, size: int = 5) -> int:
     return int(np.argmin(error[: many // 2 + 1])) * size
 
 
-def backlog(times: Times, begin: float, drain: float) -> tuple[bool, float]:
-    """Whether requests come faster than they are served, and by how many per second the backlog grows.
+def backlog(times: Times, begin: float, drain: float) -> tuple[float, float]:
+    """By how many times its error the backlog grows, and by how many requests per second.
 
     The last three quarters of the time in which requests come are cut into parts, and in each the number in flight
     grows by arrivals less ends. A fleet that fills up grows too, until as many end as come: what it would hold if
-    requests stayed no longer than the quick ones among the first is taken off. The rest is a backlog if it is at
-    least 3 % of what came and many times its error, by the spread between the parts: a queue near its capacity
-    wanders as far up as down.
+    requests stayed no longer than the quick ones among the first is taken off. The rest is a backlog. Its
+    error is the spread between the parts: a queue near its capacity wanders as far up as down. What is less than 3 %
+    of what came is none.
     """
     span = drain - begin
     if span <= 0:
-        return False, 0.0
+        return 0.0, 0.0
     edges = np.linspace(begin + 0.25 * span, drain, PARTS + 1)
     came = counts(times.sent, edges)
     ended = counts(np.where(times.done | times.failed, times.finish, np.nan), edges)
@@ -113,8 +117,9 @@ def backlog(times: Times, begin: float, drain: float) -> tuple[bool, float]:
     growth = (came - ended) - (came - stayed)
     mean = float(growth.mean())
     error = float(growth.std(ddof=1)) / PARTS**0.5
-    growing = mean > max(SURE * error, CLEARLY * float(came.mean())) and came.sum() >= PARTS
-    return bool(growing), mean / (0.75 * span / PARTS)
+    clear = mean > CLEARLY * float(came.mean()) and came.sum() >= PARTS
+    sure = (mean / error if error > 0 else np.inf) if clear else 0.0
+    return sure, mean / (0.75 * span / PARTS)
 
 
 def counts(events: Floats, edges: Floats) -> Floats:
