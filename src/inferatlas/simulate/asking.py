@@ -138,7 +138,8 @@ def question(
     ----------
     model, accelerator : of one pool; or ``config``: a deployment's file, beside which nothing of a pool is given.
     count to speculate : as in `predict.question.ask`; ``dp``: replicas.
-    usd_per_hour : of an accelerator; None: the catalogue's. scheduler, settings : see `one_pool`. router : one of `fleet.ROUTERS`.
+    usd_per_hour : of an accelerator; None: the catalogue's. scheduler, settings : see `one_pool`.
+    router : one of `fleet.ROUTERS`.
     slo, seed, until_s : see `prepare`. traffic : fields of `Traffic`; without any the usual load, and a note.
 
     Raises

@@ -23,6 +23,7 @@ PARTS = 16  # of the time in which requests come, without the first quarter
 SURE = 2.9
 DOUBTFUL = 1.75  # 5 % of the time
 CLEARLY = 0.03  # of what is offered is not served
+SEVERAL = 3.0  # times the longest quick request, after the last one was sent
 EARLY = 0.1  # share of requests whose quick ones tell how fast the fleet is when nothing waits
 Why = Literal["", "saturated", "short", "burst"]
 
@@ -65,6 +66,8 @@ def window_of(times: Times, series: Series, clients: int | None) -> Window:
     sure, growth = (0.0, 0.0) if clients else backlog(times, begin, drain)
     if sure > SURE:
         return Window(begin, times.until, "saturated", growth)
+    if not clients and (flooded := flood(times, begin, drain)) > 0:
+        return Window(begin, times.until, "saturated", flooded)
     observed = series.output_tokens if clients else series.in_flight
     first, last = int(np.ceil(begin / series.bin_s)), int(drain / series.bin_s)
     start = (first + mser(observed[first:last])) * series.bin_s if last > first else drain
@@ -120,6 +123,19 @@ def backlog(times: Times, begin: float, drain: float) -> tuple[float, float]:
     clear = mean > CLEARLY * float(came.mean()) and came.sum() >= PARTS
     sure = (mean / error if error > 0 else np.inf) if clear else 0.0
     return sure, mean / (0.75 * span / PARTS)
+
+
+def flood(times: Times, begin: float, drain: float) -> float:
+    """Growth of the backlog per second where requests came faster than the run is long enough to tell otherwise; else 0.
+
+    Less than half were served when the last one was sent, and the rest took several times as long as a quick request.
+    """
+    span = drain - begin
+    left = int((times.was_sent & ~(times.finish <= drain)).sum())
+    if span <= 0 or 2 * left < int(times.was_sent.sum()) or not times.done.any():
+        return 0.0
+    after = float(times.finish[times.done].max()) - drain
+    return left / span if after > SEVERAL * float(quick(times).max()) else 0.0
 
 
 def counts(events: Floats, edges: Floats) -> Floats:

@@ -48,7 +48,8 @@ REQUEST = np.dtype([
 
 REPLICA = np.dtype([
     ("clock", "f8"), ("s0", "f8"), ("d", "f8"), ("e0", "f8"), ("de", "f8"), ("pause", "f8"), ("extra", "f8"),
-    ("context", "f8"), ("growth", "f8"), ("vain", "f8"), ("on_at", "f8"), ("ready", "f8"), ("model_at", "f8"), ("stall", "f8"),
+    ("context", "f8"), ("growth", "f8"), ("vain", "f8"), ("on_at", "f8"), ("ready", "f8"), ("model_at", "f8"),
+    ("stall", "f8"),
     ("swing", "f8"),
     ("k", "i8"), ("step", "i8"),
     ("pool", "i8"), ("doing", "i8"), ("state", "i8"), ("model", "i8"), ("b", "i8"), ("batch", "i8"),
