@@ -199,7 +199,7 @@ def test_a_machine_of_twice_the_speed_takes_half_the_time(small, requests):
 @settings(max_examples=100)
 @given(st.integers(0, 2**32), st.sampled_from([0.05, 0.2, 1.0]))
 def test_a_faster_machine_is_never_later(seed, gap):
-    """On average; one request may be, which comes just after the start of a step with a long prompt, by no step more."""
+    """On average; one request may be, by a step, which comes just after the start of a step with a long prompt."""
     random = np.random.default_rng(seed)
     n = 50
     requests = Requests("random", np.cumsum(random.exponential(gap, n)), random.integers(1, 64, n),

@@ -58,7 +58,8 @@ def capacity(question: Question, told: Callable[[Tried], None] | None = None) ->
         return tried
 
     widths = doubts(question)
-    sigma = max((widths[f"{t.metric}_s"] for t in question.targets if f"{t.metric}_s" in widths), default=0.0)
+    # steps are as uncertain as ITL; TTFT is more so, for what happens before the scheduler, which limits no load
+    sigma = widths.get("itl_s", widths.get("ttft_s", 0.0))
     unit = "requests in flight" if closed else "requests/s"
     return find_capacity(trial, _guess(question), sigma, unit=unit, whole=closed)
 

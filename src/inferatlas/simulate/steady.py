@@ -126,7 +126,7 @@ def backlog(times: Times, begin: float, drain: float) -> tuple[float, float]:
 
 
 def flood(times: Times, begin: float, drain: float) -> float:
-    """Growth of the backlog per second where requests came faster than the run is long enough to tell otherwise; else 0.
+    """Growth of the backlog per second where requests came too fast for the run to tell otherwise; else 0.
 
     Less than half were served when the last one was sent, and the rest took several times as long as a quick request.
     """
