@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from inferatlas.predict.question import asked
 from inferatlas.simulate.fleet import Pool, Role, Scheduler
-from inferatlas.simulate.law import StepLaw, affine_law, law_of
+from inferatlas.simulate.law import StepLaw, affine_law
+from inferatlas.simulate.tabulating import law_of
 from inferatlas.workload.chains import Chains
 from inferatlas.workload.requests import Requests
 from inferatlas.workload.workload import Workload

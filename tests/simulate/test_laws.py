@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from inferatlas.predict.question import asked
-from inferatlas.simulate.law import Wanted, law_of, laws_of, seconds_of
+from inferatlas.simulate.law import seconds_of
+from inferatlas.simulate.tabulating import Wanted, law_of, laws_of
 from inferatlas.workload import make_workload
 
 LOAD = make_workload(isl=64, osl=16, concurrency=1)

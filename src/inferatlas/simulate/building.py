@@ -16,9 +16,10 @@ from inferatlas.predict.question import Asked, asked, why_not
 from inferatlas.simulate.around import faults_of, link_of
 from inferatlas.simulate.deployment import Deployment, PoolAsked
 from inferatlas.simulate.fleet import Adapters, Fleet, Pool, Scheduler
-from inferatlas.simulate.law import StepLaw, Wanted, laws_of
+from inferatlas.simulate.law import StepLaw
 from inferatlas.simulate.lora import adapter_bytes
 from inferatlas.simulate.profiles import profile_for, read_profile
+from inferatlas.simulate.tabulating import Wanted, laws_of
 from inferatlas.simulate.values import placed
 from inferatlas.workload.workload import Workload
 

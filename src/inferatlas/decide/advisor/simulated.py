@@ -11,10 +11,10 @@ from inferatlas.decide.advisor.judge import normal_cdf, statistic
 from inferatlas.decide.advisor.search import Designs
 from inferatlas.predict.question import Asked
 from inferatlas.simulate.fleet import Fleet, Pool
-from inferatlas.simulate.law import law_of
 from inferatlas.simulate.outcome import Outcome, outcome
 from inferatlas.simulate.profiles import load_profile, profile_for
 from inferatlas.simulate.running import run
+from inferatlas.simulate.tabulating import law_of
 from inferatlas.workload import ServiceTarget, make_requests
 
 REQUESTS = 4000  # of each candidate: a 99th percentile over 40 of them
