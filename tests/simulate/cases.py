@@ -94,7 +94,10 @@ def streams(draw: st.DrawFn, *, longest: int = LONGEST, most: int = 24, kinds: t
         first[0] = 0
         starts = np.zeros(n, bool)
         starts[first] = True
-        previous = np.where(starts, -1, np.arange(n) - 1)
+        before = np.arange(n) - 1
+        if draw(st.booleans()):  # several turns wait for the same one
+            before = np.array([random.integers(0, max(i, 1)) for i in range(n)])
+        previous = np.where(starts, -1, before)
         arrival[starts] = np.cumsum(arrival[starts])
     clients = draw(st.integers(1, 6)) if kind == "clients" else None
     return Requests("random", arrival, inputs, outputs, previous=previous, clients=clients, chains=chains)

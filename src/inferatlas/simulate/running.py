@@ -242,13 +242,18 @@ def _requests(requests: Requests, fleet: Fleet, seed: int) -> NDArray[Any]:
     req["input"], req["output"] = requests.input_tokens, requests.output_tokens
     req["before"] = law.request_s + law.prompt_token_s * requests.input_tokens
     req["sent"], req["think"] = requests.arrival_s, requests.arrival_s
-    for name in ("after", "adapter", "replica", "prev", "next", "due", "from_", "first_replica"):
+    for name in ("after", "beside", "adapter", "replica", "prev", "next", "due", "from_", "first_replica"):
         req[name] = k.NONE
     for name in ("arrival", "admitted", "first", "finish", "moved"):
         req[name] = np.nan
     if requests.previous is not None:
-        later = requests.previous >= 0
-        req["after"][requests.previous[later]] = np.flatnonzero(later)
+        later = np.flatnonzero(requests.previous >= 0)
+        later = later[np.argsort(requests.previous[later], kind="stable")]
+        before = requests.previous[later]
+        same = before[1:] == before[:-1]  # as the next one: both wait for the same
+        req["beside"][later[:-1][same]] = later[1:][same]
+        first = np.concatenate([[True], ~same])[: later.size]
+        req["after"][before[first]] = later[first]
         req["sent"][later] = np.nan
     if requests.model is not None:
         req["model"] = requests.model

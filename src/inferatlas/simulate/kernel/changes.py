@@ -196,12 +196,14 @@ def sequel(w, i, t):
     if following == NONE and run.closed and run.sent < w.req.size:
         following = run.sent
         run.sent += 1
-    if following != NONE and w.req[following].phase == UNSENT:
+    while following != NONE:
         q = w.req[following]
-        q.sent, q.replica = t + q.think, w.req[i].replica
-        if q.sent <= run.until:
-            heaps.push(w.soon, run.soon, q.sent + q.before, following)
-            run.soon += 1
+        if q.phase == UNSENT:
+            q.sent, q.replica = t + q.think, w.req[i].replica
+            if q.sent <= run.until:
+                heaps.push(w.soon, run.soon, q.sent + q.before, following)
+                run.soon += 1
+        following = q.beside
 
 
 @jit

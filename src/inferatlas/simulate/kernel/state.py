@@ -34,8 +34,8 @@ MORE, FINISHED, LOG_FULL, STUCK = range(4)
 REQUEST = np.dtype([
     # given
     ("sent", "f8"), ("before", "f8"), ("think", "f8"), ("chain", "i8"),
-    ("input", "i4"), ("output", "i4"), ("units", "i4"), ("after", "i4"), ("adapter", "i4"), ("model", "i4"),
-    ("tier", "i4"),
+    ("input", "i4"), ("output", "i4"), ("units", "i4"), ("after", "i4"), ("beside", "i4"), ("adapter", "i4"),
+    ("model", "i4"), ("tier", "i4"),
     # as it goes
     ("arrival", "f8"), ("growth", "f8"), ("begun", "i8"), ("ends", "i8"),
     ("prompt", "i8"), ("computed", "i8"), ("made", "i8"), ("held", "i8"), ("replica", "i8"), ("from_", "i8"),
