@@ -135,9 +135,7 @@ TRIED = (
 def test_the_highest_load():
     found = Capacity(8.0, 7.0, 9.5, "requests/s", (SUSTAINED,), TRIED)
     text = " ".join(to_text(capacity_page(found, "toy", "predicted", "x"), width=140, colour=False).split())
-    assert text.startswith(
-        "toy: 8.00 (7.00–9.50) requests/s at most keep every target; beyond: the backlog grows"
-    )
+    assert text.startswith("toy: 8.00 (7.00–9.50) requests/s at most keep every target; beyond: the backlog grows")
     assert "450 ms" in text and "kept" in text
     assert "highest kept: 8.00" in capacity_html(found, "toy", "predicted", "x")
     assert [row["kept"] for row in capacity_rows(found, "toy", "predicted")] == [True, True, False]
