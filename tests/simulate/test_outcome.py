@@ -8,6 +8,7 @@ from serving import capacity, interrupted, law, load, one, pair, served
 
 from inferatlas.simulate.fleet import Fault, Fleet, Pool, Scaling, Scheduler
 from inferatlas.simulate.kernel import state as k
+from inferatlas.simulate.law import affine_law
 from inferatlas.simulate.outcome import across, meets, outcome
 from inferatlas.simulate.running import run
 from inferatlas.simulate.series import series_of, times_of
@@ -106,10 +107,17 @@ def test_constant_arrivals_below_capacity_and_a_fleet_that_fills_up_are_steady()
     at = np.arange(n) / (0.9 * capacity())
     requests = Requests("constant", at, np.full(n, 256), np.full(n, 32))
     assert not outcome(run(one(), requests), one(), requests).saturated
-    wide = Fleet((Pool((law(1024),)),))
+    wide = Fleet((Pool((affine_law(0.01, 0.0, 1024),)),))  # as fast for many as for one
     long = Requests("as long as the run", np.arange(n) * 0.1, np.full(n, 16), np.full(n, 3000))
     filling = outcome(run(wide, long), wide, long)
     assert not filling.saturated  # in flight grows since nobody has ended yet
+
+
+def test_a_load_far_beyond_capacity_is_overload_however_short():
+    n = 2000
+    requests = Requests("a moment", np.arange(n) * 1e-5, np.full(n, 256), np.full(n, 32))
+    found = outcome(run(one(), requests), one(), requests)
+    assert found.saturated and found.queue["growth_per_s"] == pytest.approx(1e5, rel=0.05)
 
 
 def test_a_closed_loop_is_never_saturated_and_its_first_wave_is_left_out():

@@ -30,23 +30,19 @@ def capacity_page(found: Capacity, name: str, label: str, typed: str, notes: Seq
 def capacity_words(found: Capacity, name: str, label: str) -> str:
     """The load, its interval, and what ends it."""
     if found.rate is None:
-        return (
-            f"{name}: no load that was tried keeps every target; the lowest misses {_missed(found.missed)} [{label}]."
-        )
+        return f"{name}: no load that was tried keeps every target; of the lowest: {_missed(found.missed)} [{label}]."
     if found.low is not None and found.high is not None:
         load = in_words(Interval(found.low, found.rate, found.high), "1")
-        end = f"; beyond, it misses {_missed(found.missed)}" if found.missed else ""
+        end = f"; beyond: {_missed(found.missed)}" if found.missed else ""
     else:
         load, end = f"at least {figure(found.rate, '1')}", "; no limit was found"
     return f"{name}: {load} {found.unit} at most keep every target{end} [{label}]."
 
 
 def _missed(missed: Sequence[str]) -> str:
-    return (
-        listed(["the load itself: the backlog grows" if one == SUSTAINED else one for one in missed])
-        if missed
-        else NONE
-    )
+    if SUSTAINED in missed:  # which is why it keeps no latency, whatever the value
+        return "the backlog grows"
+    return f"misses {listed(missed)}" if missed else NONE
 
 
 def tried_table(found: Capacity) -> Table:

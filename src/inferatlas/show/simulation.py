@@ -255,25 +255,22 @@ def simulation_rows(found: Simulation) -> list[dict[str, Any]]:
 
 def simulation_html(found: Simulation, typed: str) -> str:
     """The same as a page with charts."""
-    from inferatlas.show.simulation_charts import distribution, memory_over_time, numbers_over_time
+    from inferatlas.show.simulation_charts import distributions, memory_over_time, numbers_over_time
 
     out = found.outcome
     sections = [
         Section("targets", "Targets", [*warned(out), *verdicts(found), asked(found)]),
         Section(
-            "latencies", "Latencies", latencies(found), lambda: distribution([found], "ttft_s"),
-            "Share of requests whose first token comes within a time.",
-            "Share of requests within a time; rules are targets.",
+            "latencies", "Latencies", latencies(found), lambda: distributions(found),
+            "Share of requests whose first token, gap and answer come within a time.",
+            "Share of requests within a time: first token, mean gap between tokens, whole answer. Rules are targets.",
         ),
-        Section("itl", "Between tokens", [], lambda: distribution([found], "itl_s"),
-                "Share of requests whose gap between tokens is at most so long.",
-                "Share of requests whose mean gap between tokens is at most so long."),
         Section(
             "queue", "Running and waiting", [held(out), *pools(out)], lambda: numbers_over_time(out),
             "Requests running and waiting over time.",
             "Between the rules is the steady window, from which the metrics come.",
         ),
-        Section("memory", "Memory", [], lambda: memory_over_time([found]), "Share of the KV cache in use over time."),
+        Section("memory", "Memory", [], lambda: memory_over_time(out), "Share of the KV cache in use over time."),
         Section("rates", "Throughput, energy and cost", [rates(out), *over_runs(out)]),
         Section("assumed", "Assumed", assumed(found)),
     ]  # fmt: skip

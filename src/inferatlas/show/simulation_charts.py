@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inferatlas.show.charts.lines import Crossing, Series, lines
 from inferatlas.show.charts.style import AnyChart, Axis
-from inferatlas.show.charts.traces import DRAWN
 from inferatlas.show.numbers import quantity
 from inferatlas.simulate.answered import Simulation
 from inferatlas.simulate.outcome import Outcome
+from inferatlas.simulate.part import LATENCY_METRICS
 
 Floats = NDArray[np.float64]
 TIME = Axis("time", "s", None)
-POINTS = DRAWN - 10
+POINTS = 100  # of a line over time: what the eye tells apart
 
 
 def numbers_over_time(out: Outcome) -> AnyChart | None:
@@ -36,34 +35,40 @@ def flying_over_time(several: Sequence[Simulation]) -> AnyChart:
     return lines(shown, TIME, Axis("requests in flight", "1", None))
 
 
-def memory_over_time(several: Sequence[Simulation]) -> AnyChart:
-    """Share of the KV cache in use, a line per deployment."""
-    shown = [
-        _over_time(one.name if len(several) > 1 else "in use", one.outcome.series.bin_s, one.outcome.series.kv_used)
-        for one in several
-    ]
+def memory_over_time(out: Outcome) -> AnyChart:
+    """Share of the KV cache in use."""
+    shown = [_over_time("in use", out.series.bin_s, out.series.kv_used)]
     return lines(shown, TIME, Axis("share of the KV cache in use", "1", None))
 
 
+def distributions(found: Simulation) -> AnyChart | None:
+    """Share of requests with at most so much of each latency, on one axis, with a rule at every target."""
+    shown = [
+        one for name in LATENCY_METRICS if (one := _share(quantity(name)[0], found.outcome.curves[name])) is not None
+    ]
+    return _with_targets(shown, "time", [found], LATENCY_METRICS)
+
+
 def distribution(several: Sequence[Simulation], name: str) -> AnyChart | None:
-    """Share of requests with at most so much of a latency, with a rule at every target on it."""
-    shown = []
-    for one in several:
-        values = one.outcome.curves[name]
-        if values.size > 1:
-            share = np.linspace(0.0, 1.0, values.size)
-            shown.append(
-                Series(one.name if len(several) > 1 else quantity(name)[0], one.name, values.tolist(), share.tolist())
-            )
+    """Share of requests with at most so much of a latency, a line per deployment, with a rule at every target on it."""
+    shown = [line for one in several if (line := _share(one.name, one.outcome.curves[name])) is not None]
+    return _with_targets(shown, quantity(name)[0], several, (name,))
+
+
+def _share(name: str, values: Floats) -> Series | None:
+    if values.size < 2:
+        return None
+    return Series(name, name, values.tolist(), np.linspace(0.0, 1.0, values.size).tolist())
+
+
+def _with_targets(
+    shown: Sequence[Series], axis: str, several: Sequence[Simulation], names: Sequence[str]
+) -> AnyChart | None:
     if not shown:
         return None
-    bounds: dict[float, str] = {one["bound"]: one["slo"] for it in several for one in _bounds(it, name)}
+    bounds = {one["bound"]: one["slo"] for it in several for one in it.verdicts if f"{one['metric']}_s" in names}
     marks = [Crossing(bound, text) for bound, text in bounds.items()]
-    return lines(shown, Axis(quantity(name)[0], "s", True), Axis("share of requests", "1", None), marks)
-
-
-def _bounds(found: Simulation, name: str) -> list[dict[str, Any]]:
-    return [one for one in found.verdicts if f"{one['metric']}_s" == name]
+    return lines(shown, Axis(axis, "s", True), Axis("share of requests", "1", None), marks)
 
 
 def _over_time(name: str, bin_s: float, values: Floats) -> Series:

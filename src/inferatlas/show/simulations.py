@@ -87,9 +87,9 @@ def comparison_rows(several: Sequence[Simulation]) -> list[dict[str, Any]]:
 
 def comparison_html(several: Sequence[Simulation], typed: str) -> str:
     """The same with distributions over each other."""
-    from inferatlas.show.simulation_charts import distribution, flying_over_time, memory_over_time
+    from inferatlas.show.simulation_charts import distribution, flying_over_time
 
-    words = {"ttft_s": "TTFT", "itl_s": "ITL", "latency_s": "Latency"}
+    words = {"ttft_s": "TTFT", "itl_s": "ITL"}
     sections = [
         Section("beside", "Side by side", [beside(several)]),
         *(
@@ -99,7 +99,6 @@ def comparison_html(several: Sequence[Simulation], typed: str) -> str:
             for name, title in words.items()
         ),
         Section("queue", "In flight", [], lambda: flying_over_time(several), "Requests in flight over time."),
-        Section("memory", "Memory", [], lambda: memory_over_time(several), "Share of the KV cache in use over time."),
         Section("known", "To know", _each(several)),
     ]  # fmt: skip
     return html_page("Which deployment serves these requests better?", compared(several), sections, typed)

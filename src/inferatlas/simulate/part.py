@@ -15,7 +15,7 @@ from inferatlas.simulate.series import Flags, Floats, Series, Times, between, id
 from inferatlas.workload.targets import LATENCIES, ServiceTarget
 
 LATENCY_METRICS = ("ttft_s", "itl_s", "latency_s")
-DRAWN = 200  # points of a distribution that is drawn
+DRAWN = 80  # points of a distribution that is drawn
 
 
 class Part:

@@ -108,7 +108,7 @@ def backlog(times: Times, begin: float, drain: float) -> tuple[float, float]:
     grows by arrivals less ends. A fleet that fills up grows too, until as many end as come: what it would hold if
     requests stayed no longer than the quick ones among the first is taken off. The rest is a backlog. Its
     error is the spread between the parts: a queue near its capacity wanders as far up as down. What is less than 3 %
-    of what came is none.
+    of what came is none. Where requests wait for admission longer, on the mean, than they came for, that is enough.
     """
     span = drain - begin
     if span <= 0:
@@ -120,9 +120,15 @@ def backlog(times: Times, begin: float, drain: float) -> tuple[float, float]:
     growth = (came - ended) - (came - stayed)
     mean = float(growth.mean())
     error = float(growth.std(ddof=1)) / PARTS**0.5
-    clear = mean > CLEARLY * float(came.mean()) and came.sum() >= PARTS
-    sure = (mean / error if error > 0 else np.inf) if clear else 0.0
-    return sure, mean / (0.75 * span / PARTS)
+    if came.sum() < PARTS:
+        return 0.0, mean / (0.75 * span / PARTS)
+    waits = np.fmin(np.fmin(times.admitted, times.finish), times.until) - times.arrival
+    waits = waits[np.isfinite(waits)]
+    if waits.size and float(waits.mean()) > span:  # requests came for less time than they waited: too short for parts
+        behind = (times.arrival <= drain) & ~(times.admitted <= drain)
+        return np.inf, float(np.count_nonzero(behind)) / span
+    clear = mean > CLEARLY * float(came.mean())
+    return (mean / error if error > 0 else np.inf) if clear else 0.0, mean / (0.75 * span / PARTS)
 
 
 def flood(times: Times, begin: float, drain: float) -> float:
