@@ -18,6 +18,23 @@ def begin_prompt(w, r, i):
 
 
 @jit
+def resume_prompt(w, r, i):
+    """The same for one that was admitted before others: prompts are kept in the order of admission."""
+    me = w.rep[r]
+    later = w.req[i].next
+    while later != NONE and w.req[later].phase != PROMPT:
+        later = w.req[later].next
+    begin_prompt(w, r, i)
+    for j in range(me.parts - 1, 0, -1):
+        if later == NONE:
+            break
+        before = w.part[r, j - 1]
+        w.part[r, j - 1], w.part[r, j] = i, before
+        if before == later:
+            break
+
+
+@jit
 def fetch(w, r, i, there, below):
     """The prefix from ``there`` to ``below`` comes from the slower memory, after what its link has to carry already."""
     me, q = w.rep[r], w.req[i]
@@ -42,7 +59,7 @@ def fetched(w, r):
         heaps.remove(w.load[r], me.loads, 0)
         me.loads -= 1
         publish(w, r, i, w.req[i].computed, w.pool[me.pool].block)
-        begin_prompt(w, r, i)
+        resume_prompt(w, r, i)
     me.ready = w.load[r, 0].at if me.loads > 0 else INF
 
 

@@ -30,8 +30,6 @@ from inferatlas.simulate.kernel.state import (
     WAKE,
 )
 
-FAR = 1 << 40
-
 
 @jit
 def plan(w, r):
@@ -69,13 +67,20 @@ def plan(w, r):
         many_steps(w, r, preempted)
     elif me.loads > 0:
         me.doing, w.ends[r] = WAKE, me.ready
-    elif p.several and me.running == 0 and me.wait_head != NONE:
+    elif p.several and me.running == 0 and me.private + me.shared == 0 and asks_other(w, r):
         change_model(w, r)
-    elif me.state == DRAINING and me.outstanding == 0:
+    elif me.state == DRAINING and me.outstanding == 0 and me.private + me.shared == 0:
         switch_off(w, r)
     else:
         me.doing, w.ends[r] = IDLE, INF
     me.most_blocks = max(me.most_blocks, me.private + me.shared)
+
+
+@jit
+def asks_other(w, r):
+    """Whether the first in line asks for a model that is not resident."""
+    me = w.rep[r]
+    return me.wait_head != NONE and w.req[me.wait_head].model != me.model
 
 
 @jit
