@@ -27,7 +27,7 @@ def after(w, r):
         run_ends(w, r)
     elif me.doing == STEP:
         step_ends(w, r)
-    me.clock = w.ends[r]
+    me.clock, me.pause = w.ends[r], 0.0
 
 
 @jit

@@ -14,6 +14,7 @@ from inferatlas.simulate.kernel.accounts import note_piece
 from inferatlas.simulate.kernel.cache import blocks_for, room
 from inferatlas.simulate.kernel.changes import decoding_starts, new_blocks, nudge, return_blocks, steps_of
 from inferatlas.simulate.kernel.compiling import jit
+from inferatlas.simulate.kernel.loading import take_slot
 from inferatlas.simulate.kernel.routing import route
 from inferatlas.simulate.kernel.state import ARRIVED, DECODER, INF, MOVING, NONE, RUN
 
@@ -134,6 +135,7 @@ def join(w, r):
         i = w.join[r, j]
         me.joins -= 1
         lists.run_last(me, w.req, i)
+        take_slot(w, r, w.req[i].adapter)
         if not w.pool[me.pool].whole:  # `plan` takes the block of the next step itself
             p = w.pool[me.pool]
             q = w.req[i]

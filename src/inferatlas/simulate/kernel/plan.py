@@ -36,7 +36,7 @@ def plan(w, r):
     """Decide the next step, or run of steps, of a replica whose clock stands at the end of the last."""
     me = w.rep[r]
     p = w.pool[me.pool]
-    me.chunks, me.fresh, me.pause = 0, 0, 0.0
+    me.chunks, me.fresh = 0, 0
     preempted = False
     if p.policy == BUDGET:
         preempted = make_room(w, r)

@@ -94,18 +94,16 @@ def breaks(w, t):
             run_ends(w, r)
     me.state, me.doing, w.ends[r] = DOWN, REPAIR, t + fault.for_s
     me.on_s += t - me.on_at
-    run.limbo_head, was = NONE, run.limbo_head  # those in limbo stay there, behind those of this replica
-    run.limbo_tail, last, many = NONE, run.limbo_tail, run.limbo
-    run.limbo = 0
+    i, many = run.limbo_head, run.limbo
+    run.limbo_head, run.limbo_tail, run.limbo = NONE, NONE, 0
     scatter(w, r, t)
-    if was != NONE:
-        w.req[was].prev = run.limbo_tail
-        if run.limbo_tail == NONE:
-            run.limbo_head = was
+    for _ in range(many):  # those that no replica could take wait on, unless what they wait with is lost
+        following = w.req[i].next
+        if w.req[i].phase == MOVING and w.req[i].from_ == r:
+            again(w, i, t)
         else:
-            w.req[run.limbo_tail].next = was
-        run.limbo_tail = last
-        run.limbo += many
+            lists.limbo_last(run, w.req, i)
+        i = following
 
 
 @jit
