@@ -7,7 +7,7 @@ from inferatlas.simulate.kernel.boundary import run_ends
 from inferatlas.simulate.kernel.cache import forget
 from inferatlas.simulate.kernel.changes import made_since, nudge, return_blocks, sequel, steps_of, taken
 from inferatlas.simulate.kernel.compiling import jit
-from inferatlas.simulate.kernel.moving import flow, hand_over
+from inferatlas.simulate.kernel.moving import flow, hand_over, open_door
 from inferatlas.simulate.kernel.routing import route
 from inferatlas.simulate.kernel.state import (
     ACTIVE,
@@ -155,6 +155,9 @@ def scatter(w, r, t):
                 w.rep[d].outstanding -= 1
                 again(w, i, t)
             i = following
+    for d in range(w.rep.size):  # what was promised to transfers that are lost is free
+        if d != r and w.rep[d].door > 0:
+            open_door(w, d, t)
 
 
 @jit
