@@ -1,5 +1,6 @@
 """Questions are requests and a fleet that go together; what cannot be served is refused, with its line."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -206,3 +207,24 @@ def test_embeddings_yield_one_token():
 def test_one_pool_takes_what_predict_takes():
     pool = one_pool("llama-3.1-8b", "h100", tp=2, dp=2, weights="fp8", scheduler="sarathi").pools[0]
     assert (pool.tp, pool.replicas, pool.weights, pool.scheduler.name) == (2, 2, "fp8", "sarathi")
+
+
+def test_pairs_of_lengths_are_drawn_from_conversations_or_a_trace(tmp_path):
+    talks = [
+        {"conversations": [{"from": "human", "value": "why " * (50 + i)}, {"from": "gpt", "value": "so " * 80}]}
+        for i in range(20)
+    ]
+    file = tmp_path / "talks.json"
+    file.write_text(json.dumps(talks))
+    found = asked(dataset=str(file), characters_per_token=4.0, request_rate=2.0, requests=100)
+    assert set(found.requests.input_tokens) <= set(range(50, 70))
+    assert set(found.requests.output_tokens) == {60}
+    assert any("estimate" in note for note in found.notes)
+    rows = trace(tmp_path, "1,500,40", "2,600,30", "3,700,50")
+    drawn = asked(dataset=rows, request_rate=4.0, requests=50).requests
+    pairs = set(zip(drawn.input_tokens.tolist(), drawn.output_tokens.tolist(), strict=True))
+    assert pairs <= {(500, 40), (600, 30), (700, 50)}
+    for more, field in (({}, "concurrency"), ({"isl": 5, "request_rate": 1.0}, "isl")):
+        with pytest.raises(BadInput) as wrong:
+            asked(dataset=rows, **more)
+        assert wrong.value.field == field

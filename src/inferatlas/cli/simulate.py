@@ -38,6 +38,10 @@ class Sending:
         float | None,
         flag("Time between an answer and what follows it: 10s.", WORKLOAD, "--think", converter=seconds, n_tokens=1),
     ] = None
+    dataset: Annotated[
+        str | None, flag("File to draw pairs of lengths from: ShareGPT-like JSON, or a trace.", WORKLOAD)
+    ] = None
+    characters_per_token: Annotated[float | None, flag("Of the dataset's text, which has no tokens.", WORKLOAD)] = None
     trace: Annotated[str | None, flag("Requests to replay: CSV or JSON Lines.", WORKLOAD)] = None
     speed: Annotated[float | None, flag("Of the trace's time: 2 is twice as fast.", WORKLOAD)] = None
     longest: Annotated[int | None, integer("Leave out requests of more tokens.", WORKLOAD)] = None

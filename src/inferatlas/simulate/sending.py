@@ -14,6 +14,8 @@ from inferatlas.predict.loads import check_kind, usual_load
 from inferatlas.simulate.deployment import Deployment
 from inferatlas.simulate.traffic import OF_TRACE, Traffic, shape_of
 from inferatlas.simulate.values import placed
+from inferatlas.workload.conversation_files import read_conversations
+from inferatlas.workload.lengths import Lengths
 from inferatlas.workload.making import make_workload
 from inferatlas.workload.requests import Requests
 from inferatlas.workload.streams import assign, make_requests, replay
@@ -94,7 +96,8 @@ def _load(trace: Trace, requests: Requests) -> Workload:
 def _made(traffic: Traffic, configs: tuple[ModelConfig, ...], seed: int) -> Sent:
     if traffic.speed is not None:
         raise BadInput("there is no trace to replay", field="speed", allowed="with a trace")
-    load, notes = _workload(traffic, configs[0])
+    pairs = _pairs(traffic)
+    load, notes = _workload(traffic, configs[0]) if pairs is None else (_drawn(traffic, pairs), list(pairs.notes))
     many = REQUESTS if traffic.requests is None else _whole(traffic.requests)
     if traffic.requests is None:
         notes.append(f"{many:,} requests")
@@ -104,8 +107,9 @@ def _made(traffic: Traffic, configs: tuple[ModelConfig, ...], seed: int) -> Sent
         if traffic.fixed_turns is not None:
             raise BadInput("there are no conversations", field="fixed_turns", allowed="with turns")
         requests = make_requests(
-            load, many, seed, arrival=arrival, think_s=traffic.think_s or 0.0, longest=traffic.longest, **shape
-        )
+            load, many, seed, arrival=arrival, think_s=traffic.think_s or 0.0, longest=traffic.longest, lengths=pairs,
+            **shape,
+        )  # fmt: skip
     else:
         requests = conversations(
             load, many, seed, turns=traffic.turns, think_s=traffic.think_s or 0.0,
@@ -114,6 +118,29 @@ def _made(traffic: Traffic, configs: tuple[ModelConfig, ...], seed: int) -> Sent
         inputs = requests.input_tokens
         load = replace(load, input_tokens=float(inputs.mean()), input_cv=float(inputs.std() / inputs.mean()))
     return Sent(requests, load, tuple(notes))
+
+
+def _pairs(traffic: Traffic) -> Lengths | Trace | None:
+    """Pairs of lengths to draw from, where a file of them was given."""
+    if traffic.dataset is None:
+        if traffic.characters_per_token is not None:
+            raise BadInput("there is no dataset", field="characters_per_token", allowed="with a dataset")
+        return None
+    for name in ("workload", "isl", "osl", "input_cv", "output_cv", "prefix_tokens", "turns", "fixed_turns"):
+        if getattr(traffic, name) is not None:
+            raise BadInput("a dataset says this itself", field=name, allowed="a rate or a concurrency beside it")
+    if traffic.characters_per_token is None:
+        return read_trace(traffic.dataset, longest=traffic.longest)
+    return read_conversations(traffic.dataset, characters_per_token=traffic.characters_per_token)
+
+
+def _drawn(traffic: Traffic, pairs: Lengths | Trace) -> Workload:
+    """The pairs by their means, under the load that was given."""
+    lengths = Lengths(pairs.name, pairs.input_tokens, pairs.output_tokens, pairs.notes)
+    if traffic.concurrency is None and traffic.request_rate is None:
+        allowed = "exactly one of concurrency and request rate"
+        raise BadInput("a dataset says how long requests are, not how many", field="concurrency", allowed=allowed)
+    return lengths.workload(concurrency=traffic.concurrency, request_rate=traffic.request_rate)
 
 
 def _workload(traffic: Traffic, config: ModelConfig) -> tuple[Workload, list[str]]:

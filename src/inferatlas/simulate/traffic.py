@@ -25,9 +25,11 @@ class Traffic:
 
     ``workload`` to ``request_rate`` as in `workload.make_workload`; ``arrival`` and its parameters as in
     `arrivals.arrival_times`; ``think_s``, ``turns`` and ``fixed_turns`` as in `make_requests` and `conversations`.
-    ``requests`` of them (of a trace: the first). ``trace``, ``speed``: a file to replay instead. ``longest``: tokens of
-    a request beyond which it is left out. ``shares``: of the models of a fleet. ``adapter_share`` of requests use an
-    adapter, the i-th of them in proportion to ``i**-adapter_zipf``.
+    ``dataset``: a file whose lengths are drawn in pairs: conversations, whose tokens are their characters over
+    ``characters_per_token``, or a trace without its times. ``requests`` of them (of a trace: the first). ``trace``,
+    ``speed``: a file to replay instead. ``longest``: tokens of a request beyond which it is left out. ``shares``: of
+    the models of a fleet. ``adapter_share`` of requests use an adapter, the i-th of them in proportion to
+    ``i**-adapter_zipf``.
     """
 
     workload: str | None = None
@@ -48,6 +50,8 @@ class Traffic:
     turns: float | None = None
     fixed_turns: bool | None = None
     requests: int | None = None
+    dataset: str | None = None
+    characters_per_token: float | None = None
     trace: str | None = None
     speed: float | None = None
     longest: int | None = None
@@ -77,13 +81,15 @@ class Traffic:
 
 
 _LENGTHS = ("workload", "isl", "osl", "input_cv", "output_cv", "prefix_tokens")
+_DATASET = ("dataset", "characters_per_token")
 SHAPE = ("burstiness", "burst_factor", "burst_every_s", "burst_s", "peak_to_mean")
 _OPEN = ("arrival", *SHAPE)
 # what a trace says itself
-OF_TRACE = (*_LENGTHS, "concurrency", "request_rate", *_OPEN, "think_s", "turns", "fixed_turns")
+OF_TRACE = (*_LENGTHS, *_DATASET, "concurrency", "request_rate", *_OPEN, "think_s", "turns", "fixed_turns")
 _RIVALS = {
     "concurrency": ("request_rate", *_OPEN, "turns", "fixed_turns"), "request_rate": ("concurrency",),
-    "trace": OF_TRACE, "workload": ("trace", "speed"), "isl": ("trace", "speed"), "osl": ("trace", "speed"),
+    "trace": OF_TRACE, "workload": ("trace", "speed", *_DATASET), "isl": ("trace", "speed", *_DATASET),
+    "osl": ("trace", "speed", *_DATASET), "dataset": ("trace", "speed", *_LENGTHS, "turns", "fixed_turns"),
 }  # fmt: skip
 
 Reader = Callable[[str, yaml.Node, Path], Any]
@@ -113,7 +119,9 @@ KEYS: dict[str, tuple[str, Reader]] = {
     "burstiness": ("burstiness", _above), "burst_factor": ("burst_factor", _above),
     "burst_every": ("burst_every_s", _seconds), "burst": ("burst_s", _seconds),
     "peak_to_mean": ("peak_to_mean", _above), "think": ("think_s", _seconds), "turns": ("turns", _above),
-    "fixed_turns": ("fixed_turns", boolean), "requests": ("requests", count), "trace": ("trace", name_or_file),
+    "fixed_turns": ("fixed_turns", boolean), "dataset": ("dataset", name_or_file),
+    "characters_per_token": ("characters_per_token", _above), "requests": ("requests", count),
+    "trace": ("trace", name_or_file),
     "speed": ("speed", _above), "longest": ("longest", count), "shares": ("shares", _shares),
     "adapter_share": ("adapter_share", amount), "adapter_zipf": ("adapter_zipf", amount),
 }  # fmt: skip
