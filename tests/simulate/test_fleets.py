@@ -240,3 +240,15 @@ def test_the_router_that_knows_prefixes_finds_more_of_them():
         for router in ("round-robin", "prefix")
     }
     assert hits["prefix"] > 1.5 * hits["round-robin"]
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_every_gap_between_tokens_is_counted_also_those_of_preempted_requests(swap: bool):
+    requests = steady(600, 14.0)
+    found = run(Fleet((Pool((law(60),), Scheduler(swap=swap)),)), requests)
+    assert found.replicas["preemptions"][0] > 50
+    assert found.gaps.sum() == pytest.approx((requests.output_tokens - 1).sum())
+    if not swap:  # the mean gap is that of all requests together, to the width of a bin
+        centres = 1e-5 * np.exp((np.arange(found.gaps.size) + 0.5) * 0.005)
+        total = (found.requests["finish"] - found.requests["first"]).sum()
+        assert (found.gaps * centres).sum() == pytest.approx(total, rel=3e-3)

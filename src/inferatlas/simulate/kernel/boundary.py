@@ -162,6 +162,9 @@ def first_token(w, r, i, t):
     p = w.pool[me.pool]
     q.made += 1
     note_piece(w, r, i, t)
+    if q.last > 0.0:  # it was computed again: its tokens are this far apart
+        note_gaps(w, t - q.last, 0.0, 1, 1.0)
+        q.last = 0.0
     if q.first != q.first and not (p.role == PREFILL and w.run[0].decode_sends and q.made < q.output):
         q.first = t
     if q.first_replica < 0:

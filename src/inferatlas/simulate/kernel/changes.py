@@ -128,6 +128,7 @@ def preempt(w, r, i):
         more = made_since(q, me.step)
         decoding_stops(w, r, i)
         q.made += more
+        q.last = me.clock
         q.prompt = q.input + q.made
         me.queued += q.prompt
         if p.swap:

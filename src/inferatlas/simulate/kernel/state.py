@@ -42,6 +42,7 @@ REQUEST = np.dtype([
     ("prev", "i8"), ("next", "i8"), ("phase", "i4"), ("due", "i8"),
     # what comes out
     ("admitted", "f8"), ("first", "f8"), ("finish", "f8"), ("moved", "f8"),
+    ("last", "f8"),
     ("hit", "i4"), ("preempted", "i4"), ("retries", "i4"), ("first_step", "i8"), ("first_replica", "i4"),
     ("kept", "i8"),
 ], align=True)  # fmt: skip

@@ -122,6 +122,7 @@ def scatter(w, r, t):
         q = w.req[i]
         if q.phase == DECODE:
             q.made += made_since(q, me.step)
+            q.last = me.clock
         if q.made < q.output:  # of a static batch some have ended
             again(w, i, t)
     while waiting != NONE:
