@@ -105,7 +105,7 @@ class Pool:
 
     Of several models one is resident at a time: another one's weights take ``model_load_s`` to come, once what runs
     has ended; a model keeps a replica for ``patience_s`` while others wait. ``scaling``: ``replicas`` are up at first.
-    ``images``: pipeline stages count as replicas of their own with a share of the memory (`StepLaw.lanes`).
+    Pipeline stages count as replicas of their own with a share of the memory (`StepLaw.lanes`).
     """
 
     laws: tuple[StepLaw | None, ...]
@@ -157,7 +157,6 @@ class Fleet:
     ``stale_s``: how old the state may be that routers see. ``load_penalty``: tokens of a cached prefix for which the
     prefix router accepts one more outstanding request. ``retry``: requests on a replica that fails start again
     elsewhere; else they fail. ``queue_limit``: requests that a replica may have waiting; more are turned away.
-    ``imbalance``: sampled routing of experts, see `noise`.
     """
 
     pools: tuple[Pool, ...]

@@ -38,6 +38,21 @@ class Run:
 
 def run(fleet: Fleet, requests: Requests, *, seed: int = 0, log: bool = False, until_s: float = np.inf,
         told: Callable[[int], None] | None = None) -> Run:  # fmt: skip
+    """Play requests on a fleet to their end; Ctrl-C ends it early, with what was played until then.
+
+    Parameters
+    ----------
+    seed : of what the loop itself draws (random routers, drafts). log : keep what a run record needs.
+    until_s : simulated seconds after which nothing more happens. told : is told now and then how many have ended.
+
+    Examples
+    --------
+    >>> from inferatlas.simulate.law import affine_law
+    >>> three = Requests("three", np.array([0.0, 1.0, 2.0]), np.array([100, 100, 100]), np.array([1, 11, 21]))
+    >>> played = run(Fleet((Pool((affine_law(0.01, 0.0, 4),)),)), three)
+    >>> np.round(played.requests["finish"], 9).tolist()
+    [0.01, 1.11, 2.21]
+    """
     from inferatlas.simulate.kernel.machine import loop
 
     advance = loop()

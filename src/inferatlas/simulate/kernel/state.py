@@ -29,7 +29,7 @@ ROUND_ROBIN, RANDOM, LEAST_OUTSTANDING, LEAST_KV, SHORTEST_QUEUE, TWO_CHOICES, P
 # signals of an autoscaler
 NO_SCALING, BY_OUTSTANDING, BY_KV = range(3)
 # why the loop came back
-MORE, FINISHED, LOG_FULL, STUCK = range(4)
+MORE, FINISHED, LOG_FULL = range(3)
 
 REQUEST = np.dtype([
     # given
@@ -49,7 +49,7 @@ REQUEST = np.dtype([
 
 REPLICA = np.dtype([
     ("clock", "f8"), ("s0", "f8"), ("d", "f8"), ("e0", "f8"), ("de", "f8"), ("pause", "f8"), ("extra", "f8"),
-    ("context", "f8"), ("growth", "f8"), ("vain", "f8"), ("on_at", "f8"), ("ready", "f8"), ("model_at", "f8"),
+    ("context", "f8"), ("growth", "f8"), ("vain", "f8"), ("on_at", "f8"), ("ready", "f8"),
     ("stall", "f8"),
     ("swing", "f8"),
     ("k", "i8"), ("step", "i8"),
