@@ -101,6 +101,7 @@ def test_a_run_record_and_its_timeline(tmp_path: Path, capsys: pytest.CaptureFix
     assert run([*FIRST, "--request-rate", "6", "--requests", "200", "--output", f"{folder}/"]) == 0
     table = pl.read_parquet(folder / "requests.parquet")
     assert len(table) == 200
+    assert table["model"].unique().to_list() == ["llama-3.1-8b"]
     assert table["token_s"].list.len().to_list() == [256] * 200
     assert (table["token_s"].list.diff().explode().drop_nulls() > 0).all()
     assert json.loads((folder / "run.json").read_text())["kind"] == "simulated"
@@ -119,6 +120,7 @@ def test_a_run_record_and_its_timeline(tmp_path: Path, capsys: pytest.CaptureFix
         (["--request-rate", "6", "--compare", "nope"], "compare"),
         (["--request-rate", "6", "--find-capacity"], "slo"),
         (["--request-rate", "6", "--replications", "0"], "replications"),
+        (["--request-rate", "6", "--replications", "3", "--compare", "colocated,chunked"], "replications"),
         (["--request-rate", "6", "--concurrency", "4"], "request_rate"),
         (["--request-rate", "6", "--arrival", "nope"], "arrival"),
         (["--request-rate", "6", "--max-num-seqs", "0"], "max_sequences"),

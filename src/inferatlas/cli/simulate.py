@@ -108,6 +108,8 @@ def simulate(
         raise BadInput("either a search or a comparison", field="compare", allowed="one of the two")
     if folder is not None and (find_capacity or compare):
         raise BadInput("a run record holds one run", field="output", allowed="a file")
+    if replications > 1 and (find_capacity or compare):
+        raise BadInput("are of one deployment under one load", field="replications", allowed="1 here")
     if not 1 <= replications <= 1000:
         raise BadInput(f"{replications} runs", field="replications", allowed="1 to 1000")
     own = {name: value for name, value in asdict(settings).items() if value is not None}
@@ -166,17 +168,18 @@ def _once(asked: Question, sink: Sink, folder: Path | None, replications: int) -
 def _capacity(asked: Question, sink: Sink) -> int:
     from inferatlas.show.capacity import capacity_html, capacity_page, capacity_rows
     from inferatlas.simulate.answering import name_of
-    from inferatlas.simulate.limits import capacity
+    from inferatlas.simulate.limits import capacity, how_many
 
     with sink.working("searching"):
         found = capacity(asked)
     known = name_of(asked), asked.label
+    notes = [*asked.notes, how_many(asked)]
     sink.put(
         found,
         rows=lambda it: capacity_rows(it, *known),
-        page=lambda it, typed: capacity_page(it, *known, typed, asked.notes),
-        html=lambda it, typed: capacity_html(it, *known, typed, asked.notes),
-        document=lambda: {"name": known[0], "label": known[1], **found.as_dict(), "notes": list(asked.notes)},
+        page=lambda it, typed: capacity_page(it, *known, typed, notes),
+        html=lambda it, typed: capacity_html(it, *known, typed, notes),
+        document=lambda: {"name": known[0], "label": known[1], **found.as_dict(), "notes": notes},
     )
     return 0 if found.rate is not None else 3
 

@@ -66,8 +66,8 @@ def name_of(question: Question) -> str:
     """The deployment in a few words."""
     pools = question.fleet.pools
     words = [
-        f"{p.replicas} x {p.law.accelerators} x {p.accelerator}" + ("" if p.role == "both" else f" ({p.role})")
-        if p.replicas > 1 or p.role != "both" else f"{p.law.accelerators} x {p.accelerator}"
+        (f"{p.replicas} replicas of " if p.replicas > 1 else "") + f"{p.law.accelerators} x {p.accelerator}"
+        + ("" if p.role == "both" else f" ({p.role})")
         for p in pools
     ]  # fmt: skip
     return f"{', '.join(question.fleet.models)} on {' and '.join(words)}, {pools[0].scheduler.name}"

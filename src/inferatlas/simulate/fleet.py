@@ -87,6 +87,7 @@ class Scaling:
 
     ``signal``: requests outstanding per replica, or the share of KV blocks in use. A replica takes ``startup_s`` to
     come (node, weights, graphs); one that goes takes nothing new and ends what it has. ``cooldown_s`` between changes.
+    The numbers that stand here are this project's choice, for want of any that services publish.
     """
 
     least: int
@@ -155,8 +156,9 @@ class Fleet:
     """Pools, the router before them, and what may happen to them.
 
     ``stale_s``: how old the state may be that routers see. ``load_penalty``: tokens of a cached prefix for which the
-    prefix router accepts one more outstanding request. ``retry``: requests on a replica that fails start again
-    elsewhere; else they fail. ``queue_limit``: requests that a replica may have waiting; more are turned away.
+    prefix router accepts one more outstanding request (512, one block of Mooncake's, is this project's choice).
+    ``retry``: requests on a replica that fails start again elsewhere; else they fail. ``queue_limit``: requests that a
+    replica may have waiting; more are turned away.
     """
 
     pools: tuple[Pool, ...]

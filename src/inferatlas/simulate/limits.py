@@ -48,7 +48,8 @@ def capacity(question: Question, told: Callable[[Tried], None] | None = None) ->
     def trial(load: float, stretch: float) -> Tried:
         requests = made(load)
         fleet = question.fleet if stretch == 1.0 else stretched(question.fleet, stretch)
-        found = outcome(run(fleet, requests, seed=question.seed), fleet, requests, question.targets)
+        found = outcome(run(fleet, requests, seed=question.seed, until_s=question.until_s), fleet, requests,
+                        question.targets)  # fmt: skip
         verdicts = meets(found, question.targets)
         missed = tuple(one["slo"] for one in verdicts if not one["met"])
         tried = Tried(load, {one["slo"]: one["value"] for one in verdicts},
@@ -62,6 +63,13 @@ def capacity(question: Question, told: Callable[[Tried], None] | None = None) ->
     sigma = widths.get("itl_s", widths.get("ttft_s", 0.0))
     unit = "requests in flight" if closed else "requests/s"
     return find_capacity(trial, _guess(question), sigma, unit=unit, whole=closed)
+
+
+def how_many(question: Question) -> str:
+    """In words, the requests of one load of the search: fewer than were asked for where those are many."""
+    count = min(len(question.requests), MOST_REQUESTS)
+    least = "at least " if question.requests.clients is not None else ""
+    return f"{least}{count:,} requests at each load that was tried"
 
 
 def _made(question: Question) -> Callable[[float], Requests]:

@@ -53,8 +53,7 @@ class Part:
 
     def in_bins(self, at: Floats) -> Floats:
         many = self.series.in_flight.size
-        bins = between(self.run.bins[:many], self.series.bin_s, at)
-        return bins
+        return between(self.run.bins[:many], self.series.bin_s, at)
 
     def rates(self, at: Floats) -> tuple[Floats, Floats, Floats]:
         """Output tokens, total tokens (of prompts that were complete) and joules between moments, per second."""

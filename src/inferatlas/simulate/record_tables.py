@@ -27,7 +27,7 @@ def request_columns(run: Run, fleet: Fleet, requests: Requests) -> dict[str, Any
     several = t.output > 1
     with np.errstate(invalid="ignore", divide="ignore"):
         itl = np.where(several, (finish - first) / (t.output - 1), np.nan)
-    names = np.array([*requests.models] or ["model"], dtype=object)
+    names = np.array(requests.models or fleet.models, dtype=object)
     adapters = np.array([*requests.adapters, None], dtype=object)
     hit = np.where(np.isfinite(t.admitted), q["hit"], 0)
     return {

@@ -83,15 +83,17 @@ def door_last(me, req, i):
 
 
 @jit
-def door_first_out(me, req):
-    i = me.door_head
-    me.door_head = req[i].next
-    if me.door_head == NONE:
-        me.door_tail = NONE
+def door_leave(me, req, i):
+    before, after = req[i].prev, req[i].next
+    if before == NONE:
+        me.door_head = after
     else:
-        req[me.door_head].prev = NONE
+        req[before].next = after
+    if after == NONE:
+        me.door_tail = before
+    else:
+        req[after].prev = before
     me.door -= 1
-    return i
 
 
 @jit

@@ -47,7 +47,8 @@ def open_door(w, to, t):
         need = blocks_for(q.input + q.output if p.whole else q.prompt + 1, p.block, p.fixed)
         if need > room(you) - used_meanwhile(w, to, t):
             return
-        i = lists.door_first_out(you, w.req)
+        i = you.door_head
+        lists.door_leave(you, w.req, i)
         you.private += need
         you.joins += 1
         q.replica = to

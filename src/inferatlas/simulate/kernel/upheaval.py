@@ -152,7 +152,7 @@ def scatter(w, r, t):
         while d != r and i != NONE:
             following = w.req[i].next
             if w.req[i].from_ == r:
-                leave_door(w.rep[d], w.req, i)
+                lists.door_leave(w.rep[d], w.req, i)
                 w.rep[d].outstanding -= 1
                 again(w, i, t)
             i = following
@@ -181,20 +181,6 @@ def cancel(w, i):
     you.private -= (tokens + p.block - 1) // p.block + p.fixed
     you.joins -= 1
     you.outstanding -= 1
-
-
-@jit
-def leave_door(me, req, i):
-    before, after = req[i].prev, req[i].next
-    if before == NONE:
-        me.door_head = after
-    else:
-        req[before].next = after
-    if after == NONE:
-        me.door_tail = before
-    else:
-        req[after].prev = before
-    me.door -= 1
 
 
 @jit
