@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from inferatlas import predict, simulate
+    from inferatlas import measure, predict, simulate
     from inferatlas.catalogue.accelerators import accelerators, load_accelerator
     from inferatlas.catalogue.models import load_model, models
     from inferatlas.decide.advisor.explore import explore
@@ -52,13 +52,13 @@ _NAMES = {
 }
 __all__ = [
     "Owner", "__version__", "accelerators", "crossover", "disaggregate", "explore", "load_accelerator", "load_model",
-    "models", "own", "pool", "predict", "profile", "recommend", "regimes", "scale", "simulate", "tiers", "variance",
-    "whatif",
+    "measure", "models", "own", "pool", "predict", "profile", "recommend", "regimes", "scale", "simulate", "tiers",
+    "variance", "whatif",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
-    if name in ("predict", "simulate"):  # packages that answer when they are called
+    if name in ("measure", "predict", "simulate"):  # packages; the latter two answer when they are called
         return _import_module(f"inferatlas.{name}")
     if name not in _NAMES:
         raise AttributeError(f"module 'inferatlas' has no attribute '{name}'")

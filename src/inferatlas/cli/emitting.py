@@ -139,6 +139,17 @@ class Sink:
 
             yield told
 
+    @contextmanager
+    def drawing(self) -> Iterator[Callable[[Any], None] | None]:
+        """A function that draws something of rich's in place of what it drew before; None where nobody looks."""
+        if self.quiet or not sys.stderr.isatty():
+            yield None
+            return
+        from rich.live import Live
+
+        with Live(console=_stderr(), transient=True, auto_refresh=False) as live:
+            yield lambda drawn: live.update(drawn, refresh=True)
+
     def tracked(self, items: Sequence[T], label: str) -> Iterator[T]:
         """The items, with a progress bar and the time left on a terminal."""
         if self.quiet or not sys.stderr.isatty():

@@ -54,6 +54,7 @@ for _name, _path, _help in (
     ("calibrate", "calibrate:calibrate", "Fit the predictor to measured points, and write coefficients."),
     ("validate", "validate:validate", "How far predictions are from a table of measurements, and the scoreboard."),
     ("evidence", "evidence:app", "Measured points: read public formats, find those nearest to a question."),
+    ("power", "power:app", "Power and energy of real devices, with their uncertainty."),
     ("export", "export:app", "Results in the formats of other tools: a run as a timeline for Perfetto."),
     ("--install-completion", "completion:install", "Install completion for your shell."),
 ):

@@ -31,6 +31,7 @@ class Fault(IntEnum):
     TIMEOUT = 7
     UNREADABLE = 8  # what came cannot be understood: truncated, another unit
     FAILED = 9  # anything else the interface reports
+    THROTTLED = 10  # no fault: a mark that power or temperature limited the clock
 
     @property
     def code(self) -> str:

@@ -22,7 +22,7 @@ REASONS = {
     "edge_not_bracketed": "no reading on one side of an edge of the window",
     "gap_too_long": "two readings further apart than 3 s or a twentieth of the window",
     "window_too_short": "shorter than 20 steps of the counter or 5 windows of the sensor",
-    "implausible": "readings below 0 or beyond 1.5 times the limit were left out",
+    "implausible": "readings below 0 or beyond 1.5 times the limit were left out, or less than idle was drawn",
     "counter_reset": "the counter started again within the window",
     "counter_stuck": "the counter did not move",
     "wrap_ambiguous": "readings so far apart that the counter may have wrapped unseen",
@@ -74,7 +74,7 @@ class Energy:
     Examples
     --------
     >>> print(Energy(10150.0, {"edges": 20.0, "gain": 507.0}, "counter", "nvml", Scope.GPU, 20.3, 20.3))
-    10.2 kJ ± 0.507 kJ (counter, nvml, gpu, valid)
+    10.2 kJ ± 0.51 kJ (counter, nvml, gpu, valid)
     """
 
     joules: float | None
@@ -148,7 +148,7 @@ def _in_unit_of(shown: str, joules: float) -> str:
     """Joules in the unit that another value was shown in."""
     unit = shown.rpartition(" ")[2]
     factor = {"J": 1.0, "kJ": 1e3, "MJ": 1e6, "GJ": 1e9, "TJ": 1e12, "mJ": 1e-3}.get(unit, 1.0)
-    return f"{joules / factor:.3g} {unit}"
+    return f"{joules / factor:.2g} {unit}"
 
 
 def together(energies: Sequence[Energy]) -> Energy:

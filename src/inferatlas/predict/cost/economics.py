@@ -131,7 +131,8 @@ def source_of(row: Price | GridIntensity | Pue) -> str:
     if isinstance(row, Price):
         return f"{row.term}, {row.date}, {row.region}: {row.source}"
     if isinstance(row, GridIntensity):
-        return f"{row.region} {row.year}, {row.method}, {row.basis}: {row.source}"
+        stated = [one for one in (row.year, row.method, row.basis) if one != "not stated"]
+        return f"{row.region} {', '.join(stated)}".rstrip() + f": {row.source}"
     return f"{row.site}: {row.source}"
 
 

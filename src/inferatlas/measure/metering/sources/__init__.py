@@ -1,5 +1,6 @@
-"""Interfaces of vendors, operating systems, nodes and racks: one file each.
+"""Interfaces of vendors, operating systems, nodes and racks.
 
-Every file has ``INTERFACE`` (an `Interface`: what it offers and how to enable it) and ``open_source(address)``, which
-returns a `Source` or raises `Unavailable` with the reason. No vendor's package is imported before it is opened.
+Every file that `finding.SOURCES` names has ``INTERFACE`` (an `Interface`: what it offers and how to enable it) and
+``open_source(address)``, which returns a `Source` or raises `Unavailable` with the reason; the others help one of them.
+No vendor's package is imported before it is opened. A source may have ``notes``: what it does not read, and why.
 """

@@ -1,0 +1,151 @@
+"""A log on disk while it grows: a line that says what is read, then one record per reading.
+
+A kill at any moment leaves a file that can be read; a record that was torn is left out. `tables.py` writes the form for
+keeping, which other programs read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from inferatlas.errors import BadInput, InferAtlasError
+from inferatlas.measure.metering.channel import Channel, Series
+from inferatlas.measure.metering.logs.log import Log
+from inferatlas.measure.metering.scope import scope_of
+
+MAGIC = "inferatlas power journal"
+SCHEMA = 1
+ENDING = ".journal"
+CLOCK = -1  # as a channel: a pair of clocks, the value is the wall clock's lead in s
+RECORD = np.dtype([("channel", "<i2"), ("t_ns", "<i8"), ("value", "<f8"), ("fault", "i1")])
+STEP_S = 0.5  # the wall clock moved so far against the monotonic one: it was set
+
+
+class Journal:
+    """A journal to write.
+
+    Raises
+    ------
+    BadInput : the file cannot be written, then or later.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path, self._file = Path(path), None
+
+    def begin(self, channels: Sequence[Channel], unix_ns: int) -> None:
+        """Write the line that says what is read."""
+        document = {
+            "format": MAGIC, "schema_version": SCHEMA, "unix_ns": unix_ns,
+            "channels": [asdict(one) | {"scope": one.scope and one.scope.label} for one in channels],
+        }  # fmt: skip
+        try:
+            self._file = self.path.open("wb")
+            self._put(json.dumps(document, allow_nan=False).encode() + b"\n")
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
+
+    def write(self, records: np.ndarray) -> None:
+        """Append readings, an array of `RECORD`, and hand them to the operating system."""
+        self._put(records.tobytes())
+
+    def clock(self, t_ns: int, lead_ns: int) -> None:
+        """Note how far the wall clock is ahead of the monotonic one."""
+        self.write(np.array([(CLOCK, t_ns, lead_ns / 1e9, 0)], dtype=RECORD))
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._file = None
+
+    def _put(self, content: bytes) -> None:
+        try:
+            file = self._open()
+            file.write(content)
+            file.flush()
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
+
+    def _open(self) -> BinaryIO:
+        if self._file is None:
+            raise ValueError("the journal is not open")
+        return self._file
+
+
+def is_journal(path: str | Path) -> bool:
+    """Whether a file begins as a journal does."""
+    with Path(path).open("rb") as file:
+        return MAGIC.encode() in file.read(64)
+
+
+def read_journal(path: str | Path) -> Log:
+    """The log in a journal, also while it is being written.
+
+    Raises
+    ------
+    BadInput : it cannot be read, or its first line is not a journal's.
+    """
+    channels, unix_ns, body = _parts(Path(path))
+    records = _whole(body)
+    leads = records["value"][records["channel"] == CLOCK] * 1e9
+    remarks = ("clock_step",) if was_set([unix_ns, *leads.tolist()]) else ()
+    torn = len(body) % RECORD.itemsize
+    return Log(
+        by_channel(channels, records), unix_ns, remarks, (),
+        ("the last reading was torn, and is left out",) if torn else (),
+    )  # fmt: skip
+
+
+def read_records(path: str | Path) -> np.ndarray:
+    """The records of a journal, clocks among them; errors as of `read_journal`."""
+    return _whole(_parts(Path(path))[2])
+
+
+def by_channel(channels: Sequence[Channel], records: np.ndarray) -> tuple[Series, ...]:
+    """Records of all channels, each channel's together, in the order in which they were written."""
+    order = np.argsort(records["channel"], kind="stable")
+    edges = np.searchsorted(records["channel"][order], np.arange(len(channels) + 1))
+    parts = (records[order[low:high]] for low, high in pairwise(edges))
+    return tuple(
+        Series(channel, part["t_ns"].copy(), part["value"].copy(), part["fault"].copy())
+        for channel, part in zip(channels, parts, strict=True)
+    )
+
+
+def was_set(leads_ns: Sequence[float]) -> bool:
+    """Whether the wall clock was set, from its lead over the monotonic one at several times."""
+    return bool(leads_ns) and max(leads_ns) - min(leads_ns) > STEP_S * 1e9
+
+
+def _parts(path: Path) -> tuple[list[Channel], int, bytes]:
+    try:
+        with path.open("rb") as file:
+            head = file.readline()
+            body = file.read()
+    except OSError as error:
+        raise BadInput(f"cannot be read: {error.strerror}", file=path) from None
+    try:
+        document = json.loads(head)
+        if document["format"] != MAGIC or document["schema_version"] != SCHEMA:
+            raise KeyError("format")
+        channels = [Channel(**(one | {"scope": scope_of(one["scope"])})) for one in document["channels"]]
+        return channels, int(document["unix_ns"]), body
+    except (ValueError, KeyError, TypeError, InferAtlasError):
+        raise BadInput("is not a journal of power readings", allowed=f"schema {SCHEMA}", file=path, line=1) from None
+
+
+def _whole(body: bytes) -> np.ndarray:
+    return np.frombuffer(body[: len(body) // RECORD.itemsize * RECORD.itemsize], dtype=RECORD)
+
+
+def _unwritable(path: Path, error: OSError) -> BadInput:
+    return BadInput(f"cannot be written: {error.strerror}", field="output", file=path)

@@ -1,0 +1,122 @@
+"""Power of Graphcore IPUs through ``gcipuinfo``, the information library of the Poplar SDK.
+
+Attributes are texts. The library reads them once, when it is opened, and again only when it is told to: without that,
+every later answer is the first one (https://docs.graphcore.ai/projects/gcipuinfo/en/latest/attributes.html).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Reading, missing
+from inferatlas.measure.metering.scope import Scope
+from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable
+
+NAME = "graphcore"
+
+INTERFACE = Interface(
+    name=NAME,
+    title="Graphcore IPU power (gcipuinfo)",
+    offers=(Offer("power_w", "instant", Scope.DIE),),
+    enable="the Python package gcipuinfo of the Poplar SDK (not on PyPI), and the SDK's environment: "
+    "`source <poplar>/enable.sh`",
+    notes="Power of the processor alone; whether it is an average is not documented: taken as instant. C600 cards that "
+    "do nothing answer N/A. For a whole IPU machine read its BMC or its PDU.",
+)
+
+
+def watts_of(text: object) -> tuple[float | None, Fault]:
+    """W from the text of the attribute, ``123.45W``; N/A is not available, another unit or form unreadable.
+
+    Examples
+    --------
+    >>> watts_of("93.50W"), watts_of("N/A"), watts_of("93500mW")
+    ((93.5, <Fault.NONE: 0>), (None, <Fault.NOT_AVAILABLE: 1>), (None, <Fault.UNREADABLE: 8>))
+    """
+    if text == "N/A":
+        return None, Fault.NOT_AVAILABLE
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?W", text):
+        return None, Fault.UNREADABLE
+    return float(text[:-1]), Fault.NONE
+
+
+@dataclass(slots=True)
+class _Ipus:
+    """The open library: the source."""
+
+    info: Any
+    power: str
+    channels: tuple[Channel, ...]
+    name: str = NAME
+    least_s: float = 0.0
+
+    def read(self) -> list[Reading]:
+        try:
+            if self.info.updateData() is False:
+                return self._nothing(Fault.FAILED)
+            texts = self._texts()
+        except Exception:  # of any kind: the library documents none
+            return self._nothing(Fault.FAILED)
+        t_ns = time.monotonic_ns()
+        found = [watts_of(texts[one.device]) if one.device in texts else _LOST for one in self.channels]
+        return [
+            missing(n, t_ns, fault) if watts is None else Reading(n, t_ns, watts)
+            for n, (watts, fault) in enumerate(found)
+        ]
+
+    def _texts(self) -> dict[str, object]:
+        """The attribute by IPU; both lists have the same order, and N/A its place in it."""
+        texts = self.info.getNamedAttributeForAll(self.power)
+        return dict(zip(_identities(self.info.getDevices()), texts, strict=True))
+
+    def _nothing(self, fault: Fault) -> list[Reading]:
+        t_ns = time.monotonic_ns()
+        return [missing(n, t_ns, fault) for n in range(len(self.channels))]
+
+    def close(self) -> None:
+        """Nothing to give back: the library has no call that ends it."""
+
+
+_LOST: tuple[None, Fault] = None, Fault.DEVICE_LOST
+
+
+def open_source(address: str = "") -> Source:
+    """Power of every IPU of the active partition.
+
+    Raises
+    ------
+    Unavailable : no ``gcipuinfo``, or no IPU.
+    """
+    if address:
+        raise Unavailable(f"{NAME} takes no address, and '{address}' was given", hint=f"`--source {NAME}`")
+    try:
+        import gcipuinfo  # pyright: ignore[reportMissingImports]
+
+        info = gcipuinfo.gcipuinfo()
+        devices = info.getDevices()
+    except ImportError:
+        raise Unavailable("the package gcipuinfo is not installed", hint=INTERFACE.enable) from None
+    except Exception as error:
+        raise Unavailable(f"gcipuinfo does not start: {error}", hint=INTERFACE.enable) from None
+    if not devices:
+        raise Unavailable("no IPU in the active partition", hint="`gc-inventory` lists the IPUs of a machine")
+    channels = tuple(
+        Channel(
+            NAME, device, "power_w", "instant", Scope.DIE, name=str(about.get("board type", "")), quantum=0.01,
+            gain=GAINS["board"], assumed=True,
+        )
+        for device, about in zip(_identities(devices), devices, strict=True)
+    )  # fmt: skip
+    return _Ipus(info, gcipuinfo.IpuPower, channels)
+
+
+def _identities(devices: Sequence[Mapping[str, str]]) -> list[str]:
+    """Serial number of the board and number of the IPU on it; the library's own numbers where that is not unique."""
+    names = [f"{one.get('board serial number', '')}/{one.get('board ipu index', '')}" for one in devices]
+    if len(set(names)) == len(names) and not any(name.startswith("/") for name in names):
+        return names
+    return [f"id {one.get('id', n)}" for n, one in enumerate(devices)]

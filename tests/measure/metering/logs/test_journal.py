@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made import channel
+
+from inferatlas.errors import BadInput
+from inferatlas.measure.metering.channel import Fault
+from inferatlas.measure.metering.logs.journal import CLOCK, RECORD, Journal, is_journal, read_journal
+from inferatlas.measure.metering.scope import Scope
+
+CHANNELS = (channel("counter", update_s=0.1, wrap_j=262.0), channel("average", window_s=1.0, scope=Scope.NODE_AC))
+
+
+def written(path, records, clocks=()):
+    journal = Journal(path)
+    journal.begin(CHANNELS, 1_700_000_000 * 10**9)
+    for pair in clocks:
+        journal.clock(*pair)
+    journal.write(np.array(records, dtype=RECORD))
+    journal.close()
+    return path
+
+
+RECORDS = [(0, 10, 1.5, 0), (1, 11, np.nan, Fault.TIMEOUT), (0, 20, 2.5, 0), (1, 21, 400.0, 0)]
+
+
+def test_what_is_written_comes_back(tmp_path):
+    log = read_journal(written(tmp_path / "a.journal", RECORDS))
+    assert log.channels == CHANNELS and log.unix_ns == 1_700_000_000 * 10**9
+    assert log.series[0].t_ns.tolist() == [10, 20] and log.series[0].value.tolist() == [1.5, 2.5]
+    assert log.series[1].fault.tolist() == [Fault.TIMEOUT, 0] and np.isnan(log.series[1].value[0])
+    assert log.remarks == log.reasons == log.notes == ()
+
+
+@given(st.integers(0, 4 * RECORD.itemsize - 1))
+def test_a_journal_cut_anywhere_keeps_every_whole_reading(tmp_path_factory, cut):
+    path = written(tmp_path_factory.mktemp("cut") / "a.journal", RECORDS)
+    content = path.read_bytes()
+    head = content.index(b"\n") + 1
+    path.write_bytes(content[: head + cut])
+    log = read_journal(path)
+    assert sum(one.t_ns.size for one in log.series) == cut // RECORD.itemsize
+    assert bool(log.notes) == bool(cut % RECORD.itemsize)
+
+
+def test_a_wall_clock_that_was_set_is_remarked(tmp_path):
+    lead = 1_700_000_000 * 10**9
+    steady = read_journal(written(tmp_path / "a.journal", RECORDS, [(5, lead), (15, lead + 10**6)]))
+    assert steady.remarks == ()
+    stepped = read_journal(written(tmp_path / "b.journal", RECORDS, [(5, lead), (15, lead - 3600 * 10**9)]))
+    assert stepped.remarks == ("clock_step",)
+    assert all(one.t_ns.size == 2 for one in stepped.series)  # clocks are no channel
+    assert CLOCK not in range(len(CHANNELS))
+
+
+@pytest.mark.parametrize("content", [b"", b"time_s,power_w\n1,2\n", b'{"format": "other"}\n', b"\xff\xfe\n", b"{}\n"])
+def test_another_file_is_refused(tmp_path, content):
+    path = tmp_path / "x.journal"
+    path.write_bytes(content)
+    assert not is_journal(path)
+    with pytest.raises(BadInput, match="not a journal"):
+        read_journal(path)
+
+
+def test_a_missing_file_and_a_missing_folder_are_refused(tmp_path):
+    with pytest.raises(BadInput, match="No such file"):
+        read_journal(tmp_path / "none")
+    with pytest.raises(BadInput, match="cannot be written"):
+        Journal(tmp_path / "none" / "a.journal").begin(CHANNELS, 0)
+
+
+def test_a_journal_is_known_by_its_first_line(tmp_path):
+    assert is_journal(written(tmp_path / "a.journal", RECORDS))
