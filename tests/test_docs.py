@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from inferatlas.catalogue.facts import PROVENANCES, STATUSES
+from inferatlas.measure.metering.energy import REASONS, REMARKS
+from inferatlas.measure.metering.finding import SOURCES
 from inferatlas.predict.mapping.reasons import CODES, OK
 
 ROOT = Path(__file__).parent.parent
@@ -92,3 +94,9 @@ def test_the_catalogue_page_explains_every_status_and_provenance():
 
 def test_the_layouts_page_explains_every_reason_that_is_given():
     assert set(table("layouts.md", "code")) == {CODES[code] for code in CODES} - {CODES[OK]}
+
+
+def test_the_metering_page_explains_every_source_reason_and_remark():
+    assert table("metering.md", "reason") == list(REASONS)
+    assert table("metering.md", "remark") == list(REMARKS)
+    assert table("metering.md", "source")[: len(SOURCES)] == list(SOURCES)

@@ -142,7 +142,7 @@ def test_a_command_under_constant_power_has_its_energy(fake_nvml_library, tmp_pa
     log = tmp_path / "power.parquet"
     code = "import time, sys; print('said'); time.sleep(2.4); sys.exit(4)"
     done = under_nvml(
-        fake_nvml_library, "run", "--format", "json", "--log", str(log), "--", PYTHON, "-c", code,
+        fake_nvml_library, "run", "--interval", "0.05", "--format", "json", "--log", str(log), "--", PYTHON, "-c", code,
         FAKE_NVML_GPUS="8", FAKE_NVML_TRACE="500",
     )  # fmt: skip
     assert done.returncode == 4, done.stderr
@@ -161,7 +161,7 @@ def test_a_command_under_constant_power_has_its_energy(fake_nvml_library, tmp_pa
 def test_a_gpu_that_is_lost_leaves_the_window_invalid_and_the_command_runs_on(fake_nvml_library):
     code = "import time; time.sleep(2.5)"
     done = under_nvml(
-        fake_nvml_library, "run", "--format", "json", "--", PYTHON, "-c", code,
+        fake_nvml_library, "run", "--interval", "0.05", "--format", "json", "--", PYTHON, "-c", code,
         FAKE_NVML_GPUS="2", FAKE_NVML_TRACE="500", FAKE_NVML_LOST="1@1.5",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -173,7 +173,7 @@ def test_a_gpu_that_is_lost_leaves_the_window_invalid_and_the_command_runs_on(fa
 
 def test_without_sensors_the_command_runs_and_the_energy_is_unknown(tmp_path):
     done = subprocess.run(
-        [PYTHON, "-m", "inferatlas", "power", "run", "--format", "json", "--", PYTHON, "-c", "print(1)"],
+        [PYTHON, "-m", "inferatlas", "power", "run", "--interval", "0.05", "--format", "json", "--", PYTHON, "-c", "print(1)"],
         capture_output=True, text=True, timeout=60, check=False, env=os.environ | {"LD_LIBRARY_PATH": str(tmp_path)},
     )  # fmt: skip
     document = json.loads(done.stdout)

@@ -24,7 +24,8 @@ def test_a_window_has_its_energy_while_the_meter_runs_and_after():
             time.sleep(0.1)
         during = meter["decode"].energy
     after = meter["decode"].energy
-    assert during.method == "counter" and during.scope is Scope.GPU and during.valid
+    assert during.method == "counter" and during.scope is Scope.GPU
+    assert set(during.reasons) <= {"gap_too_long"}  # a busy machine may be late
     assert during.joules == pytest.approx(400.0 * meter["decode"].duration_s, rel=0.02)
     assert after.joules == pytest.approx(during.joules, rel=0.01)
     assert [one.source for one in meter["decode"].energies] == ["nvml", "redfish"]

@@ -22,7 +22,8 @@ def meter() -> Meter:
 def test_a_command_is_measured_and_its_status_kept():
     found = run_command([PYTHON, "-c", "import time; time.sleep(0.1); raise SystemExit(7)"], meter())
     (one,) = found.windows
-    assert found.exit_code == 7 and one.valid and one.duration_s >= 0.1
+    assert found.exit_code == 7 and one.duration_s >= 0.1
+    assert set(one.reasons) <= {"gap_too_long"}  # a busy machine may be late
     assert one.joules == pytest.approx(400.0 * one.duration_s, rel=1e-3)
     assert found.cost.reads > 10 and found.command[0] == PYTHON
 
@@ -30,10 +31,10 @@ def test_a_command_is_measured_and_its_status_kept():
 def test_idle_time_before_is_measured_and_taken_off():
     waited = []
     found = run_command(
-        [PYTHON, "-c", "pass"], meter(), idle_s=0.3, waiting=lambda s: (waited.append(s), time.sleep(s)),
+        [PYTHON, "-c", "pass"], meter(), idle_s=1.0, waiting=lambda s: (waited.append(s), time.sleep(s)),
         counts=Counts(requests=4, output_tokens=100), site=Site(region="FRA", pue=1.2, usd_per_kwh=0.1),
     )  # fmt: skip
-    assert 0.3 in waited
+    assert 1.0 in waited
     (both,) = found.idle
     assert both.idle.power_w == pytest.approx(400.0) and abs(both.net.joules) < 1e-6 * both.gross.joules + 1e-6
     assert [one.name for one in found.per] == ["gpu_joules_per_request", "gpu_joules_per_output_token"]
