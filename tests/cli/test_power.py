@@ -150,7 +150,8 @@ def test_a_command_under_constant_power_has_its_energy(fake_nvml_library, tmp_pa
     document = json.loads(done.stdout)
     (window,) = document["windows"]
     assert document["exit_code"] == 4 and window["method"] == "counter" and window["valid"], window
-    assert window["joules"] == pytest.approx(8 * 500.0 * window["duration_s"], rel=0.02)
+    # steps of 100 ms at both edges are 4 % of 2.4 s at worst
+    assert window["joules"] == pytest.approx(8 * 500.0 * window["duration_s"], rel=0.04)
     assert window["uncertainty_j"] < 0.06 * window["joules"]
     assert len(window["devices"]) == 8 and {one["method"] for one in window["devices"][0]["checks"]} == {
         "average", "instant"
@@ -173,7 +174,7 @@ def test_a_gpu_that_is_lost_leaves_the_window_invalid_and_the_command_runs_on(fa
 
 def test_without_sensors_the_command_runs_and_the_energy_is_unknown(tmp_path):
     done = subprocess.run(
-        [PYTHON, "-m", "inferatlas", "power", "run", "--interval", "0.05", "--format", "json", "--", PYTHON, "-c", "print(1)"],
+        [PYTHON, "-m", "inferatlas", "power", "run", "--format", "json", "--", PYTHON, "-c", "print(1)"],
         capture_output=True, text=True, timeout=60, check=False, env=os.environ | {"LD_LIBRARY_PATH": str(tmp_path)},
     )  # fmt: skip
     document = json.loads(done.stdout)

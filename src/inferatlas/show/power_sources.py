@@ -75,7 +75,7 @@ def _enable(rows: Sequence[Row]) -> list[str]:
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(f"{one.interface.name}: {one.interface.notes}" for one in rows if one.interface.notes))
+    return list(dict.fromkeys(f"{one.interface.name}: {note}" for one in rows for note in one.notes))
 
 
 def _would(one: Row) -> str:

@@ -34,8 +34,13 @@ def counter_of(energy: Callable[[np.ndarray], np.ndarray], t_s: np.ndarray, step
 class Played:
     """A source whose channels are functions of its own clock, in seconds since it was made."""
 
-    def __init__(self, *channels: tuple[Channel, Callable[[float], float | Fault]], least_s: float = 0.0) -> None:
-        self.name, self.least_s = channels[0][0].source, least_s
+    def __init__(
+        self,
+        *channels: tuple[Channel, Callable[[float], float | Fault]],
+        least_s: float = 0.0,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.name, self.least_s, self.notes = channels[0][0].source, least_s, notes
         self.channels = tuple(one for one, _ in channels)
         self._of = [function for _, function in channels]
         self.began, self.closed, self.reads = time.monotonic_ns(), False, 0

@@ -46,7 +46,7 @@ REASONS = {
 REMARKS = {
     "counter_wrapped": "the counter wrapped, and was corrected",
     "mirrored_meter": "two names of one meter: counted once",
-    "semantics_assumed": "the log does not say whether readings are instant or averages: taken as instant",
+    "semantics_assumed": "nobody says for sure whether readings are instant or averages: taken as marked",
     "scope_unknown": "the log does not say what the readings cover",
     "readings_missing": "single readings held no value",
     "clock_step": "the wall clock was set; durations do not use it",

@@ -9,7 +9,7 @@ from typing import Any
 
 from inferatlas.errors import InferAtlasError, UnknownName
 from inferatlas.measure.metering.channel import Channel
-from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable
+from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable, checked
 
 # In the order in which answers are given: accelerators, then the machine around them, then what is named by hand.
 SOURCES = (
@@ -53,7 +53,7 @@ def interfaces() -> tuple[Interface, ...]:
 
 
 def find(names: Sequence[str] = ()) -> Found:
-    """Open sources: those named, or all that this machine has.
+    """Open sources: those named, each once, or all that this machine has.
 
     Parameters
     ----------
@@ -61,28 +61,45 @@ def find(names: Sequence[str] = ()) -> Found:
 
     Raises
     ------
-    UnknownName : no interface goes by a name. Unavailable : one that was named gives no readings.
+    UnknownName : no interface goes by a name. BadInput : what follows a name is no address for it. Unavailable : one
+    that was named gives no readings.
     """
     opened: list[Source] = []
-    if names:
-        try:
-            for one in names:
-                name, _, address = one.partition(":")
-                opened.append(_module(_known(name)).open_source(address))
-        except InferAtlasError:
-            _close(opened)
-            raise
-        return Found(tuple(opened), ())
-    refusals = []
-    for name in SOURCES:
-        module = _module(name)
-        if not module.INTERFACE.local:
-            continue
-        try:
-            opened.append(module.open_source(""))
-        except Unavailable as error:
-            refusals.append(Refusal(name, error.message, error.hint))
+    refusals: list[Refusal] = []
+    try:
+        for one in dict.fromkeys(names):
+            name, _, address = one.partition(":")
+            opened.append(_opened(_known(name), address))
+        for name in () if names else (one for one in SOURCES if _module(one).INTERFACE.local):
+            found = _looked_for(name)
+            if isinstance(found, Refusal):
+                refusals.append(found)
+            else:
+                opened.append(found)
+    except BaseException:
+        _close(opened)
+        raise
     return Found(tuple(opened), tuple(refusals))
+
+
+def _opened(name: str, address: str) -> Source:
+    source = _module(name).open_source(address)
+    try:
+        return checked(source)
+    except InferAtlasError:
+        source.close()
+        raise
+
+
+def _looked_for(name: str) -> Source | Refusal:
+    """A source that nobody named, or why there is none. One that is broken hides no other."""
+    try:
+        return _opened(name, "")
+    except InferAtlasError as error:  # `Unavailable`; anything else is a defect, and told
+        return Refusal(name, error.message, error.hint)
+    except Exception as error:  # of any kind: it comes from a vendor's package
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        return Refusal(name, f"cannot be opened: {said}", "please report it, with the vendor's package and version")
 
 
 def _known(name: str) -> str:
@@ -107,7 +124,10 @@ def _close(sources: Sequence[Source]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One kind of reading of one interface, on this machine or not; ``offer`` None where there is none to name."""
+    """One kind of reading of one interface, on this machine or not; ``offer`` None where there is none to name.
+
+    ``notes`` : what readers must know of its numbers, then what its sources do not read, and why.
+    """
 
     interface: Interface
     offer: Offer | None
@@ -116,6 +136,7 @@ class Row:
     hint: str | None
     update_s: float | None
     update_measured: bool
+    notes: tuple[str, ...]
 
     @property
     def available(self) -> bool:
@@ -134,7 +155,8 @@ class Row:
             "window_s": None if offer is None else offer.window_s,
             "why_not": self.why_not, "enable": self.hint or self.interface.enable,
             "devices": [one.device for one in self.channels], "title": self.interface.title,
-            "address": self.interface.address or None, "notes": self.interface.notes or None,
+            "address": self.interface.address or None,
+            "notes": "; ".join(one.removesuffix(".") for one in self.notes) or None,
         }  # fmt: skip
 
 
@@ -150,18 +172,20 @@ def survey(found: Found, updates: Sequence[float | None] = ()) -> tuple[Row, ...
     refused = {one.name: one for one in found.refusals}
     rows: list[Row] = []
     for interface in interfaces():
-        channels = [one for one in found.channels if one.source == interface.name]
+        own = [one for one in found.sources if one.name == interface.name]
+        said = (interface.notes, *(note for one in own for note in one.notes))
+        notes = tuple(dict.fromkeys(note for note in said if note))
+        channels = [channel for one in own for channel in one.channels]
         for kind in dict.fromkeys(_kind(one) for one in channels):
-            own = tuple(one for one in channels if _kind(one) == kind)
-            seen = next((measured[one] for one in own if measured.get(one) is not None), None)
-            first, update = own[0], seen if seen is not None else own[0].update_s
+            same = tuple(one for one in channels if _kind(one) == kind)
+            seen = next((measured[one] for one in same if measured.get(one) is not None), None)
+            first, update = same[0], seen if seen is not None else same[0].update_s
             offer = Offer(first.quantity, first.semantics, first.scope, update, first.window_s)
-            rows.append(Row(interface, offer, own, None, None, update, seen is not None))
+            rows.append(Row(interface, offer, same, None, None, update, seen is not None, notes))
         if not channels:
             why, hint = _why_not(interface, refused.get(interface.name))
-            rows += [Row(interface, offer, (), why, hint, offer.update_s, False) for offer in interface.offers]
-            if not interface.offers:
-                rows.append(Row(interface, None, (), why, hint, None, False))
+            offers = interface.offers or (None,)
+            rows += [Row(interface, one, (), why, hint, one and one.update_s, False, notes) for one in offers]
     return tuple(rows)
 
 
@@ -172,6 +196,8 @@ def _kind(channel: Channel) -> tuple[object, ...]:
 def _why_not(interface: Interface, refusal: Refusal | None) -> tuple[str, str | None]:
     if refusal is not None:
         return refusal.why, refusal.hint
+    if interface.local:
+        return "not looked for, as others were named", f"--source {interface.name}"
     if interface.address:
         return f"not named: --source {interface.name}:{interface.address}", None
     return "no documented power reading", None

@@ -22,7 +22,7 @@ from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import Fault, missing
 from inferatlas.measure.metering.logs.journal import RECORD, Journal, by_channel, read_records, was_set
 from inferatlas.measure.metering.logs.log import Log
-from inferatlas.measure.metering.source import Source
+from inferatlas.measure.metering.source import Source, checked
 
 JITTER = 0.05
 LEAST_INTERVAL_S, MOST_INTERVAL_S = 0.001, 3600.0
@@ -148,13 +148,13 @@ class Sampler:
 
     Raises
     ------
-    BadInput : an interval out of range.
+    BadInput : an interval out of range. InferAtlasError : a source with two channels that nothing tells apart.
     """
 
     def __init__(self, sources: Sequence[Source], interval_s: float = 0.1, journal: Journal | None = None) -> None:
         if not LEAST_INTERVAL_S <= interval_s <= MOST_INTERVAL_S:
             raise BadInput(f"{interval_s!r} s between readings", field="interval", allowed="0.001 to 3600 s")
-        self.sources, self.interval_s, self.journal = tuple(sources), interval_s, journal
+        self.sources, self.interval_s, self.journal = tuple(checked(one) for one in sources), interval_s, journal
         self.channels = tuple(channel for source in sources for channel in source.channels)
         self._kept, first = [], 0
         for source in sources:

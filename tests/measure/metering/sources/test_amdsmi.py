@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,8 @@ def test_a_card_gives_power_and_energy(fake_amdsmi: Any) -> None:
     ]
     assert values(source) == [140.0, pytest.approx(15259.0)]
     assert (power.name, power.limit_w, power.quantum, power.window_s) == ("AMD Instinct MI300X #0", 750.0, 1.0, None)
-    assert (counter.quantum, counter.update_s, counter.wrap_j, counter.shared) == (15.259e-6, 1e-3, None, False)
+    assert (counter.quantum, counter.wrap_j, counter.shared) == (15.259e-6, None, False)
+    assert counter.update_s is None  # how often it moves is documented nowhere
     assert source.notes == ()
 
 
@@ -63,8 +65,27 @@ def test_power_that_is_not_available_is_a_fault(fake_amdsmi: Any, nothing: Any) 
     source = open_source()
     die.current = nothing
     assert faults(source) == ["not_available", "none"]
-    die.current = "140 W"
-    assert faults(source) == ["unreadable", "none"]
+    for broken in ("140 W", None, True, [140], float("nan")):
+        die.current = broken
+        assert faults(source) == ["unreadable", "none"]
+    assert all(math.isnan(one.value) for one in source.read()[:1])
+
+
+@pytest.mark.parametrize("resolution", ["N/A", 0, -1.0, None, float("inf")])
+def test_a_count_of_steps_of_unknown_size_is_no_energy(fake_amdsmi: Any, resolution: Any) -> None:
+    fake_amdsmi.add("0000:c1:00.0")
+    source = open_source()
+    fake_amdsmi.amdsmi_get_energy_count = lambda die: {"energy_accumulator": 5, "counter_resolution": resolution}
+    assert faults(source) == ["none", "unreadable"]
+
+
+@pytest.mark.parametrize("answer", [None, [], "N/A", 7])
+def test_a_package_that_does_not_fit_its_library_is_a_failure_and_does_not_raise(fake_amdsmi: Any, answer: Any) -> None:
+    fake_amdsmi.add("0000:c1:00.0")
+    source = open_source()
+    fake_amdsmi.amdsmi_get_power_info = lambda die: answer
+    fake_amdsmi.amdsmi_get_energy_count = lambda die: answer
+    assert faults(source) == ["failed", "failed"]
 
 
 def test_energy_is_the_count_times_its_resolution_under_both_names(fake_amdsmi: Any) -> None:
@@ -307,5 +328,6 @@ def test_an_address_is_refused() -> None:
 def test_every_channel_is_of_a_kind_that_the_interface_offers(fake_amdsmi: Any) -> None:
     fake_amdsmi.add("0000:c1:00.0")
     fake_amdsmi.add("0000:c2:00.0", current="N/A", average=89)
+    fake_amdsmi.add("0000:c3:00.0", market="AMD Instinct MI300A")
     offered = {(one.quantity, one.semantics, one.scope) for one in INTERFACE.offers}
     assert {(one.quantity, one.semantics, one.scope) for one in open_source().channels} == offered

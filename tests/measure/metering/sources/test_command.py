@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from inferatlas.measure.metering.channel import Fault
+from inferatlas.measure.metering.sources import command
 from inferatlas.measure.metering.sources.command import run_tool
 
 
@@ -72,7 +73,9 @@ def test_another_exit_status_is_a_failure_with_what_the_tool_said(tool, body, sa
 
 
 def test_a_tool_that_is_not_there_is_a_driver_that_is_gone():
-    assert run_tool(["inferatlas-no-such-tool"], 5.0)[1] is Fault.DRIVER_GONE
+    text, fault = run_tool(["inferatlas-no-such-tool"], 5.0)
+    assert fault is Fault.DRIVER_GONE
+    assert "is not installed" in text
 
 
 def test_a_file_that_may_not_be_run_is_a_missing_permission(tool):
@@ -89,6 +92,18 @@ def test_a_tool_that_hangs_is_a_timeout_although_what_it_started_holds_its_outpu
     assert fault is Fault.TIMEOUT
     assert "0.05 s" in text
     assert time.monotonic() - start < 15
+
+
+def test_a_tool_that_the_kernel_does_not_let_go_is_left_behind(tool, monkeypatch):
+    waits = []
+
+    def held(self, timeout=None):  # as in a driver that hangs: no signal ends it
+        waits.append(timeout)
+        raise subprocess.TimeoutExpired(self.args, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", held)
+    assert run_tool([tool("exec sleep 30")], 0.05)[1] is Fault.TIMEOUT
+    assert waits == [command.LAST_S]
 
 
 def test_whatever_ends_the_wait_ends_the_tool_and_all_that_it_started(tool, tmp_path, monkeypatch):

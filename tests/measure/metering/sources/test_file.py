@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from inferatlas.measure.metering.logs.log import log_of
 from inferatlas.measure.metering.logs.tables import write_table
 from inferatlas.measure.metering.scope import Scope
 from inferatlas.measure.metering.source import Source, Unavailable
+from inferatlas.measure.metering.sources import file
 from inferatlas.measure.metering.sources.file import INTERFACE, ReplaySource, open_source
 
 SECOND = 10**9
@@ -110,7 +112,7 @@ def test_is_opened_by_its_address(tmp_path, clock):
 
 @pytest.mark.parametrize("address", ["", " "])
 def test_no_file_is_no_source(address):
-    with pytest.raises(Unavailable, match="no file is named"):
+    with pytest.raises(BadInput, match="needs an address"):
         open_source(address)
 
 
@@ -118,6 +120,13 @@ def test_a_log_without_readings_is_no_source(tmp_path):
     write_table(log_of([CARD], []), tmp_path / "power.parquet")
     with pytest.raises(Unavailable, match="holds no reading"):
         open_source(str(tmp_path / "power.parquet"))
+
+
+def test_a_log_that_holds_one_reading_twice_over_is_refused(tmp_path, monkeypatch):
+    doubled = log_of([CARD, replace(CARD, limit_w=700.0)], [Reading(0, 0, 1.0), Reading(1, 0, 1.0)])
+    monkeypatch.setattr(file, "read_log", lambda name: doubled)
+    with pytest.raises(BadInput, match="twice over"):
+        open_source("power.csv")
 
 
 def test_what_is_no_log_or_no_speed_is_refused(tmp_path):

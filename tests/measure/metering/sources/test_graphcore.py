@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import Fault
 from inferatlas.measure.metering.scope import Scope
 from inferatlas.measure.metering.source import Unavailable
@@ -107,6 +108,8 @@ def test_without_serial_numbers_ipus_go_by_their_ids(library, monkeypatch):
     source = open_source()
     assert [one.device for one in source.channels] == ["id 0", "id 1", "id 2"]
     assert [one.fault for one in source.read()] == [Fault.NONE, Fault.NONE, Fault.NOT_AVAILABLE]
+    monkeypatch.setattr(library, "_about", lambda n: {"id": "0"})
+    assert [one.device for one in open_source().channels] == ["id 0 1", "id 0 2", "id 0 3"]
 
 
 @given(st.integers(0, 999_999), st.integers(0, 99))
@@ -124,13 +127,15 @@ def test_two_decimals_and_a_w_are_watts(whole, cents):
     ],
 )  # fmt: skip
 def test_another_form_or_unit_is_unreadable(text):
-    assert watts_of(text) == (None, Fault.UNREADABLE)
+    watts, fault = watts_of(text)
+    assert (math.isnan(watts), fault) == (True, Fault.UNREADABLE)
 
 
 @given(st.text())
 def test_no_text_raises_or_becomes_a_value_without_its_unit(text):
-    watts, _ = watts_of(text)
-    assert watts is None or text.endswith("W")
+    watts, fault = watts_of(text)
+    assert math.isnan(watts) == (fault is not Fault.NONE)
+    assert math.isnan(watts) or text.endswith("W")
 
 
 def test_no_package_is_unavailable(monkeypatch):
@@ -156,7 +161,7 @@ def test_no_ipu_is_unavailable(library):
 
 
 def test_an_address_is_refused(library):
-    with pytest.raises(Unavailable, match="takes no address"):
+    with pytest.raises(BadInput, match="takes no address"):
         open_source("somewhere")
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import Fault
 from inferatlas.measure.metering.scope import Scope
-from inferatlas.measure.metering.source import Unavailable
+from inferatlas.measure.metering.source import Unavailable, key_of
 from inferatlas.measure.metering.sources import hwmon
 
 
@@ -17,7 +18,7 @@ def machine(tmp_path):
     tree = tmp_path / "sys" / "class" / "hwmon"
     tree.mkdir(parents=True)
 
-    def add(chip, place, files, older=False):
+    def add(chip, place, files, older=False, of_device=()):
         number = len(list(tree.iterdir()))
         device = tmp_path / "sys" / "devices" / place
         device.mkdir(parents=True, exist_ok=True)
@@ -26,7 +27,7 @@ def machine(tmp_path):
         (folder / "device").symlink_to(device)
         (folder / "name").write_text(f"{chip}\n")
         for name, value in files.items():
-            at = device if older or name == "type" else folder
+            at = device if older or name == "type" or name in of_device else folder
             (at / name).write_text(f"{value}\n")
         return folder
 
@@ -70,6 +71,33 @@ def test_an_amd_card_gives_its_average_and_its_instant_power(machine):
     assert values(source) == pytest.approx([41.0, 45.0])
 
 
+@pytest.mark.parametrize("mark", [{"in1_label": "vddnb"}, {"device": "0x74a0"}])
+def test_an_amd_chip_with_a_cpu_is_a_module_as_amdsmi_says(machine, mark):
+    machine("amdgpu", "0000:03:00.0", {"power1_input": 45_000_000} | mark, of_device=("device",))
+    machine("amdgpu", "0000:04:00.0", {"power1_input": 45_000_000, "device": "0x74a1"}, of_device=("device",))
+    assert [one.scope for one in opened(machine).channels] == [Scope.MODULE, Scope.GPU]
+
+
+def test_the_second_die_of_a_card_gives_nothing_and_is_no_meter(machine):
+    machine("amdgpu", "0000:03:00.0", {"power1_average": 89_000_000})
+    machine("amdgpu", "0000:04:00.0", {"power1_average": 0})
+    machine("pmbus", "7-0058", {"power1_input": 0})  # a supply in reserve
+    source = opened(machine)
+    assert [one.device for one in source.channels] == ["0000:03:00.0", "7-0058 1"]
+    assert source.notes == (
+        "amdgpu 0000:04:00.0 power1_average: 0 W, as of the second die of a card, whose first counts for both",
+    )
+
+
+def test_two_averages_of_one_chip_over_different_times_are_told_apart(machine):
+    files = {"power1_average": 9_000_000, "power1_label": "slowPPT", "in1_label": "vddnb"}
+    machine("amdgpu", "0000:03:00.0", files | {"power2_average": 11_000_000, "power2_label": "fastPPT"})
+    assert described(opened(machine)) == [
+        ("0000:03:00.0", "power_w", "average", Scope.MODULE, ""),
+        ("0000:03:00.0 fastPPT", "power_w", "average", None, ""),
+    ]
+
+
 def test_of_two_files_the_one_that_the_card_does_not_support_is_left_out(machine, monkeypatch):
     machine("amdgpu", "0000:03:00.0", {"power1_average": 1, "power1_input": 45_000_000})
     fails_with(monkeypatch, "power1_average", 95)
@@ -87,6 +115,14 @@ def test_an_intel_card_and_its_package_are_different_scopes_of_one_device(machin
     assert values(source) == pytest.approx([9.0, 7.0])
     assert {one.limit_w for one in source.channels} == {None}  # 0 switches the limit off
     assert {one.wrap_j for one in source.channels} == {None}
+
+
+def test_the_limit_of_a_card_is_the_largest_that_its_driver_names(machine):
+    limits = {"power1_max": 190_000_000, "power1_rated_max": 200_000_000, "power1_cap": 240_000_000}
+    machine("xe", "0000:05:00.0", {"energy1_input": 9, "energy2_input": 7, "power2_max": 150_000_000} | limits)
+    assert [one.limit_w for one in opened(machine).channels] == pytest.approx([240.0, 150.0])
+    machine("pmbus", "7-0058", {"power1_input": 9, "power1_max": 5})  # where an alarm is set
+    assert opened(machine).channels[2].limit_w is None
 
 
 def test_without_labels_the_number_says_which_is_the_package(machine):
@@ -136,6 +172,14 @@ def test_the_only_meter_of_the_acpi_is_taken_as_the_node(machine):
     )
 
 
+@pytest.mark.parametrize(("form", "scope"), [(23, Scope.NODE_AC), (28, Scope.NODE_DC), (25, None)])
+def test_the_form_of_the_machine_says_what_its_meter_covers(machine, form, scope):
+    machine("power_meter", "ACPI000D:00", {"power1_average": 640_000_000})
+    (machine.root / "sys/class/dmi/id").mkdir(parents=True)
+    (machine.root / "sys/class/dmi/id/chassis_type").write_text(f"{form}\n")
+    assert [one.scope for one in opened(machine).channels] == [scope]
+
+
 def test_several_meters_of_the_acpi_may_meter_anything(machine):
     for n in (0, 1):
         machine("power_meter", f"ACPI000D:0{n}", {"power1_average": 640_000_000})
@@ -156,6 +200,8 @@ def test_sensors_with_the_same_label_stay_apart(machine):
     files = {"power1_input": 1, "power1_label": "rail", "power2_input": 2, "power2_label": "rail"}
     machine("ina", "1-0040", files)
     assert [one.device for one in opened(machine).channels] == ["1-0040 rail power1", "1-0040 rail power2"]
+    machine("ina", "1-0040", files | {"power1_cap": 7})  # one more chip at that place, with another limit
+    assert len({key_of(one) for one in opened(machine).channels}) == 4
 
 
 def test_counters_of_rapl_are_not_shown_twice(machine):
@@ -184,7 +230,7 @@ def test_a_machine_without_sensors_says_which_drivers_have_some(machine, tmp_pat
 def test_sensors_that_all_refuse_are_named_with_their_reasons(machine, monkeypatch):
     machine("amdgpu", "0000:03:00.0", {"power1_average": 1})
     fails_with(monkeypatch, "power1_average", 1)
-    with pytest.raises(Unavailable, match="amdgpu power1: permission_denied"):
+    with pytest.raises(Unavailable, match=r"amdgpu 0000:03:00\.0 power1_average: permission_denied"):
         opened(machine)
 
 
@@ -217,5 +263,5 @@ def test_a_card_that_is_unplugged_is_lost_and_the_other_goes_on(machine):
 
 
 def test_an_address_is_refused():
-    with pytest.raises(Unavailable, match="takes no address"):
+    with pytest.raises(BadInput, match="takes no address"):
         hwmon.open_source("hwmon3")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import Fault
 from inferatlas.measure.metering.scope import Scope
 from inferatlas.measure.metering.source import Unavailable
@@ -66,6 +67,8 @@ def test_the_instantaneous_line_is_the_reading(text):
         (PRINTED[: PRINTED.index(" Watts") + 4], Fault.UNREADABLE),
         (PRINTED.replace("220 Watts", "0.22 kW"), Fault.UNREADABLE),
         (PRINTED.replace("220 Watts", "-220 Watts"), Fault.UNREADABLE),
+        (PRINTED.replace("220 Watts", "9" * 400 + " Watts"), Fault.UNREADABLE),
+        (PRINTED.replace("220 Watts", "٢٢٠ Watts"), Fault.UNREADABLE),
         (PRINTED.replace("Instantaneous power reading", "Lecture instantanée de la puissance"), Fault.UNREADABLE),
         ("    Average power reading over sample period:      210 Watts\n", Fault.UNREADABLE),
     ],
@@ -81,16 +84,11 @@ def test_any_text_is_a_number_or_a_fault(text):
     assert (fault is Fault.NONE) == (value > 0)
 
 
-def test_the_node_is_read_at_its_plug_as_an_average_over_an_unknown_time(tool):
+def test_the_node_is_read_and_nobody_says_over_which_time(tool):
     tool(PRINTED)
     source = ipmi.open_source()
     (channel,) = source.channels
-    assert (channel.scope, channel.semantics, channel.window_s, channel.quantum) == (
-        Scope.NODE_AC,
-        "average",
-        None,
-        1.0,
-    )
+    assert (channel.semantics, channel.assumed, channel.quantum) == ("instant", True, 1.0)  # as redfish has it
     assert channel.u_time_s > 0
     assert source.least_s == 1.0
     before = time.monotonic_ns()
@@ -126,7 +124,7 @@ def test_a_machine_without_a_controller_says_what_is_needed(tool):
 
 def test_a_machine_without_the_tool_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Unavailable, match="ipmitool is not on PATH"):
+    with pytest.raises(Unavailable, match=r"^ipmitool is not installed"):
         ipmi.open_source()
 
 
@@ -138,6 +136,25 @@ def test_a_controller_without_a_reading_is_not_opened(tool):
 
 
 def test_another_machine_is_read_by_redfish():
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(BadInput, match="takes no address"):
         ipmi.open_source("bmc-7")
-    assert "redfish" in str(caught.value.hint)
+    assert "redfish" in ipmi.INTERFACE.notes
+
+
+def test_a_password_in_an_address_is_not_repeated():
+    with pytest.raises(BadInput) as caught:
+        ipmi.open_source("https://root:t0p-secret@bmc-7")
+    assert "t0p-secret" not in str(caught.value) + repr(caught.value) + str(caught.value.as_dict())
+
+
+@pytest.mark.parametrize(
+    ("form", "scope", "shared"),
+    [(None, Scope.NODE_AC, False), (23, Scope.NODE_AC, False), (28, Scope.NODE_DC, False), (25, None, True)],
+)
+def test_a_blade_is_read_behind_the_supplies_of_its_enclosure(tool, tmp_path, form, scope, shared):
+    tool(PRINTED)
+    if form is not None:
+        (tmp_path / "sys/class/dmi/id").mkdir(parents=True)
+        (tmp_path / "sys/class/dmi/id/chassis_type").write_text(f"{form}\n")
+    (channel,) = ipmi.open_source(root=tmp_path).channels
+    assert (channel.scope, channel.shared) == (scope, shared)

@@ -7,7 +7,6 @@ import pytest
 from inferatlas.errors import BadInput, UnknownName
 from inferatlas.measure.metering.channel import Channel, Reading
 from inferatlas.measure.metering.scope import Scope
-from inferatlas.measure.metering.source import Unavailable
 from inferatlas.measure.metering.sources.manual import INTERFACE, open_source
 
 
@@ -33,10 +32,10 @@ def test_gives_what_was_typed_whenever_it_is_read(address, power_w, scope):
 @pytest.mark.parametrize(
     ("address", "kind"),
     [
-        ("", Unavailable),
-        ("@rack", Unavailable),
-        ("0 W", Unavailable),
-        ("-4W", Unavailable),
+        ("", BadInput),
+        ("@rack", BadInput),
+        ("0 W", BadInput),
+        ("-4W", BadInput),
         ("400", BadInput),
         ("400J", BadInput),
         ("much", BadInput),

@@ -84,7 +84,7 @@ def test_an_unknown_name_offers_near_ones():
 
 @pytest.mark.parametrize("address", ["", " ", "*8"])
 def test_a_name_is_needed(address):
-    with pytest.raises(Unavailable, match="needs the name"):
+    with pytest.raises(BadInput, match="needs an address"):
         open_source(address)
 
 

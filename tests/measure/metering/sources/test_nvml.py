@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from types import ModuleType, SimpleNamespace
@@ -17,7 +18,7 @@ from inferatlas.measure.metering.scope import Scope
 from inferatlas.measure.metering.source import Unavailable
 from inferatlas.measure.metering.sources.nvml import INTERFACE, RETRY_NS, open_source
 from inferatlas.measure.metering.sources.nvml_errors import FAULTS
-from inferatlas.measure.metering.sources.nvml_fields import value_of
+from inferatlas.measure.metering.sources.nvml_fields import ask, value_of
 
 LOST, NOT_LOADED, NO_PERMISSION, NOT_AVAILABLE_MW = 15, 9, 4, 0xFFFFFFFF / 1e3
 
@@ -181,7 +182,7 @@ def test_a_counter_beyond_32_bits_is_read_whole(fake_nvml: Any) -> None:
 def test_every_number_but_all_ones_is_a_value(mw: int, mj: int) -> None:
     power = SimpleNamespace(nvmlReturn=0, valueType=1, value=SimpleNamespace(uiVal=mw, ullVal=mj))
     energy = SimpleNamespace(nvmlReturn=0, valueType=3, value=power.value)
-    assert (value_of(power), value_of(energy)) == (mw / 1e3, mj / 1e3)
+    assert (value_of(power), value_of(energy)) == ((mw / 1e3, Fault.NONE), (mj / 1e3, Fault.NONE))
 
 
 @pytest.mark.parametrize(
@@ -189,6 +190,7 @@ def test_every_number_but_all_ones_is_a_value(mw: int, mj: int) -> None:
     [
         (0, "dVal", 75_500.0, 75.5),
         (0, "dVal", float("nan"), Fault.NOT_AVAILABLE),
+        (0, "dVal", float("inf"), Fault.UNREADABLE),
         (1, "uiVal", 0xFFFFFFFF, Fault.NOT_AVAILABLE),
         (2, "ulVal", 75_000, 75.0),
         (3, "ullVal", 2**64 - 1, Fault.NOT_AVAILABLE),
@@ -200,9 +202,29 @@ def test_every_number_but_all_ones_is_a_value(mw: int, mj: int) -> None:
     ],
 )
 def test_the_value_is_where_its_type_says(kind: int, member: str, number: float, expected: float | Fault) -> None:
-    found = value_of(SimpleNamespace(nvmlReturn=0, valueType=kind, value=SimpleNamespace(**{member: number})))
-    assert found == expected
-    assert isinstance(found, Fault) == isinstance(expected, Fault)
+    value, fault = value_of(SimpleNamespace(nvmlReturn=0, valueType=kind, value=SimpleNamespace(**{member: number})))
+    assert (fault if math.isnan(value) else value) == expected
+    assert math.isnan(value) == isinstance(expected, Fault) == (fault is not Fault.NONE)
+
+
+@given(
+    st.integers(-(2**33), 2**33),
+    st.integers(-3, 99),
+    st.integers(-(2**63), 2**64 - 1) | st.floats() | st.just(10**400) | st.none() | st.text(max_size=3),
+)
+def test_no_field_raises_or_gives_a_number_that_is_none(code: int, kind: int, number: Any) -> None:
+    members = dict.fromkeys(("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal"), number)
+    field = SimpleNamespace(nvmlReturn=code, valueType=kind, value=SimpleNamespace(**members))
+    binding = SimpleNamespace(NVMLError=OSError, nvmlDeviceGetFieldValues=lambda handle, keys: [field])
+    ((value, fault),) = ask(binding, None, [(186, 0)]).values()
+    assert math.isfinite(value) == (fault is Fault.NONE)
+
+
+def test_a_binding_that_does_not_fit_its_library_is_a_failure_and_does_not_raise(fake_nvml: Any) -> None:
+    gpu = fake_nvml.add("a100")
+    source = open_source()
+    gpu.usage_w = lambda: 1 / 0
+    assert [one.fault for one in source.read()] == [Fault.FAILED, Fault.NONE]
 
 
 def test_not_available_is_a_fault_and_not_a_number(fake_nvml: Any) -> None:

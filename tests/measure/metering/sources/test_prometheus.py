@@ -1,16 +1,16 @@
 """An exporter's metrics are known by name, in SI, once per device; what is unknown, cut or N/A is no number."""
 
-import contextlib
+import logging
 import math
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from serving import Served, send
 
+from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import Fault
 from inferatlas.measure.metering.scope import Scope
 from inferatlas.measure.metering.source import Unavailable
@@ -25,36 +25,18 @@ def recorded(name):
     return (FIXTURES / f"{name}.prom").read_text(encoding="utf-8")
 
 
-class Scraped:
+class Scraped(Served):
     """An exporter on this machine that shows ``text``, with a status other than 200, or silent until it is closed."""
 
     def __init__(self):
-        exporter, self.text, self.status, self.asked, self.over = self, "", 200, [], threading.Event()
-        self.silent = False
+        self.text, self.status, self.asked, self.silent = "", 200, [], False
+        super().__init__(self.answer)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                exporter.asked.append(self.path)
-                if exporter.silent:
-                    exporter.over.wait(20)
-                body = exporter.text.encode()
-                with contextlib.suppress(OSError):
-                    self.send_response(exporter.status)
-                    self.send_header("Content-Length", str(len(body)))
-                    self.end_headers()
-                    self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self):
-        self.over.set()
-        self.server.shutdown()
-        self.server.server_close()
+    def answer(self, handler):
+        self.asked.append(handler.path)
+        if self.silent:
+            self.over.wait(20)
+        send(handler, self.status, self.text.encode())
 
 
 @pytest.fixture
@@ -89,6 +71,7 @@ def test_dcgm_gives_average_power_in_watts_and_energy_in_joules(exporter):
     assert [one.value for one in source.read()] == pytest.approx([320.25, 98.5, 164901192.038])
     assert source.channels[0].name == "NVIDIA H100 80GB HBM3"
     assert source.channels[0].assumed  # instant on A100, where nothing says so
+    assert source.notes == ("GPU-bbb: no counter energy (not_available)",)
     assert source.channels[0].u_time_s > 0
     assert source.least_s == 1.0
 
@@ -159,6 +142,29 @@ def test_node_exporter_gives_packages_memory_and_cards_by_their_driver(exporter)
         (package.replace("0 0", "1 1"), "energy_j", "counter", Scope.MODULE, ""),
     }
     assert {one.device for one in source.channels if one.shared} == {"7_0058 power1"}
+
+
+def test_hosts_behind_one_address_are_told_apart(exporter):
+    lines = [
+        'node_rapl_package_joules_total{{instance="{0}",index="0",path="/sys/class/powercap/intel-rapl:0"}} {1}',
+        'node_hwmon_chip_names{{instance="{0}",chip="0000:03:00_0",chip_name="{2}"}} 1',
+        'node_hwmon_power_average_watt{{instance="{0}",chip="0000:03:00_0",sensor="power1"}} {1}',
+    ]
+    hosts = [("n1:9100", 5.0, "amdgpu"), ("n2:9100", 7.0, "pmbus")]
+    source = opened(exporter, "".join(line.format(*host) + "\n" for host in hosts for line in lines))
+    assert [(one.device, one.scope) for one in source.channels] == [
+        ("n1:9100 /sys/class/powercap/intel-rapl:0 0", Scope.MODULE), ("n1:9100 0000:03:00_0 power1", Scope.GPU),
+        ("n2:9100 /sys/class/powercap/intel-rapl:0 0", Scope.MODULE), ("n2:9100 0000:03:00_0 power1", None),
+    ]  # fmt: skip
+    assert [one.value for one in source.read()] == [5.0, 5.0, 7.0, 7.0]
+
+
+def test_the_second_die_of_a_card_is_no_meter(exporter):
+    lines = 'node_hwmon_chip_names{{chip="{0}",chip_name="amdgpu"}} 1\n'
+    lines += 'node_hwmon_power_average_watt{{chip="{0}",sensor="power1"}} {1}\n'
+    source = opened(exporter, lines.format("a", 89) + lines.format("b", 0))
+    assert [one.device for one in source.channels] == ["a power1"]
+    assert source.notes == ("b power1: no average power (0 W)",)
 
 
 def test_kepler_gives_zones_of_a_node(exporter):
@@ -279,17 +285,33 @@ def test_an_address_without_a_path_is_that_of_the_metrics(exporter):
         assert exporter.asked[-1] == asked
 
 
-@pytest.mark.parametrize("address", ["", "node-7:9400", "file:///etc/passwd", "http://", "http://["])
+@pytest.mark.parametrize("address", ["", "node-7:9400", "file:///etc/passwd", "http://", "http://[", "http://a:x/"])
 def test_another_address_is_refused(address):
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(BadInput) as caught:
         prometheus.open_source(address)
     assert "http://host:port/metrics" in str(caught.value.allowed)
+    assert caught.value.field == "source"
 
 
 def test_an_address_with_a_password_is_refused_and_not_repeated():
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(BadInput) as caught:
         prometheus.open_source("http://me:t0p-secret@node-7:9400/metrics")
-    assert "t0p-secret" not in str(caught.value)
+    assert "t0p-secret" not in str(caught.value) + repr(caught.value) + str(caught.value.as_dict())
+
+
+def test_a_token_in_an_address_shows_nowhere(exporter, caplog, capfd):
+    exporter.text = f"{GPU} 320\n"
+    with caplog.at_level(logging.DEBUG):
+        source = prometheus.open_source(f"{exporter.url}/metrics?token=t0p-secret")
+        source.read()
+        said = []
+        for status, text in ((200, ""), (403, "")):
+            exporter.status, exporter.text = status, text
+            with pytest.raises(Unavailable) as caught:
+                prometheus.open_source(f"{exporter.url}/metrics?token=t0p-secret")
+            said.append(str(caught.value) + str(caught.value.as_dict()))
+    assert exporter.asked[0] == "/metrics?token=t0p-secret"
+    assert "t0p-secret" not in "".join([repr(source), repr(source.channels), caplog.text, *said, *capfd.readouterr()])
 
 
 known = st.sampled_from([row.name.split("(")[0] for row in METRICS] + ["node_hwmon_chip_names"])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import Fault
 from inferatlas.measure.metering.scope import Scope
 from inferatlas.measure.metering.source import Unavailable
@@ -92,6 +93,13 @@ def test_the_counter_wraps_at_its_range_and_steps_by_its_unit(tree):
     assert channel.quantum == pytest.approx(2**-14, rel=1e-5)
 
 
+def test_power_beyond_any_processor_is_not_believed_but_for_the_platform(tree):
+    source = rapl.open_source(root=tree({"intel-rapl:0": "package-0", "intel-rapl:1": "psys"}))
+    package, platform = source.channels
+    assert package.most_w == 1500.0  # a counter of 65 kJ may be read every 43 s
+    assert platform.limit_w is None
+
+
 def test_without_a_range_no_wrap_is_claimed(tree):
     channel = rapl.open_source(root=tree(TWO_SOCKETS, range_uj=None)).channels[0]
     assert channel.wrap_j is None
@@ -147,6 +155,10 @@ def test_zones_that_may_be_read_are_used_without_the_others(tree, forbid):
         ("intel-rapl:0 package-0", Scope.MODULE, "dram"),
         ("intel-rapl:1 package-1", Scope.MODULE, ""),
     ]
+    assert source.notes == (
+        "intel-rapl:0 package-0 is not read (permission_denied)",
+        "intel-rapl:1:0 dram is not read (permission_denied)",
+    )
 
 
 def test_only_zones_inside_packages_are_no_meter(tree):
@@ -163,7 +175,7 @@ def test_a_reading_that_is_refused_later_has_a_reason_and_no_value(tree, forbid)
     assert all(one.fault is Fault.NONE for one in others)
 
 
-@pytest.mark.parametrize("text", ["", "\n", "12x", "N/A\n", "1.5\n"])
+@pytest.mark.parametrize("text", ["", "\n", "12x", "N/A\n", "1.5\n", "1_000\n", "0x10\n", "+5\n", "9" * 400])
 def test_what_is_no_whole_number_is_unreadable(tree, text):
     root = tree({"intel-rapl:0": "package-0"})
     source = rapl.open_source(root=root)
@@ -182,11 +194,11 @@ def test_a_zone_that_goes_away_is_lost(tree):
 
 
 def test_an_address_is_refused():
-    with pytest.raises(Unavailable, match="takes no address"):
+    with pytest.raises(BadInput, match="takes no address"):
         rapl.open_source("0")
 
 
-@given(st.binary(max_size=30))
+@given(st.binary(max_size=30) | st.text("0123456789-+_ \n", max_size=400).map(str.encode))
 def test_any_file_is_a_number_or_a_fault_and_never_an_error(tmp_path_factory, written):
     path = tmp_path_factory.mktemp("any") / "energy_uj"
     path.write_bytes(written)

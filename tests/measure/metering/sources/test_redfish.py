@@ -5,21 +5,21 @@ import json
 import logging
 import math
 import ssl
-import threading
 import time
 from base64 import b64decode
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from serving import Served, send
 
+from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import Fault
 from inferatlas.measure.metering.scope import Scope
 from inferatlas.measure.metering.source import Unavailable
 from inferatlas.measure.metering.sources import redfish
-from inferatlas.measure.metering.sources.redfish_tree import link, number_at
+from inferatlas.measure.metering.sources.redfish_tree import chassis_of, link, meters_of, number_at
 
 SECRET = "t0p-secret"
 PEM = Path(__file__).parent / "fixtures" / "bmc_selfsigned.pem"  # a key that protects nothing
@@ -56,47 +56,23 @@ NEWER = {
 }
 
 
-class Bmc:
-    """A controller on this machine: ``tree`` maps a path to a resource, a status or a text; ``asked`` are the paths."""
+class Bmc(Served):
+    """A controller on this machine: ``tree`` maps a path to a resource, a status or a text; ``asked`` are the paths.
+
+    ``silent`` : from so many requests on it accepts, and never answers. ``slow_s`` : before each answer.
+    """
 
     def __init__(self, tls=None):
-        bmc, self.tree, self.asked, self.silent, self.over = self, {}, [], False, threading.Event()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                with contextlib.suppress(OSError):
-                    bmc.answer(self)
-
-            def log_message(self, *_):
-                pass
-
-        class Server(ThreadingHTTPServer):
-            def handle_error(self, *_):  # a client that refuses the certificate
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        if tls:
-            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        self.tree, self.asked, self.silent, self.slow_s = {}, [], math.inf, 0.0
+        super().__init__(self.answer, tls)
 
     def answer(self, handler):
         self.asked.append(handler.path)
-        if self.silent:
-            self.over.wait(20)
+        self.over.wait(20 if len(self.asked) > self.silent else self.slow_s)
         who = b64decode(handler.headers.get("Authorization", "").partition(" ")[2]).decode()
         found = self.tree.get(handler.path, 404) if who == f"reader:{SECRET}" else 401
         status, body = (found, b"{}") if isinstance(found, int) else (200, found)
-        body = body if isinstance(body, bytes) else json.dumps(body).encode()
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    def close(self):
-        self.over.set()
-        self.server.shutdown()
-        self.server.server_close()
+        send(handler, status, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 @pytest.fixture(autouse=True)
@@ -122,8 +98,8 @@ def tls_bmc():
     controller.close()
 
 
-def refused(address, **kw):
-    with pytest.raises(Unavailable) as caught:
+def refused(address, kind=Unavailable, **kw):
+    with pytest.raises(kind) as caught:
         redfish.open_source(address, **kw)
     assert SECRET not in str(caught.value) + repr(caught.value) + str(caught.value.as_dict())
     return caught.value
@@ -288,6 +264,13 @@ def test_what_a_controller_answers_later_becomes_a_reason_and_never_0(bmc, later
     assert source.read()[0].value == 600.0
 
 
+def test_an_energy_beyond_all_numbers_is_unreadable(bmc):
+    bmc.tree = dict(NEWER)
+    source = redfish.open_source(bmc.url)
+    bmc.tree[METRICS] = {"PowerWatts": {"Reading": 1}, "EnergykWh": {"Reading": 1e305}}
+    assert [one.fault for one in source.read()] == [Fault.NONE, Fault.UNREADABLE]
+
+
 def test_a_controller_that_goes_away_is_lost():
     bmc = Bmc()
     bmc.tree = NEWER
@@ -298,19 +281,46 @@ def test_a_controller_that_goes_away_is_lost():
     source.close()
 
 
-def test_a_controller_that_does_not_answer_is_asked_once(bmc):
+def two_servers(bmc):
     two = f"{LIST}/2"
     bmc.tree = OLDER | {LIST: listed(ONE, two), two: chassis(two, power=True), f"{two}/Power": consumed(400)}
-    source = redfish.open_source(bmc.url)
-    source.get = lambda path: (bmc.asked.append(path), ("does not answer", Fault.TIMEOUT))[1]
+    return redfish.open_source(bmc.url)
+
+
+def test_a_controller_that_does_not_answer_is_asked_once(bmc):
+    source = two_servers(bmc)
+    source.ask = lambda path, timeout_s: (bmc.asked.append(path), ("does not answer", Fault.TIMEOUT))[1]
     bmc.asked.clear()
     assert [one.fault for one in source.read()] == [Fault.TIMEOUT, Fault.TIMEOUT]
     assert bmc.asked == [POWER]
 
 
+def test_all_resources_of_a_reading_share_one_time_limit(bmc):
+    source = two_servers(bmc)
+    bmc.slow_s, source.timeout_s = 0.06, 0.1
+    begin = time.monotonic()
+    assert [one.fault for one in source.read()] == [Fault.NONE, Fault.TIMEOUT]
+    assert time.monotonic() - begin < 1.0
+
+
 def test_a_controller_that_says_nothing_is_not_waited_for(bmc):
-    bmc.tree, bmc.silent = OLDER, True
+    bmc.tree, bmc.silent = OLDER, 0
     assert "(timeout)" in refused(bmc.url, timeout_s=0.03).message
+
+
+@pytest.mark.parametrize("answered", [1, 2])
+def test_a_controller_that_falls_silent_while_we_look_around_is_asked_no_more(bmc, answered):
+    others = [f"{LIST}/{n}" for n in range(20)]
+    bmc.tree, bmc.silent = OLDER | {LIST: listed(ONE, *others)}, answered
+    assert "(timeout)" in refused(bmc.url, timeout_s=0.03).message
+    assert len(bmc.asked) == answered + 1
+
+
+def test_chassis_that_give_no_power_are_noted(bmc):
+    bmc.tree = OLDER | {LIST: listed(ONE, f"{LIST}/Fans"), f"{LIST}/Fans": chassis(f"{LIST}/Fans")}
+    assert redfish.open_source(bmc.url).notes == (f"1 of 2 chassis give no power of their own: {LIST}/Fans",)
+    bmc.tree = OLDER
+    assert redfish.open_source(bmc.url).notes == ()
 
 
 def test_a_wrong_password_names_the_variable(bmc, monkeypatch):
@@ -331,14 +341,18 @@ def test_without_a_user_nothing_is_asked(bmc, monkeypatch, name):
 
 
 @pytest.mark.parametrize(
-    "address", ["", "bmc-7", "http://bmc-7", "ftp://bmc-7", "https://", "https://bmc-7/redfish", "https://["]
-)
+    "address",
+    ["", "bmc-7", "http://bmc-7", "ftp://bmc-7", "https://", "https://bmc-7/redfish", "https://[",
+     "https://bmc-7:x"],
+)  # fmt: skip
 def test_another_address_is_refused(address):
-    assert "https://bmc[:port]" in str(refused(address).allowed)
+    error = refused(address, BadInput)
+    assert "https://bmc[:port]" in str(error.allowed)
+    assert error.field == "source"
 
 
 def test_an_address_with_a_password_is_refused_and_not_repeated():
-    error = refused(f"https://reader:{SECRET}@bmc-7")
+    error = refused(f"https://reader:{SECRET}@bmc-7", BadInput)
     assert redfish.PASSWORD in str(error.hint)
 
 
@@ -381,3 +395,34 @@ def test_any_resource_has_a_number_or_a_fault(document, steps):
     value, fault = number_at(document, steps)
     assert (fault is Fault.NONE) == math.isfinite(value)
     link(document, *map(str, steps))
+
+
+paths = st.sampled_from([LIST, ONE, POWER, METRICS, "/x", "//x", "", None, 7])
+linked = st.builds(lambda path: {"@odata.id": path}, paths)
+resources = st.fixed_dictionaries(
+    {},
+    optional={
+        "Members": st.lists(linked | anything, max_size=3) | anything,
+        "Members@odata.nextLink": paths,
+        "Power": linked | anything,
+        "EnvironmentMetrics": linked | anything,
+        "Links": st.fixed_dictionaries({"ContainedBy": linked | anything}) | anything,
+        "ChassisType": st.sampled_from(["RackMount", "Blade", "x"]) | anything,
+        "PowerWatts": st.fixed_dictionaries({"Reading": anything}) | anything,
+        "EnergykWh": st.fixed_dictionaries({"Reading": anything}) | anything,
+        "PowerControl": st.lists(st.fixed_dictionaries({"PowerConsumedWatts": anything}) | anything, max_size=2),
+    },
+)
+
+
+@given(st.dictionaries(st.sampled_from([LIST, ONE, POWER, METRICS]), resources | anything))
+def test_any_tree_has_meters_or_none(tree):
+    def get(path):
+        return (json.dumps(tree[path]), Fault.NONE) if path in tree else ("answers HTTP 404", Fault.NOT_SUPPORTED)
+
+    with contextlib.suppress(Unavailable):
+        for one in chassis_of(get):
+            for spot in meters_of(get, one):
+                value, fault = number_at(tree[spot.path], spot.steps)
+                assert (fault, math.isfinite(value)) == (Fault.NONE, True)
+                assert len(redfish._channel(one, spot, "https://bmc").device) > 0

@@ -1,5 +1,8 @@
 """A PDU's total is read in its maker's unit, and once: no phases, no outlets, no value that stands for none."""
 
+import asyncio
+import contextlib
+import logging
 import math
 import threading
 import time
@@ -7,11 +10,13 @@ from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, gaierror, socket
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from inferatlas.errors import UnknownName
+from inferatlas.errors import BadInput, UnknownName
 from inferatlas.measure.metering.channel import Fault
 from inferatlas.measure.metering.scope import Scope
-from inferatlas.measure.metering.source import Unavailable
+from inferatlas.measure.metering.source import Unavailable, checked
 from inferatlas.measure.metering.sources import snmp
 from inferatlas.measure.metering.sources.snmp_profiles import PROFILES
 
@@ -109,7 +114,9 @@ def test_a_chain_of_pdus_is_read_to_its_end(pdu):
 def test_what_a_model_does_not_have_is_left_out_and_not_minus_one(pdu):
     recorded = pdu("apc")
     recorded.held[f"{APC}.4.3.1.9.1"] = -1
-    assert [one.quantity for one in snmp.open_source("pdu-7/apc", get=recorded.get).channels] == ["power_w"]
+    source = snmp.open_source("pdu-7/apc", get=recorded.get)
+    assert [one.quantity for one in source.channels] == ["power_w"]
+    assert source.notes == ("ZA1145000001 1: no energy (not_supported)",)
     recorded.held[f"{APC}.4.3.1.5.1"] = -1
     with pytest.raises(Unavailable, match="no total"):
         snmp.open_source("pdu-7/apc", get=recorded.get)
@@ -175,6 +182,24 @@ def test_a_pdu_that_does_not_answer_may_have_another_community(pdu, monkeypatch)
     assert "t0p-secret" not in str(caught.value)
 
 
+held = st.none() | st.integers(-(2**70), 2**70) | st.text(max_size=5)
+
+
+@given(st.sampled_from(list(PROFILES)), st.dictionaries(st.integers(0, 40), held))
+def test_any_answers_are_meters_that_give_numbers_or_reasons(maker, values):
+    objects: dict[str, int] = {}
+
+    def get(asked):  # each object has the value of its turn, the same ever after
+        turns = {one: objects.setdefault(one, len(objects)) for one in asked}
+        return {one: values[turn] for one, turn in turns.items() if values.get(turn) is not None}, Fault.NONE
+
+    with contextlib.suppress(Unavailable):
+        source = checked(snmp.open_source(f"pdu-7/{maker}", get=get))
+        for _ in range(2):
+            assert all(math.isfinite(one.value) == (one.fault is Fault.NONE) for one in source.read())
+            values = dict.fromkeys(values)
+
+
 def test_a_pdu_of_another_maker_is_told_what_was_looked_for(pdu):
     with pytest.raises(Unavailable) as caught:
         snmp.open_source("pdu-7/geist", get=pdu("apc").get)
@@ -182,11 +207,12 @@ def test_a_pdu_of_another_maker_is_told_what_was_looked_for(pdu):
     assert "VERTIV-V5-MIB" in str(caught.value.allowed)
 
 
-@pytest.mark.parametrize("address", ["", "pdu-7", "pdu-7/", "/apc", "pdu-7:port/apc", "me:pw@pdu-7/apc"])
+@pytest.mark.parametrize("address", ["", "pdu-7", "pdu-7/", "/apc", "pdu-7:port/apc", "me:t0p-secret@pdu-7/apc"])
 def test_another_address_is_refused(address):
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(BadInput) as caught:
         snmp.open_source(address, get=lambda _: ({}, Fault.NONE))
     assert "host[:port]/apc|raritan|geist" in str(caught.value.allowed)
+    assert "t0p-secret" not in str(caught.value) + str(caught.value.as_dict())
 
 
 def test_an_unknown_profile_is_told_the_known_ones():
@@ -212,7 +238,6 @@ def raising(error):
 @pytest.fixture
 def network(pdu):
     """A PDU that answers by SNMP on this machine; ``recorded`` is what it holds, ``community`` whom it answers."""
-    pytest.importorskip("pysnmp")
     from pyasn1.codec.ber import decoder, encoder
     from pysnmp.proto import api, rfc1905
 
@@ -274,6 +299,8 @@ def test_a_pdu_on_the_network_is_read_and_lost(network, monkeypatch):
     assert "t0p-secret" not in repr(source)
     del network.recorded.held[f"{GEIST}.9.1"]
     assert [one.fault for one in source.read()] == [Fault.NOT_SUPPORTED, Fault.NONE]
+    network.recorded.held[f"{GEIST}.12.1"] = "564380"  # of digits, but a text
+    assert [one.fault for one in source.read()] == [Fault.NOT_SUPPORTED, Fault.UNREADABLE]
     network.status = 5  # genErr
     assert {one.fault for one in source.read()} == {Fault.FAILED}
     network.community = b"another"
@@ -285,8 +312,47 @@ def test_a_pdu_on_the_network_is_read_and_lost(network, monkeypatch):
     assert {one.fault for one in source.read()} == {Fault.FAILED}
 
 
+def test_a_serial_number_of_digits_keeps_its_zeros(network, monkeypatch):
+    monkeypatch.setenv(snmp.COMMUNITY, "t0p-secret")
+    network.recorded.held[f"{GEIST}.2.1"] = "0952078"
+    source = snmp.open_source(f"127.0.0.1:{network.port}/geist")
+    assert {one.device for one in source.channels} == {"0952078 1"}
+    source.close()
+
+
+def test_a_pdu_is_read_and_closed_where_an_event_loop_runs(network, monkeypatch):
+    monkeypatch.setenv(snmp.COMMUNITY, "t0p-secret")
+
+    async def notebook():
+        source = snmp.open_source(f"127.0.0.1:{network.port}/geist")
+        values = [one.value for one in source.read()]
+        source.close()
+        return values
+
+    assert asyncio.run(notebook()) == pytest.approx([6438.0, 564380 * 3600])
+
+
+def test_the_community_is_in_no_text_and_no_log(network, monkeypatch, caplog, capfd):
+    monkeypatch.setenv(snmp.COMMUNITY, "t0p-secret")
+    with caplog.at_level(logging.DEBUG):
+        source = snmp.open_source(f"127.0.0.1:{network.port}/geist")
+        source.read()
+        source.close()
+    shown = [repr(source), repr(source.channels), repr(source.notes), caplog.text, *capfd.readouterr()]
+    assert "t0p-secret" not in "".join(shown)
+
+
+def test_a_name_that_is_searched_for_ever_is_not_waited_for(monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: over.wait(2) and [])
+    monkeypatch.setattr(snmp, "TIMEOUT_S", 0.02)
+    network = snmp._network(("pdu-7", 161))
+    assert network.get([f"{GEIST}.9.1"]) == ({}, Fault.TIMEOUT)
+    over.set()
+    network.close()
+
+
 def test_a_host_that_does_not_resolve_is_not_reached(monkeypatch):
-    pytest.importorskip("pysnmp")
     monkeypatch.setattr("socket.getaddrinfo", raising(gaierror(-2, "Name or service not known")))
     with pytest.raises(Unavailable, match="device_lost"):
         snmp.open_source("pdu-7/geist")

@@ -73,7 +73,7 @@ def test_the_power_of_a_board_is_one_meter_of_its_own_scope_however_many_chips_s
 @pytest.mark.parametrize(("first", "second", "watts"), [("0x5e", "0x60", 94.0), ("94 W", "0x60", 96.0)])
 def test_of_two_chips_that_say_the_power_of_their_board_the_first_readable_one_counts(first, second, watts):
     snapshot = changed(changed(P300, 0, "smbus_telem", INPUT_POWER=first), 1, "smbus_telem", INPUT_POWER=second)
-    assert powers_of(snapshot)[P300_BOARD, Scope.BOARD].watts == watts
+    assert powers_of(snapshot)[P300_BOARD, Scope.BOARD].watts == (watts, Fault.NONE)
 
 
 def test_the_upper_half_of_the_word_is_not_power():
@@ -96,8 +96,8 @@ def test_every_word_reads_as_its_lower_half(word):
 )
 def test_what_is_no_word_has_no_value_and_does_not_raise(raw):
     watts, fault = watts_of(raw)
-    assert (watts is None) == (fault is not Fault.NONE)
-    assert watts is None or isinstance(raw, str)
+    assert math.isnan(watts) == (fault is not Fault.NONE)
+    assert math.isnan(watts) or isinstance(raw, str)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,23 @@ def test_missing_or_mistyped_parts_of_a_chip_do_not_raise(part, broken):
     snapshot["device_info"].append(broken)
     powers = powers_of(snapshot)
     assert len(powers) == 2
-    assert powers[RIGHT, Scope.DIE].watts == 19.0
+    assert powers[RIGHT, Scope.DIE].watts == (19.0, Fault.NONE)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.just("0x10"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+chips = st.fixed_dictionaries({}, optional=dict.fromkeys(("smbus_telem", "board_info", "limits"), anything)) | anything
+
+
+@given(st.lists(chips, max_size=4))
+def test_any_snapshot_has_powers_with_a_number_or_a_fault(found):
+    for (device, _), power in powers_of({"device_info": found}).items():
+        watts, fault = power.watts
+        assert device
+        assert (fault is Fault.NONE) == math.isfinite(watts)
 
 
 def test_names_of_older_telemetry_are_understood(tool):
@@ -227,9 +243,15 @@ def test_why_the_tool_failed_is_said_without_colours(tool):
         open_source()
 
 
+def test_a_tool_that_fails_with_colours_only_is_unavailable(tool):
+    tool("\x1b[31m\x1b[0m\n", status=1)
+    with pytest.raises(Unavailable, match="said nothing"):
+        open_source()
+
+
 def test_no_tool_is_unavailable(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Unavailable, match="tt-smi is not on PATH"):
+    with pytest.raises(Unavailable, match="tt-smi is not installed"):
         open_source()
 
 

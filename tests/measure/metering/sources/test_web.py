@@ -1,11 +1,11 @@
 """A text is fetched whole, in time and from the server that was asked, or there is a reason why not."""
 
-import contextlib
 import socket
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
 
 import pytest
+from serving import Served, send
 
 from inferatlas.measure.metering.channel import Fault
 from inferatlas.measure.metering.sources import web
@@ -14,38 +14,18 @@ from inferatlas.measure.metering.sources.web import fetch
 
 @pytest.fixture
 def serve():
-    """Servers on this machine that answer as a function says; the requests that they got."""
+    """Servers on this machine that answer as a function says; ``over`` is set at the end."""
     running = []
-    over = threading.Event()
 
     def start(answer):
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                with contextlib.suppress(OSError):
-                    answer(self)
+        running.append(Served(answer))
+        return running[-1].url
 
-            def log_message(self, *_):
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        running.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
-
-    start.over = over
+    start.over = threading.Event()
     yield start
-    over.set()
+    start.over.set()
     for server in running:
-        server.shutdown()
-        server.server_close()
-
-
-def send(handler, status=200, body=b"", **headers):
-    handler.send_response(status)
-    for name, value in ({"Content_Length": len(body)} | headers).items():
-        handler.send_header(name.replace("_", "-"), str(value))
-    handler.end_headers()
-    handler.wfile.write(body)
+        server.close()
 
 
 def test_a_text_comes_whole(serve):
@@ -79,14 +59,62 @@ def test_a_server_that_says_nothing_is_not_waited_for(serve):
     assert fetch(url, 0.03)[1] is Fault.TIMEOUT
 
 
-def test_a_server_that_drips_is_not_waited_for(serve):
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"])
+def test_a_server_that_drips_is_not_waited_for_wherever_it_does_so(serve, first):
     def drip(handler):
-        send(handler, Content_Length=10**6)
+        handler.wfile.write(first)
         while not serve.over.wait(0.005):
-            handler.wfile.write(b"x")
+            handler.wfile.write(b"H")
 
-    why, fault = fetch(serve(drip), 0.05)
-    assert (why, fault) == ("did not finish its answer in time", Fault.TIMEOUT)
+    begin = time.monotonic()
+    assert fetch(serve(drip), 0.05) == ("does not answer in time", Fault.TIMEOUT)
+    assert time.monotonic() - begin < 2.0
+
+
+def test_tls_that_is_never_agreed_on_is_not_waited_for():
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and says nothing
+        begin = time.monotonic()
+        assert fetch(f"https://127.0.0.1:{silent.getsockname()[1]}/", 0.05)[1] is Fault.TIMEOUT
+        assert time.monotonic() - begin < 2.0
+
+
+def test_a_name_that_is_searched_for_ever_is_not_waited_for(monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(20))
+    begin = time.monotonic()
+    assert fetch("http://bmc-7/", 0.05) == ("does not answer in time", Fault.TIMEOUT)
+    assert time.monotonic() - begin < 2.0
+    over.set()
+
+
+def test_a_name_that_does_not_resolve_cannot_be_reached(monkeypatch):
+    def fail(*_, **__):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    assert fetch("http://bmc-7/", 1.0) == ("cannot be reached: Name or service not known", Fault.DEVICE_LOST)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"\0" * 99, b"SSH-2.0-x\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\n: x\r\n\r\n",
+     b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nx", b"HTTP/1.1 200 OK\r\n" + b"A" * 70_000 + b"\r\n\r\n",
+     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 300,
+     b"HTTP/1.1 302 x\r\nLocation: http://[\r\n\r\n", b"HTTP/1.1 302 x\r\n\r\n"],
+)  # fmt: skip
+def test_whatever_answers_does_not_raise(serve, said):
+    def answer(handler):
+        handler.wfile.write(said)
+        handler.close_connection = True
+
+    text, fault = fetch(serve(answer), 5.0)
+    assert isinstance(text, str)
+    assert fault is not Fault.TIMEOUT
+
+
+def test_redirects_without_end_are_given_up(serve):
+    url = serve(lambda handler: send(handler, 302, Location=handler.path + "/"))
+    assert fetch(url + "/a", 5.0) == ("redirects without end", Fault.FAILED)
 
 
 def test_a_text_without_end_is_given_up(serve, monkeypatch):
@@ -106,7 +134,10 @@ def test_a_server_that_hangs_up_is_lost(serve):
     assert fetch(serve(lambda handler: handler.connection.close()), 5.0)[1] in (Fault.DEVICE_LOST, Fault.FAILED)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/", "http://a b/", "ftp://127.0.0.1/x", "nothing"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:99999/", "http://a b/", "http://" + "a" * 70, "ftp://127.0.0.1/x", "nothing", "http://[", ""],
+)
 def test_no_address_raises(url):
     assert fetch(url, 0.1)[1] is not Fault.NONE
 

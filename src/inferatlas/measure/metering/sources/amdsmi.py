@@ -20,10 +20,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from inferatlas.errors import BadInput
-from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Reading, missing
+from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Reading
 from inferatlas.measure.metering.scope import Scope
-from inferatlas.measure.metering.source import Interface, Offer, Unavailable
+from inferatlas.measure.metering.source import Interface, Offer, Unavailable, no_address
 from inferatlas.measure.metering.sources.amdsmi_cards import (
     CURRENT,
     Card,
@@ -36,8 +35,7 @@ from inferatlas.measure.metering.sources.amdsmi_cards import (
 )
 from inferatlas.measure.metering.sources.amdsmi_errors import GROUPS, NO_DRIVER, fault_of, unavailable
 
-UPDATE_S = 1e-3  # of the counter; unverified (reference/energy.md, section 2)
-QUANTUM_J = 15.259e-6  # of the counter
+QUANTUM_J = 15.259e-6  # of the counter; how often it moves is not documented (1 ms is said, unverified)
 # The library stood still before ROCm 6.1 (https://github.com/ROCm/amdsmi/issues/22); from 24.7 on, which came with ROCm
 # 6.3 (https://rocm.docs.amd.com/en/docs-6.4.0/release/changelog.html), it is trusted.
 LEAST_VERSION = (24, 7)
@@ -46,9 +44,11 @@ INTERFACE = Interface(
     "amdsmi",
     "AMD GPUs (AMD SMI)",
     (
-        Offer("energy_j", "counter", Scope.GPU, UPDATE_S),
+        Offer("energy_j", "counter", Scope.GPU),
         Offer("power_w", "instant", Scope.GPU),
         Offer("power_w", "average", Scope.GPU),
+        Offer("energy_j", "counter", Scope.MODULE),
+        Offer("power_w", "instant", Scope.MODULE),
     ),
     enable=f"{NO_DRIVER}; the user must be in the groups render or video",
     extra="amd",
@@ -58,11 +58,7 @@ INTERFACE = Interface(
 
 
 class AmdSmiSource:
-    """The AMD cards of this machine.
-
-    ``notes`` : what is not read, and why, in sentences. See `Source` for the rest. A driver that is unloaded stays gone
-    until the source is opened again.
-    """
+    """The AMD cards of this machine. A driver that is unloaded stays gone until the source is opened again."""
 
     name = INTERFACE.name
     least_s = 0.01
@@ -96,11 +92,10 @@ class AmdSmiSource:
 
     def _read(self, n: int, channel: Channel, reader: Processor) -> Reading:
         if channel.quantity == "energy_j":
-            value = energy_of(self._amdsmi, reader.handle)
+            value, fault = energy_of(self._amdsmi, reader.handle)
         else:
-            value = power_of(self._amdsmi, reader.handle, reader.power or CURRENT)
-        t_ns = self._clock()
-        return missing(n, t_ns, value) if isinstance(value, Fault) else Reading(n, t_ns, value)
+            value, fault = power_of(self._amdsmi, reader.handle, reader.power or CURRENT)
+        return Reading(n, self._clock(), value, fault)
 
 
 def open_source(address: str = "", *, clock: Callable[[], int] = time.monotonic_ns) -> AmdSmiSource:
@@ -121,8 +116,7 @@ def open_source(address: str = "", *, clock: Callable[[], int] = time.monotonic_
     Traceback (most recent call last):
     inferatlas.errors.BadInput: source: 'amdsmi' takes no address, got '0000:c1:00.0' (allowed: amdsmi)
     """
-    if address:
-        raise BadInput(f"'amdsmi' takes no address, got '{address}'", field="source", allowed="amdsmi")
+    no_address(INTERFACE.name, address)
     amdsmi = _binding()
     try:
         amdsmi.amdsmi_init()
@@ -183,7 +177,7 @@ def _plan(amdsmi: Any) -> tuple[list[tuple[Channel, Processor]], tuple[str, ...]
         plan += [(channel, card.reader) for channel in channels]
         notes += said
     if not plan:
-        denied = any(Fault.PERMISSION_DENIED in (one.power_w, one.energy_j) for one in processors)
+        denied = any(Fault.PERMISSION_DENIED in (one.power_w[1], one.energy_j[1]) for one in processors)
         raise Unavailable(
             f"nothing to read: {'; '.join(notes)}",
             hint=GROUPS if denied else "a virtual machine has no meter: read on its host",
@@ -202,7 +196,8 @@ def channels_of(
 
     Examples
     --------
-    >>> die = Processor(None, "0000:c1:00.0", "", "AMD Instinct MI300X", CURRENT, 140.0, 5e6)
+    >>> watts, joules = number_of(140), number_of(5e6)
+    >>> die = Processor(None, "0000:c1:00.0", "", "AMD Instinct MI300X", CURRENT, watts, joules)
     >>> channels, notes = channels_of(Card(die.address, die), 0, 750.0, (26, 0))
     >>> [(one.quantity, one.semantics, one.scope.label) for one in channels], notes
     ([('power_w', 'instant', 'gpu'), ('energy_j', 'counter', 'gpu')], [])
@@ -210,8 +205,8 @@ def channels_of(
     reader, name = card.reader, f"{card.reader.market} #{n}"
     scope = Scope.MODULE if "MI300A" in reader.market else Scope.GPU
     channels, notes = [], []
-    if isinstance(reader.power_w, Fault):
-        notes.append(f"{name}: no power ({reader.power_w.code})")
+    if (fault := reader.power_w[1]) is not Fault.NONE:
+        notes.append(f"{name}: no power ({fault.code})")
     else:
         semantics = "instant" if reader.power == CURRENT else "average"
         channels.append(
@@ -227,7 +222,7 @@ def channels_of(
         channels.append(
             Channel(
                 "amdsmi", card.device, "energy_j", "counter", scope,
-                name=name, update_s=UPDATE_S, quantum=QUANTUM_J, gain=GAINS["board"], limit_w=limit_w,
+                name=name, quantum=QUANTUM_J, gain=GAINS["board"], limit_w=limit_w,
             )
         )  # fmt: skip
     return channels, notes
@@ -235,8 +230,8 @@ def channels_of(
 
 def _distrust(reader: Processor, version: tuple[int, int] | None) -> str:
     """Why a counter is not read; "" where it is."""
-    if isinstance(reader.energy_j, Fault):
-        return reader.energy_j.code
+    if (fault := reader.energy_j[1]) is not Fault.NONE:
+        return fault.code
     if "MI100" in reader.market:
         return "it is wrong on MI100, https://github.com/ROCm/amdsmi/issues/38"
     if version is None or version < LEAST_VERSION:
@@ -272,10 +267,10 @@ def _limit_w(amdsmi: Any, handle: Any) -> float | None:
     No card has a cap of 100 kW, and none one of 0.1 W, so the number says which it is.
     """
     try:
-        cap = number_of(amdsmi.amdsmi_get_power_cap_info(handle).get("power_cap", "N/A"))
+        cap, _ = number_of(amdsmi.amdsmi_get_power_cap_info(handle).get("power_cap", "N/A"))
     except amdsmi.AmdSmiException:
         return None
-    if isinstance(cap, Fault) or not cap > 0:
+    if not cap > 0:
         return None
     return cap * 1e-6 if cap > 1e5 else cap
 

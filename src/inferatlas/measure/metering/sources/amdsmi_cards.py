@@ -20,6 +20,7 @@ from typing import Any
 
 from inferatlas.measure.metering.channel import Fault
 from inferatlas.measure.metering.sources.amdsmi_errors import fault_of
+from inferatlas.measure.metering.sources.asking import Value, known, no_value
 
 # Current power is AMD's instant power, average its average over a time that is not given
 # (https://rocm.docs.amd.com/projects/rocm_smi_lib/en/docs-6.2.2/doxygen/html/group__PowerQuer.html). MI300 and later
@@ -46,18 +47,18 @@ class Processor:
     serial: str
     market: str
     power: str | None
-    power_w: float | Fault
-    energy_j: float | Fault
+    power_w: Value
+    energy_j: Value
 
     @property
     def answers(self) -> bool:
         """Whether it gives power or energy."""
-        return any(not isinstance(value, Fault) and value > 0 for value in (self.power_w, self.energy_j))
+        return any(value > 0 for value, _ in (self.power_w, self.energy_j))
 
     @property
     def is_second_die(self) -> bool:
         """Whether it is of a card with two dies and gives 0, as the second does."""
-        zero = any(not isinstance(value, Fault) and value == 0 for value in (self.power_w, self.energy_j))
+        zero = any(value == 0 for value, _ in (self.power_w, self.energy_j))
         return zero and not self.answers and any(name in self.market for name in TWO_DIES)
 
 
@@ -69,38 +70,38 @@ class Card:
     reader: Processor
 
 
-def number_of(value: Any, factor: float = 1.0) -> float | Fault:
+def number_of(value: Any, factor: float = 1.0) -> Value:
     """A number as AMD SMI gives it, times a factor, unless it stands for "not available".
 
     Examples
     --------
-    >>> number_of(412), number_of("N/A").code, number_of(0xFFFF).code
-    (412.0, 'not_available', 'not_available')
+    >>> number_of(412), number_of("N/A")
+    ((412.0, <Fault.NONE: 0>), (nan, <Fault.NOT_AVAILABLE: 1>))
+    >>> number_of(0xFFFF)[1].code, number_of("412 W")[1].code
+    ('not_available', 'unreadable')
     """
-    if value == "N/A" or value in _NOT_AVAILABLE:
-        return Fault.NOT_AVAILABLE
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return Fault.UNREADABLE
-    return value * factor
+        return no_value(Fault.NOT_AVAILABLE if value == "N/A" else Fault.UNREADABLE)
+    return no_value(Fault.NOT_AVAILABLE) if value in _NOT_AVAILABLE else known(value * factor)
 
 
-def power_of(amdsmi: Any, handle: Any, key: str) -> float | Fault:
-    """W of one processor by a key of ``amdsmi_get_power_info``, or why not.
+def power_of(amdsmi: Any, handle: Any, key: str) -> Value:
+    """W of one processor by a key of ``amdsmi_get_power_info``, or why not. Never raises.
 
     Examples
     --------
     >>> from types import SimpleNamespace as Module
-    >>> power_of(Module(amdsmi_get_power_info=lambda handle: {CURRENT: 412}, AmdSmiException=OSError), None, CURRENT)
-    412.0
+    >>> power_of(Module(amdsmi_get_power_info=lambda handle: {CURRENT: 412}), None, CURRENT)
+    (412.0, <Fault.NONE: 0>)
     """
     try:
         return number_of(amdsmi.amdsmi_get_power_info(handle).get(key, "N/A"))
-    except amdsmi.AmdSmiException as error:
-        return fault_of(error)
+    except Exception as error:  # of AMD SMI; of another kind from a package that does not fit its library
+        return no_value(fault_of(error))
 
 
-def energy_of(amdsmi: Any, handle: Any) -> float | Fault:
-    """J of one processor by its counter, or why not: a count of steps of ``counter_resolution`` µJ.
+def energy_of(amdsmi: Any, handle: Any) -> Value:
+    """J of one processor by its counter, or why not: a count of steps of ``counter_resolution`` µJ. Never raises.
 
     The count is called ``power`` before ROCm 6.2.1 (https://github.com/ml-energy/zeus/pull/132). It has 64 bits and
     does not come to its end: 2^64 steps of 15.259 µJ are 281 TJ.
@@ -108,19 +109,17 @@ def energy_of(amdsmi: Any, handle: Any) -> float | Fault:
     Examples
     --------
     >>> from types import SimpleNamespace as Module
-    >>> old = Module(amdsmi_get_energy_count=lambda h: {"power": 10**6, "counter_resolution": 15.5})
-    >>> old.AmdSmiException = OSError
-    >>> energy_of(old, None)
-    15.5
+    >>> energy_of(Module(amdsmi_get_energy_count=lambda h: {"power": 10**6, "counter_resolution": 15.5}), None)
+    (15.5, <Fault.NONE: 0>)
     """
     try:
         given = amdsmi.amdsmi_get_energy_count(handle)
-    except amdsmi.AmdSmiException as error:
-        return fault_of(error)
-    resolution = given.get("counter_resolution")
-    if not isinstance(resolution, float) or not resolution > 0:
-        return Fault.UNREADABLE
-    return number_of(given.get("energy_accumulator", given.get("power", "N/A")), resolution * 1e-6)
+        resolution, fault = number_of(given.get("counter_resolution"))
+        if fault is not Fault.NONE or not resolution > 0:
+            return no_value(Fault.UNREADABLE)
+        return number_of(given.get("energy_accumulator", given.get("power", "N/A")), resolution * 1e-6)
+    except Exception as error:  # as in `power_of`
+        return no_value(fault_of(error))
 
 
 def processor(amdsmi: Any, handle: Any) -> Processor:
@@ -137,11 +136,11 @@ def processor(amdsmi: Any, handle: Any) -> Processor:
     >>> card.amdsmi_get_power_info = lambda handle: {CURRENT: "N/A", AVERAGE: 89}
     >>> card.amdsmi_get_energy_count = lambda handle: {"energy_accumulator": 2 * 10**6, "counter_resolution": 15.5}
     >>> one = processor(card, None)
-    >>> one.address, one.power, one.power_w, one.energy_j
+    >>> one.address, one.power, one.power_w[0], one.energy_j[0]
     ('0000:c1:00.0', 'average_socket_power', 89.0, 31.0)
     """
     powers = {key: power_of(amdsmi, handle, key) for key in (CURRENT, AVERAGE)}
-    key = next((key for key, value in powers.items() if not isinstance(value, Fault)), None)
+    key = next((key for key, (_, fault) in powers.items() if fault is Fault.NONE), None)
     return Processor(
         handle,
         amdsmi.amdsmi_get_gpu_device_bdf(handle).lower(),
@@ -170,8 +169,8 @@ def cards_of(processors: Sequence[Processor]) -> tuple[list[Card], list[str]]:
 
     Examples
     --------
-    >>> first = Processor(None, "0000:c1:00.0", "S1", "AMD Instinct MI250X", AVERAGE, 89.0, 5e6)
-    >>> second = Processor(None, "0000:c6:00.0", "S1", "AMD Instinct MI250X", AVERAGE, 0.0, 0.0)
+    >>> first = Processor(None, "0000:c1:00.0", "S1", "AMD Instinct MI250X", AVERAGE, known(89.0), known(5e6))
+    >>> second = Processor(None, "0000:c6:00.0", "S1", "AMD Instinct MI250X", AVERAGE, known(0.0), known(0.0))
     >>> [(card.device, card.reader.address) for card in cards_of([second, first])[0]]
     [('S1', '0000:c1:00.0')]
     """

@@ -10,12 +10,15 @@ from contextlib import suppress
 
 from inferatlas.measure.metering.channel import Fault
 
+LAST_S = 0.5  # for a tool that was killed to go
+
 
 def run_tool(words: Sequence[str], timeout_s: float) -> tuple[str, Fault]:
     """Run a tool without a shell and without input, and return what it printed on stdout.
 
     Its messages and numbers are those of the C locale. It has no terminal, so a tool that would ask for a password
-    fails instead of waiting. When the time is over it is ended together with whatever it started. Never raises.
+    fails instead of waiting. When the time is over it is ended together with whatever it started; one that the kernel
+    holds, as a driver that hangs does, is left behind. Never raises.
 
     Parameters
     ----------
@@ -34,26 +37,27 @@ def run_tool(words: Sequence[str], timeout_s: float) -> tuple[str, Fault]:
     >>> run_tool([sys.executable, "-c", "print('55 W')"], 10.0)
     ('55 W\\n', <Fault.NONE: 0>)
     >>> run_tool(["no-such-tool"], 10.0)
-    ('no-such-tool is not on PATH', <Fault.DRIVER_GONE: 6>)
+    ('no-such-tool is not installed, or not on PATH', <Fault.DRIVER_GONE: 6>)
     """
     try:
-        with subprocess.Popen(
+        tool = subprocess.Popen(
             list(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             encoding="utf-8", errors="replace", env=os.environ | {"LC_ALL": "C"}, start_new_session=True,
-        ) as tool:  # fmt: skip
-            try:
-                out, complaint = tool.communicate(timeout=timeout_s)
-            except BaseException:  # Ctrl-C as well: what ends the wait ends the tool
-                _end(tool)
-                raise
-    except subprocess.TimeoutExpired:
-        return f"{words[0]} gave no answer within {timeout_s:g} s", Fault.TIMEOUT
+        )  # fmt: skip
     except FileNotFoundError:
-        return f"{words[0]} is not on PATH", Fault.DRIVER_GONE
+        return f"{words[0]} is not installed, or not on PATH", Fault.DRIVER_GONE
     except PermissionError:
         return f"{words[0]} may not be run by this user", Fault.PERMISSION_DENIED
     except (OSError, ValueError) as error:  # no program file; a NUL among the words
         return f"{words[0]} could not be started: {error}", Fault.FAILED
+    try:
+        out, complaint = tool.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        _end(tool)
+        return f"{words[0]} gave no answer within {timeout_s:g} s", Fault.TIMEOUT
+    except BaseException:  # Ctrl-C as well: what ends the wait ends the tool
+        _end(tool)
+        raise
     if tool.returncode != 0:
         return (complaint.strip() or out.strip() or f"{words[0]} ended with {tool.returncode}"), Fault.FAILED
     return out, Fault.NONE
@@ -63,3 +67,8 @@ def _end(tool: subprocess.Popen[str]) -> None:
     """End a tool and what it started: they hold its output open, and share its process group."""
     with suppress(OSError):  # it ended meanwhile
         os.killpg(tool.pid, signal.SIGKILL)
+    for pipe in (tool.stdout, tool.stderr):
+        if pipe is not None:
+            pipe.close()
+    with suppress(subprocess.TimeoutExpired):
+        tool.wait(LAST_S)

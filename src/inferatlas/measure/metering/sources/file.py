@@ -12,7 +12,7 @@ from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import Channel, Fault, Reading
 from inferatlas.measure.metering.logs.log import Log
 from inferatlas.measure.metering.logs.tables import read_log
-from inferatlas.measure.metering.source import Interface, Unavailable
+from inferatlas.measure.metering.source import Interface, Unavailable, bad_address, key_of
 
 INTERFACE = Interface(
     name="file",
@@ -53,6 +53,7 @@ class ReplaySource:
             raise BadInput(f"{speed} is no speed", field="speed", allowed="a number above 0")
         self.name = INTERFACE.name
         self.channels: tuple[Channel, ...] = log.channels
+        self.notes = log.notes
         # a reading whose stamp lies before that of the one before it, which a clock that was set leaves, comes with it
         due = [np.maximum.accumulate(one.t_ns) for one in log.series]
         number = np.repeat(np.arange(len(log.series)), [one.t_ns.size for one in log.series])
@@ -91,10 +92,10 @@ def open_source(address: str, *, clock: Callable[[], int] = time.monotonic_ns) -
 
     Raises
     ------
-    Unavailable : no file is named, or the log holds no reading. BadInput : a file that is no log.
+    Unavailable : the log holds no reading. BadInput : no file is named, or one that is no log.
     """
     if not address.strip():
-        raise Unavailable("no file is named", field="source", allowed="file:FILE", hint="for example file:power.csv")
+        raise bad_address(INTERFACE, address, hint="file:power.csv")
     found = _SPEED.fullmatch(address.strip())
     name, speed = (found[1], float(found[2])) if found else (address.strip(), 1.0)
     if speed == 0:
@@ -102,4 +103,6 @@ def open_source(address: str, *, clock: Callable[[], int] = time.monotonic_ns) -
     log = read_log(name)
     if log.span_ns is None:
         raise Unavailable("the log holds no reading", field="source", file=name)
+    if len({key_of(one) for one in log.channels}) < len(log.channels):
+        raise BadInput("holds one reading of one device twice over", field="source", file=name)
     return ReplaySource(log, speed=speed, clock=clock)

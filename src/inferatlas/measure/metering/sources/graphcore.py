@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Reading, missing
+from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Reading
 from inferatlas.measure.metering.scope import Scope
-from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable
+from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable, no_address
+from inferatlas.measure.metering.sources.asking import Value, known, no_value, readings, told_apart
 
 NAME = "graphcore"
 
@@ -29,19 +30,19 @@ INTERFACE = Interface(
 )
 
 
-def watts_of(text: object) -> tuple[float | None, Fault]:
+def watts_of(text: object) -> Value:
     """W from the text of the attribute, ``123.45W``; N/A is not available, another unit or form unreadable.
 
     Examples
     --------
-    >>> watts_of("93.50W"), watts_of("N/A"), watts_of("93500mW")
-    ((93.5, <Fault.NONE: 0>), (None, <Fault.NOT_AVAILABLE: 1>), (None, <Fault.UNREADABLE: 8>))
+    >>> watts_of("93.50W"), watts_of("N/A")[1].code, watts_of("93500mW")[1].code
+    ((93.5, <Fault.NONE: 0>), 'not_available', 'unreadable')
     """
     if text == "N/A":
-        return None, Fault.NOT_AVAILABLE
+        return no_value(Fault.NOT_AVAILABLE)
     if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?W", text):
-        return None, Fault.UNREADABLE
-    return float(text[:-1]), Fault.NONE
+        return no_value(Fault.UNREADABLE)
+    return known(float(text[:-1]))
 
 
 @dataclass(slots=True)
@@ -52,36 +53,24 @@ class _Ipus:
     power: str
     channels: tuple[Channel, ...]
     name: str = NAME
-    least_s: float = 0.0
+    least_s: float = 0.1  # each reading reads every attribute of every IPU; how often they are renewed nobody says
+    notes: tuple[str, ...] = ()
 
     def read(self) -> list[Reading]:
         try:
-            if self.info.updateData() is False:
-                return self._nothing(Fault.FAILED)
-            texts = self._texts()
+            found = {} if self.info.updateData() is False else self._found()
         except Exception:  # of any kind: the library documents none
-            return self._nothing(Fault.FAILED)
-        t_ns = time.monotonic_ns()
-        found = [watts_of(texts[one.device]) if one.device in texts else _LOST for one in self.channels]
-        return [
-            missing(n, t_ns, fault) if watts is None else Reading(n, t_ns, watts)
-            for n, (watts, fault) in enumerate(found)
-        ]
+            found = {}
+        lost = no_value(Fault.DEVICE_LOST if found else Fault.FAILED)
+        return readings(time.monotonic_ns(), [found.get(one.device, lost) for one in self.channels])
 
-    def _texts(self) -> dict[str, object]:
-        """The attribute by IPU; both lists have the same order, and N/A its place in it."""
+    def _found(self) -> dict[str, Value]:
+        """Power by IPU; both lists have the same order, and N/A its place in it."""
         texts = self.info.getNamedAttributeForAll(self.power)
-        return dict(zip(_identities(self.info.getDevices()), texts, strict=True))
-
-    def _nothing(self, fault: Fault) -> list[Reading]:
-        t_ns = time.monotonic_ns()
-        return [missing(n, t_ns, fault) for n in range(len(self.channels))]
+        return dict(zip(_identities(self.info.getDevices()), map(watts_of, texts), strict=True))
 
     def close(self) -> None:
         """Nothing to give back: the library has no call that ends it."""
-
-
-_LOST: tuple[None, Fault] = None, Fault.DEVICE_LOST
 
 
 def open_source(address: str = "") -> Source:
@@ -89,17 +78,16 @@ def open_source(address: str = "") -> Source:
 
     Raises
     ------
-    Unavailable : no ``gcipuinfo``, or no IPU.
+    Unavailable : no ``gcipuinfo``, or no IPU. BadInput : an address.
     """
-    if address:
-        raise Unavailable(f"{NAME} takes no address, and '{address}' was given", hint=f"`--source {NAME}`")
+    no_address(NAME, address)
     try:
         import gcipuinfo  # pyright: ignore[reportMissingImports]
 
         info = gcipuinfo.gcipuinfo()
         devices = info.getDevices()
     except ImportError:
-        raise Unavailable("the package gcipuinfo is not installed", hint=INTERFACE.enable) from None
+        raise Unavailable("gcipuinfo is not installed", hint=INTERFACE.enable) from None
     except Exception as error:
         raise Unavailable(f"gcipuinfo does not start: {error}", hint=INTERFACE.enable) from None
     if not devices:
@@ -115,8 +103,8 @@ def open_source(address: str = "") -> Source:
 
 
 def _identities(devices: Sequence[Mapping[str, str]]) -> list[str]:
-    """Serial number of the board and number of the IPU on it; the library's own numbers where that is not unique."""
-    names = [f"{one.get('board serial number', '')}/{one.get('board ipu index', '')}" for one in devices]
-    if len(set(names)) == len(names) and not any(name.startswith("/") for name in names):
-        return names
-    return [f"id {one.get('id', n)}" for n, one in enumerate(devices)]
+    """Serial number of the board and number of the IPU on it; the library's own number where there is no serial."""
+    boards = [(one.get("board serial number"), one.get("board ipu index", "")) for one in devices]
+    if len(set(boards)) == len(boards) and all(serial for serial, _ in boards):
+        return [f"{serial}/{ipu}" for serial, ipu in boards]
+    return told_apart([f"id {one.get('id', n)}" for n, one in enumerate(devices)])

@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Quantity, Reading, missing
+from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Quantity, Reading
 from inferatlas.measure.metering.scope import Scope
 from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable
+from inferatlas.measure.metering.sources.asking import Value, known, no_value, told_apart
 
 NAME = "habana"
 MILLI = 1e-3
@@ -68,29 +69,31 @@ class _Cards:
     calls: tuple[Callable[[], int], ...]
     end: Callable[[], object]
     name: str = NAME
-    least_s: float = 0.0
+    least_s: float = 0.1  # the sensor is said to be renewed about once a second (reference/energy.md; unverified)
+    notes: tuple[str, ...] = ()
     closed: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)  # no call into a library that has been shut down
 
     def read(self) -> list[Reading]:
         with self.lock:
-            return [self._read(n, call) for n, call in enumerate(self.calls)]
-
-    def _read(self, n: int, call: Callable[[], int]) -> Reading:
-        if self.closed:
-            return missing(n, time.monotonic_ns(), Fault.DRIVER_GONE)
-        try:
-            value = call() * MILLI
-        except Exception as error:
-            return missing(n, time.monotonic_ns(), fault_of(error))
-        return Reading(n, time.monotonic_ns(), value)
+            if self.closed:
+                return []
+            found = ((_answer(call), time.monotonic_ns()) for call in self.calls)
+            return [Reading(n, t_ns, value, fault) for n, ((value, fault), t_ns) in enumerate(found)]
 
     def close(self) -> None:
         with self.lock:
             if not self.closed:
                 self.closed = True
-                with suppress(Exception):  # a library that cannot shut down has nothing left to give back
-                    self.end()
+                self.end()
+
+
+def _answer(call: Callable[[], int]) -> Value:
+    """W or J from a call that gives mW or mJ, or why not."""
+    try:
+        return known(call() / 1e3)
+    except Exception as error:
+        return no_value(fault_of(error))
 
 
 def open_source(address: str = "") -> Source:
@@ -107,17 +110,20 @@ def open_source(address: str = "") -> Source:
     try:
         import pyhlml  # pyright: ignore[reportMissingImports]
     except ImportError:
-        raise Unavailable("the package pyhlml is not installed", hint=INTERFACE.enable) from None
+        raise Unavailable("pyhlml is not installed", hint="pip install 'inferatlas[habana]'") from None
     shared = _start(pyhlml, address)
-    end: Callable[[], object] = (lambda: None) if shared else pyhlml.hlmlShutdown
+    end = partial(_end, pyhlml, shared)
     try:
-        found = [one for index in range(pyhlml.hlmlDeviceGetCount()) for one in _of_device(pyhlml, index)]
+        each = [_of_device(pyhlml, index) for index in range(pyhlml.hlmlDeviceGetCount())]
     except Exception as error:
         end()
         raise Unavailable(f"HLML lists no devices: {fault_of(error).code}", hint=INTERFACE.enable) from None
-    if not found:
+    each = [own for own in each if own]
+    if not each:
         end()
         raise Unavailable("no Gaudi that gives power or energy", hint="`hl-smi` lists the devices of a machine")
+    names = told_apart([own[0][0].device for own in each])
+    found = [(replace(one, device=name), call) for name, own in zip(names, each, strict=True) for one, call in own]
     channels, calls = zip(*found, strict=True)
     return _Cards(channels, calls, end)
 
@@ -128,8 +134,9 @@ def _start(pyhlml: Any, path: str) -> bool:
     ``hlmlInit`` loads the library from the path that its class of libraries has for a default. It says on stdout when
     that fails, where only results belong.
     """
-    default = pyhlml.main.LibHLML
+    where, default = path or "libhlml.so", None
     try:
+        default = pyhlml.main.LibHLML
         if path:
             pyhlml.main.LibHLML = partial(default, path)
         with redirect_stdout(sys.stderr):
@@ -137,11 +144,17 @@ def _start(pyhlml: Any, path: str) -> bool:
     except Exception as error:
         if getattr(error, "value", None) == ALREADY_INITIALIZED:
             return True
-        where = path or "libhlml.so"
         raise Unavailable(f"{where} does not start: {fault_of(error).code}", hint=INTERFACE.enable) from None
     finally:
-        pyhlml.main.LibHLML = default
+        if default is not None:
+            pyhlml.main.LibHLML = default
     return False
+
+
+def _end(pyhlml: Any, shared: bool) -> None:
+    if not shared:
+        with suppress(Exception):  # a library that cannot shut down has nothing left to give back
+            pyhlml.hlmlShutdown()
 
 
 def _of_device(pyhlml: Any, index: int) -> list[tuple[Channel, Callable[[], int]]]:
@@ -155,7 +168,7 @@ def _of_device(pyhlml: Any, index: int) -> list[tuple[Channel, Callable[[], int]
     name = _text(pyhlml, ("hlmlDeviceGetName",), handle)
     limit_w: float | None = None
     with suppress(Exception):  # a limit is good to have
-        limit_w = pyhlml.hlmlDeviceGetPowerManagementDefaultLimit(handle) * MILLI or None
+        limit_w = pyhlml.hlmlDeviceGetPowerManagementDefaultLimit(handle) / 1e3 or None
     calls: dict[Quantity, Callable[[], int]] = {
         "energy_j": partial(pyhlml.hlmlDeviceGetTotalEnergyConsumption, handle),
         "power_w": partial(pyhlml.hlmlDeviceGetPowerUsage, handle),

@@ -5,16 +5,17 @@ The tool is that of https://github.com/ipmitool/ipmitool; the reading is DCMI's 
 
 from __future__ import annotations
 
-import math
 import re
 import socket
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Reading
 from inferatlas.measure.metering.scope import Scope
-from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable
+from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable, no_address
+from inferatlas.measure.metering.sources.asking import Value, known, no_value, readings, timed
+from inferatlas.measure.metering.sources.chassis import scope_of_machine
 from inferatlas.measure.metering.sources.command import run_tool
 
 WORDS = ("ipmitool", "dcmi", "power", "reading")
@@ -23,23 +24,25 @@ TIMEOUT_S = 5.0  # a BMC takes hundreds of milliseconds (reference/energy.md, se
 INTERFACE = Interface(
     name="ipmi",
     title="This machine's management controller (IPMI, DCMI)",
-    offers=(Offer("power_w", "average", Scope.NODE_AC),),
+    offers=(Offer("power_w", "instant", Scope.NODE_AC), Offer("power_w", "instant", Scope.NODE_DC)),
     enable=(
         "ipmitool, the kernel modules ipmi_si and ipmi_devintf (`sudo modprobe ipmi_devintf ipmi_si`), and root or the "
-        "right to open /dev/ipmi0. From another machine: the source redfish"
+        "right to open /dev/ipmi0"
     ),
     notes=(
-        "Whole watts, averaged inside the controller over a time that nobody states. Some controllers answer 0 W until "
-        "they are set up, which is taken as no reading; OpenBMC says `deactivated` beside good readings."
+        "Whole watts; over which time the controller averages nobody states: as with redfish, taken as instant and "
+        "marked as assumed. A blade is read behind its enclosure's supplies, any other machine at its plug. Some "
+        "controllers answer 0 W until they are set up, which is taken as no reading; OpenBMC says `deactivated` beside "
+        "good readings. From another machine: --source redfish:https://bmc."
     ),
 )
 
 _LINE = re.compile(r"^\s*Instantaneous power reading:(.*)$", re.MULTILINE)
-_WATTS = re.compile(r"\s*(\d+(?:\.\d+)?)\s+Watts\s*")
+_WATTS = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s+Watts\s*")
 
 
-def parse(text: str) -> tuple[float, Fault]:
-    """Watts in what the tool prints; NaN with the reason where there are none.
+def parse(text: str) -> Value:
+    """Watts in what the tool prints, or why there are none.
 
     A running machine draws power: 0 W is what controllers answer that have no reading
     (https://github.com/openbmc/phosphor-host-ipmid/issues/167). "Power reading state is: deactivated" stands beside
@@ -53,14 +56,13 @@ def parse(text: str) -> tuple[float, Fault]:
     """
     line = _LINE.search(text)
     if line is None:
-        return math.nan, Fault.NOT_AVAILABLE if "no data available" in text.lower() else Fault.UNREADABLE
+        return no_value(Fault.NOT_AVAILABLE if "no data available" in text.lower() else Fault.UNREADABLE)
     if "no data" in line[1].lower() or "n/a" in line[1].lower():
-        return math.nan, Fault.NOT_AVAILABLE
+        return no_value(Fault.NOT_AVAILABLE)
     watts = _WATTS.fullmatch(line[1])
     if watts is None:  # cut short, or in another unit
-        return math.nan, Fault.UNREADABLE
-    value = float(watts[1])
-    return (value, Fault.NONE) if value > 0 else (math.nan, Fault.NOT_AVAILABLE)
+        return no_value(Fault.UNREADABLE)
+    return known(float(watts[1])) if float(watts[1]) > 0 else no_value(Fault.NOT_AVAILABLE)
 
 
 @dataclass(slots=True)
@@ -70,55 +72,58 @@ class Controller:
     name: str
     channels: tuple[Channel, ...]
     least_s: float
+    notes: tuple[str, ...] = ()
 
     def read(self) -> Sequence[Reading]:
-        (value, fault), t_ns, _, _ = _ask()
-        return [Reading(0, t_ns, value, fault)]
+        (value, _), t_ns, _ = timed(_ask)
+        return readings(t_ns, [value])
 
     def close(self) -> None:
         """Nothing stays open between two readings."""
 
 
-def _ask() -> tuple[tuple[float, Fault], int, float, str]:
-    """A reading, the middle of the time that it took, how long that was, and what the tool said."""
-    begin = time.monotonic_ns()
+def _ask() -> tuple[Value, str]:
+    """A reading, and what the tool said."""
     text, fault = run_tool(WORDS, TIMEOUT_S)
-    end = time.monotonic_ns()
-    answer = parse(text) if fault is Fault.NONE else (math.nan, fault)
-    return answer, (begin + end) // 2, (end - begin) * 1e-9, text
+    return (no_value(fault) if fault else parse(text)), text
 
 
-def open_source(address: str = "") -> Source:
+def open_source(address: str = "", *, root: Path = Path("/")) -> Source:
     """The controller of this machine.
+
+    Parameters
+    ----------
+    address : nothing. root : the root of the file system, where the form of the machine stands.
 
     Raises
     ------
-    Unavailable : no tool, no controller, no permission, or no reading; with what the tool said.
+    Unavailable : no tool, no controller, no permission, or no reading; with what the tool said. BadInput : an address.
 
     Examples
     --------
     >>> open_source("bmc-7")
     Traceback (most recent call last):
-    inferatlas.measure.metering.source.Unavailable: ipmi reads this machine only, but 'bmc-7' was given
-      for another machine: --source redfish:URL
+    inferatlas.errors.BadInput: source: 'ipmi' takes no address, got 'bmc-7' (allowed: ipmi)
     """
-    if address:
-        raise Unavailable(
-            f"ipmi reads this machine only, but '{address}' was given", hint="for another machine: --source redfish:URL"
-        )
-    (_, fault), _, took_s, text = _ask()
+    no_address("ipmi", address)
+    ((_, fault), text), _, u_time_s = timed(_ask)
+    if fault is Fault.DRIVER_GONE:
+        raise Unavailable(text, hint=_hint(fault))
     if fault is not Fault.NONE:
         raise Unavailable(f"{_said(text)} ({fault.code})", hint=_hint(fault))
+    scope = scope_of_machine(root)
     channel = Channel(
         source="ipmi",
         device="node",
         quantity="power_w",
-        semantics="average",
-        scope=Scope.NODE_AC,
+        semantics="instant",
+        scope=scope,
         name=socket.gethostname(),
         quantum=1.0,
         gain=GAINS["bmc"],
-        u_time_s=took_s / 2,
+        shared=scope is None,
+        assumed=True,
+        u_time_s=u_time_s,
     )
     return Controller("ipmi", (channel,), least_s=1.0)
 
@@ -133,4 +138,4 @@ def _hint(fault: Fault) -> str:
         return "the controller has no power reading: look whether its firmware has one, or try the source redfish"
     if fault is Fault.UNREADABLE:
         return "its output is not that of `ipmitool dcmi power reading` of ipmitool 1.8; please report it"
-    return f"needed: {INTERFACE.enable}"
+    return INTERFACE.enable

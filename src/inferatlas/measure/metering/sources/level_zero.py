@@ -16,9 +16,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Reading, missing
+from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Reading
 from inferatlas.measure.metering.scope import Scope
 from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable
+from inferatlas.measure.metering.sources.asking import Value, known, no_value
 
 NAME = "level_zero"
 LIBRARY = "libze_loader.so.1"
@@ -162,17 +163,14 @@ class _Counters:
     handles: tuple[int, ...]
     channels: tuple[Channel, ...]
     name: str = NAME
-    least_s: float = 0.0
+    least_s: float = 0.01  # how often a counter moves is not documented
+    notes: tuple[str, ...] = ()
 
     def read(self) -> list[Reading]:
-        found = []
-        for n, handle in enumerate(self.handles):
-            energy, fault = _energy(self.library, handle)
-            # The device's own stamp has a base that no document gives, and serves only for differences between
-            # stamps; the host's clock right after the call is what other sources can be held against.
-            t_ns = time.monotonic_ns()
-            found.append(missing(n, t_ns, fault) if energy is None else Reading(n, t_ns, energy))
-        return found
+        # The device's own stamp has a base that no document gives, and serves only for differences between stamps; the
+        # host's clock right after the call is what other sources can be held against.
+        found = (_energy(self.library, handle) for handle in self.handles)
+        return [Reading(n, time.monotonic_ns(), *value) for n, value in enumerate(found)]
 
     def close(self) -> None:
         """Nothing to give back: the interface has no call that ends it."""
@@ -211,7 +209,8 @@ def _load(path: str) -> Any:
     try:
         return ctypes.CDLL(path)
     except OSError as error:
-        raise Unavailable(f"{path} cannot be loaded: {error}", hint=INTERFACE.enable) from None
+        why = "is not installed" if "No such file" in str(error) else f"cannot be loaded: {error}"
+        raise Unavailable(f"{path} {why}", hint=INTERFACE.enable) from None
 
 
 def _devices(library: Any) -> list[int]:
@@ -293,8 +292,7 @@ def _domain(library: Any, handle: int) -> Domain | None:
     return Domain(handle, more.domain, most_mw / 1e3 if most_mw > 0 else None, bool(about.onSubdevice))
 
 
-def _energy(library: Any, handle: int) -> tuple[float | None, Fault]:
-    """What a counter stands at in J, or why nobody knows."""
+def _energy(library: Any, handle: int) -> Value:
     counter = _EnergyCounter()
     fault = fault_of(library.zesPowerGetEnergyCounter(ctypes.c_void_p(handle), ctypes.byref(counter)))
-    return (counter.energy * MICRO if fault is Fault.NONE else None), fault
+    return known(counter.energy * MICRO) if fault is Fault.NONE else no_value(fault)

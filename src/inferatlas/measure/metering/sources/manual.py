@@ -8,9 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import GAINS, Channel, Reading
 from inferatlas.measure.metering.scope import Scope, scope_of
-from inferatlas.measure.metering.source import Interface, Offer, Unavailable
+from inferatlas.measure.metering.source import Interface, Offer, bad_address
 from inferatlas.quantities import parse
 
 INTERFACE = Interface(
@@ -40,7 +41,7 @@ class ManualSource:
         gain = GAINS["unknown"]
         self.name = INTERFACE.name
         self.channels = (Channel("manual", "manual", "power_w", "instant", scope, gain=gain, assumed=True),)
-        self.least_s = LEAST_S
+        self.least_s, self.notes = LEAST_S, ()
         self._power_w, self._clock = power_w, clock
 
     def read(self) -> Sequence[Reading]:
@@ -56,12 +57,12 @@ def open_source(address: str, *, clock: Callable[[], int] = time.monotonic_ns) -
 
     Raises
     ------
-    Unavailable : nothing is typed. BadInput : no power, or not above 0. UnknownName : a scope that does not exist.
+    BadInput : nothing is typed, or no power above 0. UnknownName : a scope that does not exist.
     """
     text, _, scope = address.partition("@")
     if not text.strip():
-        raise Unavailable("no power is typed", field="source", allowed="manual:POWER@SCOPE", hint="manual:400W@rack")
+        raise bad_address(INTERFACE, "", hint="manual:400W@rack")
     power_w = parse(text.strip(), "W", field="source")
     if not power_w > 0:
-        raise Unavailable(f"'{text.strip()}' is no power of a device that runs", field="source", allowed="above 0 W")
+        raise BadInput(f"'{text.strip()}' is no power of a device that runs", field="source", allowed="above 0 W")
     return ManualSource(power_w, scope_of(scope, field="source"), clock)

@@ -14,7 +14,8 @@ from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.errors import BadInput, called
 from inferatlas.measure.metering.channel import Channel, Reading
 from inferatlas.measure.metering.scope import Scope
-from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable
+from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable, bad_address
+from inferatlas.measure.metering.sources.asking import known, readings
 from inferatlas.predict.hardware.power import power_of
 
 NAME = "model"
@@ -52,10 +53,10 @@ class _Estimates:
     channels: tuple[Channel, ...]
     name: str = NAME
     least_s: float = 0.1  # nothing is to be seen in between
+    notes: tuple[str, ...] = ()
 
     def read(self) -> list[Reading]:
-        t_ns = time.monotonic_ns()
-        return [Reading(n, t_ns, self.watts) for n in range(len(self.channels))]
+        return readings(time.monotonic_ns(), [known(self.watts)] * len(self.channels))
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -70,7 +71,7 @@ def open_source(address: str = "") -> Source:
 
     Raises
     ------
-    Unavailable : no name, or no rated power known. UnknownName, BadInput : as `load_accelerator`; a count that is none.
+    Unavailable : no rated power known. UnknownName, BadInput : as `load_accelerator`; no name, a count that is none.
 
     Examples
     --------
@@ -83,7 +84,7 @@ def open_source(address: str = "") -> Source:
     name, star, count = address.rpartition("*")
     name, many = (name.strip(), _whole(count.strip())) if star else (address.strip(), 1)
     if not name:
-        raise Unavailable("an estimate needs the name of an accelerator", hint="`--source model:h100*8`")
+        raise bad_address(INTERFACE, "", hint="model:h100*8")
     with called("source", "accelerator"):
         accelerator = load_accelerator(name)
     power = power_of(accelerator, per_rack=1)

@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import Fault, Reading, missing
 from inferatlas.measure.metering.scope import Scope
-from inferatlas.measure.metering.source import Interface, Offer, Unavailable
+from inferatlas.measure.metering.source import Interface, Offer, Unavailable, no_address
+from inferatlas.measure.metering.sources.asking import Value
 from inferatlas.measure.metering.sources.nvml_errors import NO_DRIVER, PERMISSION, fault_of, unavailable
 from inferatlas.measure.metering.sources.nvml_fields import ask
 from inferatlas.measure.metering.sources.nvml_probe import AVERAGE_S, UPDATE_S, Gpu, call, probe
@@ -55,10 +55,7 @@ class _Open:
 
 
 class NvmlSource:
-    """The GPUs of this machine, physical ones: a slice of one (MIG) has no meter, and is not listed.
-
-    ``notes`` : what is not read, and why, in sentences. See `Source` for the rest.
-    """
+    """The GPUs of this machine, physical ones: a slice of one (MIG) has no meter, and is not listed."""
 
     name = INTERFACE.name
     least_s = 0.05  # polled faster, some GPUs give 0 or nothing (reference/energy.md, section 2)
@@ -116,27 +113,25 @@ class NvmlSource:
             self._shut_down()
 
     def _read(self, one: _Open) -> list[Reading]:
-        values: list[float | Fault] = []
-        times: list[int] = []
-        fields, calls = one.gpu.fields, one.gpu.calls
         if one.fault:
-            values, times = [one.fault] * len(one.gpu.channels), [self._clock()] * len(one.gpu.channels)
-        else:
-            if fields:
-                values += ask(self._pynvml, one.handle, fields).values()
-                times += [self._clock()] * len(fields)
-            for function in calls:
-                values.append(call(self._pynvml, one.handle, function))
-                times.append(self._clock())
-            self._note(one, values)
+            t_ns = self._clock()
+            return [missing(n, t_ns, one.fault) for n in range(one.first, one.first + len(one.gpu.channels))]
+        values: list[Value] = []
+        times: list[int] = []
+        if one.gpu.fields:
+            values += ask(self._pynvml, one.handle, one.gpu.fields).values()
+            times += [self._clock()] * len(values)
+        for function in one.gpu.calls:
+            values.append(call(self._pynvml, one.handle, function))
+            times.append(self._clock())
+        self._note(one, {fault for _, fault in values})
         return [
-            missing(n, t_ns, value) if isinstance(value, Fault) else Reading(n, t_ns, value)
-            for n, (t_ns, value) in enumerate(zip(times, values, strict=True), start=one.first)
+            Reading(n, t_ns, value, fault)
+            for n, (t_ns, (value, fault)) in enumerate(zip(times, values, strict=True), start=one.first)
         ]
 
-    def _note(self, one: _Open, values: list[float | Fault]) -> None:
+    def _note(self, one: _Open, faults: set[Fault]) -> None:
         """Remember what stops a GPU from being read, or all of them."""
-        faults = {value for value in values if isinstance(value, Fault)}
         if Fault.DRIVER_GONE in faults:
             for each in self._gpus:
                 each.fault = Fault.DRIVER_GONE
@@ -196,8 +191,7 @@ def open_source(address: str = "", *, clock: Callable[[], int] = time.monotonic_
     Traceback (most recent call last):
     inferatlas.errors.BadInput: source: 'nvml' takes no address, got 'gpu0' (allowed: nvml)
     """
-    if address:
-        raise BadInput(f"'nvml' takes no address, got '{address}'", field="source", allowed="nvml")
+    no_address(INTERFACE.name, address)
     pynvml = _binding()
     try:
         pynvml.nvmlInit()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from inferatlas.measure.metering.channel import Fault
+from inferatlas.measure.metering.sources.asking import Value, known, no_value
 from inferatlas.measure.metering.sources.nvml_errors import FAULTS, fault_of
 
 AVERAGE, INSTANT, LIMIT, ENERGY = 185, 186, 190, 191  # mW over the last second, mW now, mW, mJ
@@ -23,38 +24,38 @@ _MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
 _NOT_AVAILABLE = {"uiVal": 0xFFFFFFFF, "ulVal": 0xFFFFFFFFFFFFFFFF, "ullVal": 0xFFFFFFFFFFFFFFFF, "usVal": 0xFFFF}
 
 
-def value_of(field: Any) -> float | Fault:
+def value_of(field: Any) -> Value:
     """W or J of an ``nvmlFieldValue_t`` that holds mW or mJ, or why it holds none.
 
     Examples
     --------
     >>> from types import SimpleNamespace as Struct
     >>> value_of(Struct(nvmlReturn=0, valueType=1, value=Struct(uiVal=412_345)))
-    412.345
-    >>> value_of(Struct(nvmlReturn=3)).code, value_of(Struct(nvmlReturn=0, valueType=99)).code
-    ('not_supported', 'unreadable')
+    (412.345, <Fault.NONE: 0>)
+    >>> value_of(Struct(nvmlReturn=3)), value_of(Struct(nvmlReturn=0, valueType=99))
+    ((nan, <Fault.NOT_SUPPORTED: 2>), (nan, <Fault.UNREADABLE: 8>))
     """
     if field.nvmlReturn:
-        return FAULTS.get(field.nvmlReturn, Fault.FAILED)
+        return no_value(FAULTS.get(field.nvmlReturn, Fault.FAILED))
     kind = field.valueType
     if not 0 <= kind < len(_MEMBERS):
-        return Fault.UNREADABLE
+        return no_value(Fault.UNREADABLE)
     return milli(getattr(field.value, _MEMBERS[kind]), _NOT_AVAILABLE.get(_MEMBERS[kind]))
 
 
-def milli(value: float, not_available: int | None) -> float | Fault:
+def milli(value: float, not_available: int | None) -> Value:
     """A number of thousandths in full units, unless it is the one that says "not available".
 
     Examples
     --------
-    >>> milli(75_000, 0xFFFFFFFF), milli(0xFFFFFFFF, 0xFFFFFFFF).code
-    (75.0, 'not_available')
+    >>> milli(75_000, 0xFFFFFFFF), milli(0xFFFFFFFF, 0xFFFFFFFF)
+    ((75.0, <Fault.NONE: 0>), (nan, <Fault.NOT_AVAILABLE: 1>))
     """
-    return Fault.NOT_AVAILABLE if value == not_available or math.isnan(value) else value / 1e3
+    return no_value(Fault.NOT_AVAILABLE) if value == not_available or math.isnan(value) else known(value / 1e3)
 
 
-def ask(pynvml: Any, handle: Any, keys: Iterable[Key]) -> dict[Key, float | Fault]:
-    """Fields of one device in one call: W or J of each, or why not.
+def ask(pynvml: Any, handle: Any, keys: Iterable[Key]) -> dict[Key, Value]:
+    """Fields of one device in one call: W or J of each, or why not. Never raises.
 
     Examples
     --------
@@ -66,6 +67,6 @@ def ask(pynvml: Any, handle: Any, keys: Iterable[Key]) -> dict[Key, float | Faul
     keys = list(keys)
     try:
         fields = pynvml.nvmlDeviceGetFieldValues(handle, keys)
-    except pynvml.NVMLError as error:
-        return dict.fromkeys(keys, fault_of(error))
-    return {key: value_of(field) for key, field in zip(keys, fields, strict=True)}
+        return {key: value_of(field) for key, field in zip(keys, fields, strict=True)}
+    except Exception as error:  # of NVML; of another kind from a binding that does not fit its library
+        return dict.fromkeys(keys, no_value(fault_of(error)))

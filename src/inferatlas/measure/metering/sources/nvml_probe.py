@@ -22,6 +22,7 @@ from typing import Any
 
 from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Semantics
 from inferatlas.measure.metering.scope import Scope
+from inferatlas.measure.metering.sources.asking import Value, no_value
 from inferatlas.measure.metering.sources.nvml_errors import fault_of
 from inferatlas.measure.metering.sources.nvml_fields import (
     AVERAGE,
@@ -39,7 +40,9 @@ from inferatlas.measure.metering.sources.nvml_fields import (
 SCOPES = {GPU: Scope.GPU, MODULE: Scope.MODULE}
 COUNTER, POWER = "nvmlDeviceGetTotalEnergyConsumption", "nvmlDeviceGetPowerUsage"
 _ALL_ONES = {COUNTER: 0xFFFFFFFFFFFFFFFF, POWER: 0xFFFFFFFF}  # say "not available"
-UPDATE_S = 0.1  # of sensor and counter (reference/energy.md, section 2; arXiv 2312.02741)
+# Of the sensor: arXiv 2312.02741. The counter steps every 20 to 100 ms (reference/energy.md, section 2; unverified):
+# the longer time makes no window look better than it is.
+UPDATE_S = 0.1
 AVERAGE_S = 1.0
 GA100 = (8, 0)
 # Two readings of one counter, taken one after the other, are not further apart than one step at 2 kW.
@@ -64,19 +67,19 @@ class Gpu:
     notes: tuple[str, ...]
 
 
-def call(pynvml: Any, handle: Any, function: str) -> float | Fault:
-    """W or J from a call that gives mW or mJ, or why not.
+def call(pynvml: Any, handle: Any, function: str) -> Value:
+    """W or J from a call that gives mW or mJ, or why not. Never raises.
 
     Examples
     --------
     >>> from types import SimpleNamespace as Module
     >>> call(Module(NVMLError=OSError, nvmlDeviceGetPowerUsage=lambda handle: 75_000), None, POWER)
-    75.0
+    (75.0, <Fault.NONE: 0>)
     """
     try:
         return milli(getattr(pynvml, function)(handle), _ALL_ONES[function])
-    except pynvml.NVMLError as error:
-        return fault_of(error)
+    except Exception as error:  # as in `ask`
+        return no_value(fault_of(error))
 
 
 def semantics_of(capability: tuple[int, int] | None) -> Semantics:
@@ -130,9 +133,7 @@ def probe(pynvml: Any, handle: Any, index: int, several: bool) -> Gpu:
 def _limits(pynvml: Any, handle: Any) -> dict[Scope | None, float]:
     """W that the device may draw, by scope. Calls that know no scope are not asked about a module."""
     found = ask(pynvml, handle, [(LIMIT, GPU), (LIMIT, MODULE)])
-    limits: dict[Scope | None, float] = {
-        SCOPES[scope]: watts for (_, scope), watts in found.items() if not isinstance(watts, Fault) and watts > 0
-    }
+    limits: dict[Scope | None, float] = {SCOPES[scope]: watts for (_, scope), (watts, _) in found.items() if watts > 0}
     for function in ("nvmlDeviceGetEnforcedPowerLimit", "nvmlDeviceGetPowerManagementLimit"):
         if Scope.GPU in limits:
             break
@@ -146,10 +147,10 @@ def _powers(pynvml: Any, handle: Any, kind: Channel) -> Iterator[tuple[Key, Chan
     """Power fields that answer. Each is asked on its own: one that a driver does not know must not spoil the others."""
     for scope in (GPU, MODULE, MEMORY):
         for field in (INSTANT, AVERAGE):
-            value = ask(pynvml, handle, [(field, scope)])[field, scope]
+            value, fault = ask(pynvml, handle, [(field, scope)])[field, scope]
             # Parts that are not metered are given as 0 W (zeus, https://github.com/ml-energy/zeus,
             # get_average_memory_power_usage); of the GPU itself, 0 also comes from asking too often.
-            if isinstance(value, Fault) or (value == 0 and scope != GPU):
+            if fault is not Fault.NONE or (value == 0 and scope != GPU):
                 continue
             part = "memory" if scope == MEMORY else ""
             channel = _averaged(kind) if field == AVERAGE else kind
@@ -161,7 +162,7 @@ def _averaged(kind: Channel) -> Channel:
 
 
 def _power_call(pynvml: Any, handle: Any, kind: Channel) -> Iterator[tuple[str, Channel]]:
-    if isinstance(call(pynvml, handle, POWER), Fault):
+    if call(pynvml, handle, POWER)[1] is not Fault.NONE:
         return
     try:
         capability = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
@@ -177,13 +178,13 @@ def _energies(
     """The counters, and what there is to say of them. ``given`` : scopes that power is given for."""
     kind = replace(kind, quantity="energy_j", semantics="counter")
     asked = [ask(pynvml, handle, [(ENERGY, scope)]) for scope in SCOPES]
-    keys = [key for one in asked for key, value in one.items() if not isinstance(value, Fault)]
+    keys = [key for one in asked for key, (_, fault) in one.items() if fault is Fault.NONE]
     # the two are held against each other as of one time
     if len(keys) == len(SCOPES) and _apart(list(ask(pynvml, handle, keys).values())):
         return {key: replace(kind, scope=SCOPES[key[1]]) for key in keys}, ()
-    plain = 0.0 if keys else call(pynvml, handle, COUNTER)
-    if isinstance(plain, Fault):
-        return {}, (f"{kind.name}: no energy counter ({plain.code})",)
+    fault = Fault.NONE if keys else call(pynvml, handle, COUNTER)[1]
+    if fault is not Fault.NONE:
+        return {}, (f"{kind.name}: no energy counter ({fault.code})",)
     key = keys[0] if keys else COUNTER
     if len(given) > 1:
         note = f"{kind.name}: nothing tells whether the energy counter covers the GPU or the module"
@@ -191,7 +192,7 @@ def _energies(
     return {key: replace(kind, scope=SCOPES[next(iter(given), GPU)])}, ()
 
 
-def _apart(energies: list[float | Fault]) -> bool:
+def _apart(energies: list[Value]) -> bool:
     """Whether counters are several, and not one under several names."""
-    known = [one for one in energies if not isinstance(one, Fault)]
-    return len(known) == len(energies) and max(known) - min(known) > SAME_COUNTER_J
+    joules = [value for value, fault in energies if fault is Fault.NONE]
+    return len(joules) == len(energies) and max(joules) - min(joules) > SAME_COUNTER_J

@@ -6,15 +6,15 @@ The text format: https://prometheus.io/docs/instrumenting/exposition_formats/.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from inferatlas.measure.metering.channel import Channel, Fault, Reading, missing
+from inferatlas.measure.metering.channel import Channel, Fault, Reading
 from inferatlas.measure.metering.scope import Scope
-from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable
-from inferatlas.measure.metering.sources.prometheus_metrics import CHIP_NAMES, METRICS, WANTED, Metric, meaning
+from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable, bad_address, key_of, shown
+from inferatlas.measure.metering.sources.asking import Value, known, no_value, readings, timed
+from inferatlas.measure.metering.sources.prometheus_metrics import CHIP_NAMES, METRICS, WANTED, Metric, chip_of, meaning
 from inferatlas.measure.metering.sources.web import fetch
 
 TIMEOUT_S = 5.0
@@ -47,32 +47,26 @@ class Exporter:
     name: str
     channels: tuple[Channel, ...]
     keys: tuple[Channel, ...]
-    url: str
+    url: str = field(repr=False)  # there may be a token in it
     timeout_s: float
     least_s: float
+    notes: tuple[str, ...] = ()
 
     def read(self) -> Sequence[Reading]:
-        text, fault, t_ns, _ = _scrape(self.url, self.timeout_s)
-        if fault is not Fault.NONE:
-            return [missing(n, t_ns, fault) for n in range(len(self.keys))]
-        held, whole = values_in(text)
-        absent = math.nan, Fault.NOT_AVAILABLE if whole else Fault.UNREADABLE
-        found = [held.get(key, absent) for key in self.keys]
-        return [Reading(n, t_ns, value, fault) for n, (value, fault) in enumerate(found)]
+        (text, fault), t_ns, _ = timed(lambda: _scrape(self.url, self.timeout_s))
+        held, whole = ({}, True) if fault else values_in(text)
+        absent = no_value(fault or (Fault.NOT_AVAILABLE if whole else Fault.UNREADABLE))
+        return readings(t_ns, [held.get(key, absent) for key in self.keys])
 
     def close(self) -> None:
         """Nothing stays open between two readings."""
 
 
-def _scrape(url: str, timeout_s: float) -> tuple[str, Fault, int, float]:
-    """The text, the middle of the time that asking took, and how long that was."""
-    begin = time.monotonic_ns()
-    text, fault = fetch(url, timeout_s, headers={"Accept": "text/plain; version=0.0.4"})
-    end = time.monotonic_ns()
-    return text, fault, (begin + end) // 2, (end - begin) * 1e-9
+def _scrape(url: str, timeout_s: float) -> tuple[str, Fault]:
+    return fetch(url, timeout_s, headers={"Accept": "text/plain; version=0.0.4"})
 
 
-def values_in(text: str) -> tuple[dict[Channel, tuple[float, Fault]], bool]:
+def values_in(text: str) -> tuple[dict[Channel, Value], bool]:
     """Every known value of a scrape, in W and J, and whether all of it could be read.
 
     A last line without its end may be cut within a number, and is not read. Where samples repeat one device, as those
@@ -91,12 +85,12 @@ def values_in(text: str) -> tuple[dict[Channel, tuple[float, Fault]], bool]:
             sample = _sample(line)
             samples += [sample] if sample else []
             whole &= sample is not None
-    chips = {labels.get("chip", ""): labels.get("chip_name", "") for name, labels, _ in samples if name == CHIP_NAMES}
-    held: dict[Channel, tuple[float, Fault]] = {}
+    chips = {chip_of(labels): labels.get("chip_name", "") for name, labels, _ in samples if name == CHIP_NAMES}
+    held: dict[Channel, Value] = {}
     for name, labels, value in samples:
         if found := meaning(name, labels, chips):
             metric, channel = found
-            if held.get(channel, (math.nan, Fault.NOT_AVAILABLE))[1] is not Fault.NONE:
+            if channel not in held or held[channel][1] is not Fault.NONE:
                 held[channel] = _si(metric, value)
     return held, whole
 
@@ -113,11 +107,9 @@ def _sample(line: str) -> tuple[str, Mapping[str, str], float] | None:
         return None
 
 
-def _si(metric: Metric, value: float) -> tuple[float, Fault]:
-    if math.isinf(value):
-        return math.nan, Fault.UNREADABLE
-    none = math.isnan(value) or value >= metric.blank
-    return (math.nan, Fault.NOT_AVAILABLE) if none else (value * metric.factor, Fault.NONE)
+def _si(metric: Metric, value: float) -> Value:
+    absent = math.isnan(value) or metric.blank <= value < math.inf
+    return no_value(Fault.NOT_AVAILABLE) if absent else known(value * metric.factor)
 
 
 def open_source(address: str = "", *, timeout_s: float = TIMEOUT_S) -> Source:
@@ -129,28 +121,33 @@ def open_source(address: str = "", *, timeout_s: float = TIMEOUT_S) -> Source:
 
     Raises
     ------
-    Unavailable : no address or another one, no answer, or none of the known metrics.
+    Unavailable : no answer, or none of the known metrics. BadInput : no address or another one.
 
     Examples
     --------
     >>> open_source("node-7:9400")
     Traceback (most recent call last):
-    inferatlas.measure.metering.source.Unavailable: prometheus: 'node-7:9400' is not an exporter's address
-    (allowed: http://host:port/metrics)
+    inferatlas.errors.BadInput: source: 'node-7:9400' is no address for 'prometheus'
+    (allowed: prometheus:http://host:port/metrics)
     """
     url = _url(address)
-    text, fault, _, took_s = _scrape(url, timeout_s)
+    (text, fault), _, u_time_s = timed(lambda: _scrape(url, timeout_s))
     if fault is not Fault.NONE:
-        raise Unavailable(f"{url} {text} ({fault.code})", hint="is the exporter running, and its address right?")
+        raise Unavailable(f"{shown(url)} {text} ({fault.code})", hint="is the exporter running, and its address right?")
     held, _ = values_in(text)
     keys: dict[tuple[object, ...], Channel] = {}
-    for key, (_, fault) in held.items():
-        if fault is Fault.NONE:  # one energy per device, where an exporter has it in two units
-            keys.setdefault((key.device, key.quantity, key.semantics, key.scope, key.part), key)
+    notes: list[str] = []
+    for key, (value, fault) in held.items():
+        # a card that draws nothing is the second die of another (as in `hwmon`)
+        if fault is not Fault.NONE or (value == 0 and key.quantity == "power_w" and key.scope is Scope.GPU):
+            kind = "power" if key.quantity == "power_w" else "energy"
+            notes.append(f"{key.device}: no {key.semantics} {kind} ({fault.code if fault else '0 W'})")
+        else:  # one energy per device, where an exporter has it in two units
+            keys.setdefault(key_of(key), key)
     if not keys:
-        raise Unavailable(f"{url} gives none of the known metrics", allowed=_known(), hint=_hint(text))
-    channels = tuple(replace(key, u_time_s=took_s / 2) for key in keys.values())
-    return Exporter("prometheus", channels, tuple(keys.values()), url, timeout_s, least_s=1.0)
+        raise Unavailable(f"{shown(url)} gives none of the known metrics", allowed=_known(), hint=_hint(text))
+    channels = tuple(replace(key, u_time_s=u_time_s) for key in keys.values())
+    return Exporter("prometheus", channels, tuple(keys.values()), url, timeout_s, 1.0, tuple(notes))
 
 
 def _known() -> str:
@@ -165,12 +162,11 @@ def _hint(text: str) -> str:
 
 
 def _url(address: str) -> str:
-    if "@" in address:
-        raise Unavailable("the address holds a user or password, which is not supported", field="prometheus")
-    try:
-        parts = urlsplit(address)
-        if parts.scheme in ("http", "https") and parts.hostname:
-            return address if parts.path.strip("/") or parts.query else f"{parts.scheme}://{parts.netloc}/metrics"
-    except ValueError:  # brackets without an IPv6 address
-        pass
-    raise Unavailable(f"'{address}' is not an exporter's address", field="prometheus", allowed=INTERFACE.address)
+    if "@" not in address:
+        try:
+            parts = urlsplit(address)
+            if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+                return address if parts.path.strip("/") or parts.query else f"{parts.scheme}://{parts.netloc}/metrics"
+        except ValueError:  # brackets without an IPv6 address, a port that is none
+            pass
+    raise bad_address(INTERFACE, address)

@@ -40,7 +40,8 @@ class Metric:
     Parameters
     ----------
     name : a regular expression that its whole name matches.
-    device : labels that identify the device together, as far as they are there. called : labels with its name.
+    device : labels that identify the device together, as far as they are there, beside `HOST`. called : labels with
+        its name.
     source : address of the documentation.
     factor : times the value gives W or J. where : labels and what each must match.
     says : what says scope, part and semantics: this row, the chip's name (node_exporter), or labels (our exporter).
@@ -125,6 +126,9 @@ METRICS = (
     ),
 )  # fmt: skip
 
+# Which host it is, where a Prometheus server passes on the metrics of many (/federate): chips and packages go by the
+# same names on all of them.
+HOST = "instance"
 CHIP_NAMES = "node_hwmon_chip_names"  # labels chip, chip_name: which driver a chip belongs to
 WANTED = re.compile(rf"({'|'.join(one.name for one in METRICS)}|{CHIP_NAMES})(?=[\s{{])")
 
@@ -134,7 +138,7 @@ def meaning(name: str, labels: Mapping[str, str], chips: Mapping[str, str]) -> t
 
     Parameters
     ----------
-    name, labels : of the sample. chips : names of drivers, by the label ``chip``.
+    name, labels : of the sample. chips : names of drivers, by `chip_of`.
 
     Examples
     --------
@@ -147,18 +151,29 @@ def meaning(name: str, labels: Mapping[str, str], chips: Mapping[str, str]) -> t
         fits = all(re.fullmatch(pattern, labels.get(label, "")) for label, pattern in metric.where)
         if fits and re.fullmatch(metric.name, name):
             device = " ".join(labels[label] for label in metric.device if labels.get(label))
-            return (metric, _channel(metric, labels, device, chips)) if device and _counts(labels, chips) else None
+            if not device or not _counts(labels, chips):
+                return None
+            return metric, _channel(metric, labels, f"{labels.get(HOST, '')} {device}".strip(), chips)
     return None
 
 
 def _counts(labels: Mapping[str, str], chips: Mapping[str, str]) -> bool:
-    return not REPEATS.fullmatch(chips.get(labels.get("chip", ""), ""))
+    return not REPEATS.fullmatch(_driver(labels, chips))
+
+
+def chip_of(labels: Mapping[str, str]) -> str:
+    """What a chip goes by among those of all hosts."""
+    return f"{labels.get(HOST, '')} {labels.get('chip', '')}"
+
+
+def _driver(labels: Mapping[str, str], chips: Mapping[str, str]) -> str:
+    return chips.get(chip_of(labels), "")
 
 
 def _channel(metric: Metric, labels: Mapping[str, str], device: str, chips: Mapping[str, str]) -> Channel:
     scope, part, semantics, assumed = metric.scope, metric.part, metric.semantics, metric.assumed
     if metric.says == "chip":
-        scope = scope_of_chip(chips.get(labels.get("chip", ""), ""), labels.get("sensor", ""))
+        scope = scope_of_chip(_driver(labels, chips), labels.get("sensor", ""))
     elif metric.says == "labels":
         scope, part = _scope(labels.get("scope")), labels.get("part", "")
         semantics, assumed = _semantics(metric, labels.get("semantics"))

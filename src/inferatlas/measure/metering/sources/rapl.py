@@ -12,11 +12,14 @@ from pathlib import Path
 
 from inferatlas.measure.metering.channel import GAINS, Channel, Fault
 from inferatlas.measure.metering.scope import Scope
-from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable
+from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable, no_address
 from inferatlas.measure.metering.sources.sysfs import MICRO, Files, number_of, set_to, text_of
 
 TREE = "sys/class/powercap"
 UPDATE_S = 1e-3  # AMD: https://docs.kernel.org/5.10/hwmon/amd_energy.html; Intel: reference/energy.md, section 2
+# No processor is rated above 500 W (data sheets of AMD EPYC 9965, Intel Xeon 6980P); twice that is beyond all. It tells
+# a wrap from a reset, and whether a counter may have wrapped unseen: AMD's goes round in 131 s at 500 W.
+MOST_W = 1000.0
 STEPS = 2**32 - 1  # the range is that of a 32-bit register (ENERGY_STATUS_MASK, drivers/powercap/intel_rapl_common.c)
 
 INTERFACE = Interface(
@@ -69,7 +72,7 @@ def open_source(address: str = "", *, root: Path = Path("/")) -> Source:
 
     Raises
     ------
-    Unavailable : no zones, or none that this user may read.
+    Unavailable : no zones, or none that this user may read. BadInput : an address.
 
     Examples
     --------
@@ -78,8 +81,7 @@ def open_source(address: str = "", *, root: Path = Path("/")) -> Source:
     inferatlas.measure.metering.source.Unavailable: there are no RAPL zones in /sys/class/powercap
       ...
     """
-    if address:
-        raise Unavailable(f"rapl takes no address, but '{address}' was given", hint="--source rapl")
+    no_address("rapl", address)
     zones = _without_second_windows(_zones(root / TREE))
     if not zones:
         raise Unavailable(
@@ -98,7 +100,12 @@ def open_source(address: str = "", *, root: Path = Path("/")) -> Source:
         why = f": {faults[0].code}" if faults else ""
         raise Unavailable(f"no package, dram or psys zone can be read among the RAPL zones {found}{why}")
     channels = tuple(_channel(zone, scope, part, zones) for zone, scope, part in readable)
-    return Files("rapl", channels, tuple(zone.energy for zone, _, _ in readable), least_s=2 * UPDATE_S)
+    notes = tuple(
+        f"{zone.path.name} {zone.name} is not read ({fault.code})"
+        for (zone, _, _), fault in zip(wanted, faults, strict=True)
+        if fault is not Fault.NONE
+    )
+    return Files("rapl", channels, tuple(zone.energy for zone, _, _ in readable), least_s=2 * UPDATE_S, notes=notes)
 
 
 def _meaning(name: str) -> tuple[Scope, str] | None:
@@ -144,4 +151,5 @@ def _channel(zone: _Zone, scope: Scope, part: str, zones: list[_Zone]) -> Channe
         quantum=range_uj * MICRO / STEPS if range_uj else 0.0,
         wrap_j=range_uj * MICRO if range_uj else None,
         gain=GAINS["board"],
+        limit_w=None if part == "platform" else MOST_W,
     )

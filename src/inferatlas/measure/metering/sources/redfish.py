@@ -10,18 +10,20 @@ import base64
 import os
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Reading, missing
+from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Reading
 from inferatlas.measure.metering.scope import Scope
-from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable
+from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable, bad_address
+from inferatlas.measure.metering.sources.asking import known, no_value
+from inferatlas.measure.metering.sources.chassis import REDFISH
 from inferatlas.measure.metering.sources.redfish_tree import (
+    GONE,
     J_PER_KWH,
     Chassis,
     Fetched,
-    Get,
     Spot,
     chassis_of,
     fetched,
@@ -42,6 +44,7 @@ INTERFACE = Interface(
         Offer("energy_j", "counter", Scope.NODE_AC),
         Offer("power_w", "instant", Scope.NODE_AC),
         Offer("power_w", "average", Scope.NODE_AC),
+        Offer("power_w", "instant", Scope.NODE_DC),
     ),
     enable=(
         f"the controller's address, and a user that may read it in the environment: {USER} and {PASSWORD}. "
@@ -49,42 +52,39 @@ INTERFACE = Interface(
     ),
     notes=(
         "Refreshed every 1 to 30 s, so of use for long windows; the energy counter steps by 36 to 360 kJ. Read are the "
-        "outermost chassis that give power: what is inside them counts there."
+        "outermost chassis that give power: what is inside them counts there. Makers' own meters (HPE FastPowerMeter, "
+        "Lenovo HistoryPowerMeter) are not read."
     ),
     address="https://bmc[:port]",
     local=False,
 )
 
-# ChassisType -> scope, by its description in the schema: a system of its own draws at its plug; what "must be plugged
-# into a multi-system chassis" draws behind the supplies of that. Of the other types it does not say what they hold.
-SCOPES = {
-    "RackMount": Scope.NODE_AC,
-    "StandAlone": Scope.NODE_AC,
-    "Blade": Scope.NODE_DC,
-    "Sled": Scope.NODE_DC,
-    "Shelf": Scope.NODE_DC,
-    "Rack": Scope.RACK,
-}
+# One GET of a path within so many seconds: the text; with a fault, why there is none
+Ask = Callable[[str, float], tuple[str, Fault]]
 
 
 @dataclass(slots=True)
 class Server:
-    """An open controller; see `Source`. The password is within ``get`` and nowhere else."""
+    """An open controller; see `Source`. The password is within ``ask`` and nowhere else. ``timeout_s`` : of a read."""
 
     name: str
     channels: tuple[Channel, ...]
     spots: tuple[Spot, ...]
     least_s: float
-    get: Get = field(repr=False)
+    timeout_s: float
+    notes: tuple[str, ...]
+    ask: Ask = field(repr=False)
 
     def read(self) -> Sequence[Reading]:
+        end = time.monotonic() + self.timeout_s
         answers: dict[str, Fetched] = {}
         gone = Fault.NONE
         for path in dict.fromkeys(spot.path for spot in self.spots):
-            asked = gone is Fault.NONE
-            answers[path] = fetched(self.get, path) if asked else Fetched(None, gone, time.monotonic_ns())
-            if answers[path].fault in (Fault.TIMEOUT, Fault.DEVICE_LOST):
-                gone = answers[path].fault  # its other resources are not asked for, each to the end of its time
+            if gone is Fault.NONE:
+                answers[path] = fetched(lambda path: self.ask(path, end - time.monotonic()), path)
+                gone = answers[path].fault if answers[path].fault in GONE else Fault.NONE
+            else:
+                answers[path] = Fetched(None, gone, time.monotonic_ns())
         return [_reading(n, spot, answers[spot.path]) for n, spot in enumerate(self.spots)]
 
     def close(self) -> None:
@@ -92,10 +92,9 @@ class Server:
 
 
 def _reading(channel: int, spot: Spot, answer: Fetched) -> Reading:
-    if answer.fault is not Fault.NONE:
-        return missing(channel, answer.t_ns, answer.fault)
-    value, fault = number_at(answer.document, spot.steps)
-    return Reading(channel, answer.t_ns, value * spot.factor, fault)
+    value, fault = no_value(answer.fault) if answer.fault else number_at(answer.document, spot.steps)
+    value, fault = no_value(fault) if fault else known(value * spot.factor)
+    return Reading(channel, answer.t_ns, value, fault)
 
 
 def open_source(address: str = "", *, timeout_s: float = TIMEOUT_S) -> Source:
@@ -108,32 +107,34 @@ def open_source(address: str = "", *, timeout_s: float = TIMEOUT_S) -> Source:
     ----------
     address : ``https://bmc[:port]``; user and password come from the environment (see `INTERFACE`), never from here.
         ``http`` is accepted for this machine only (a tunnel, a mock-up).
-    timeout_s : of each request.
+    timeout_s : of each request while looking around, and of each reading.
 
     Raises
     ------
-    Unavailable : no address or another one, no user, no answer, not let in, or no chassis with power.
+    Unavailable : no user, no answer, not let in, or no chassis with power. BadInput : no address or another one.
 
     Examples
     --------
     >>> open_source("http://bmc-7")
     Traceback (most recent call last):
-    inferatlas.measure.metering.source.Unavailable: redfish: 'http://bmc-7' is not a controller's address
-    (allowed: https://bmc[:port])
+    inferatlas.errors.BadInput: source: 'http://bmc-7' is no address for 'redfish' (allowed: redfish:https://bmc[:port])
+      user and password: set INFERATLAS_REDFISH_USER and INFERATLAS_REDFISH_PASSWORD
     """
     base = _base(address)
-    get = _session(base, timeout_s)
-    try:
-        every = chassis_of(get)
-    except Unavailable as error:
-        raise Unavailable(base + error.message, hint=_hint(error.message)) from None
+    ask = _session(base)
     found: list[tuple[Spot, Channel]] = []
     giving: set[str] = set()
-    for chassis in every:
-        if giving.isdisjoint(chassis.within):
-            meters = [(spot, _channel(chassis, spot, base)) for spot in meters_of(get, chassis)]
-            found += meters
-            giving |= {chassis.path} if meters else set()
+    silent: list[str] = []
+    try:
+        every = chassis_of(lambda path: ask(path, timeout_s))
+        for chassis in every:
+            if giving.isdisjoint(chassis.within):
+                spots = list(meters_of(lambda path: ask(path, timeout_s), chassis))
+                found += [(spot, _channel(chassis, spot, base)) for spot in spots]
+                giving |= {chassis.path} if spots else set()
+                silent += [] if spots else [chassis.path]
+    except Unavailable as error:
+        raise Unavailable(base + error.message, hint=_hint(error.message)) from None
     if not found:
         looked = ", ".join(one.path for one in every) or "no chassis"
         raise Unavailable(
@@ -142,25 +143,25 @@ def open_source(address: str = "", *, timeout_s: float = TIMEOUT_S) -> Source:
             hint=f"looked at {looked}; a machine that is switched off may give none",
         )
     spots, channels = zip(*found, strict=True)
-    return Server("redfish", channels, spots, least_s=1.0, get=get)
+    notes = [f"{len(silent)} of {len(every)} chassis give no power of their own: {', '.join(silent)}"] if silent else []
+    return Server("redfish", channels, spots, 1.0, timeout_s, tuple(notes), ask)
 
 
 def _base(address: str) -> str:
     """The server's address without a path; an address with a password in it is refused, and not repeated."""
-    if "@" in address:
-        raise Unavailable("the address holds a user or password", field="redfish", hint=f"set {USER} and {PASSWORD}")
-    try:
-        parts = urlsplit(address)
-        host, rest = parts.hostname, parts.path.strip("/") or parts.query or parts.fragment
-        near = host in ("localhost", "127.0.0.1", "::1")
-        if host and not rest and (parts.scheme == "https" or (parts.scheme == "http" and near)):
-            return f"{parts.scheme}://{parts.netloc}"
-    except ValueError:  # brackets without an IPv6 address
-        pass
-    raise Unavailable(f"'{address}' is not a controller's address", field="redfish", allowed=INTERFACE.address)
+    if "@" not in address:
+        try:
+            parts = urlsplit(address)
+            host, rest = parts.hostname, parts.path.strip("/") or parts.query or parts.fragment
+            near = host in ("localhost", "127.0.0.1", "::1")
+            if host and parts.port != 0 and not rest and (parts.scheme == "https" or (parts.scheme == "http" and near)):
+                return f"{parts.scheme}://{parts.netloc}"
+        except ValueError:  # brackets without an IPv6 address, a port that is none
+            pass
+    raise bad_address(INTERFACE, address, hint=f"user and password: set {USER} and {PASSWORD}")
 
 
-def _session(base: str, timeout_s: float) -> Get:
+def _session(base: str) -> Ask:
     user, password = os.environ.get(USER, ""), os.environ.get(PASSWORD, "")
     if not user or not password:
         unset = " and ".join(name for name, held in ((USER, user), (PASSWORD, password)) if not held)
@@ -172,10 +173,10 @@ def _session(base: str, timeout_s: float) -> Get:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
 
-    def get(path: str) -> tuple[str, Fault]:
+    def ask(path: str, timeout_s: float) -> tuple[str, Fault]:
         return fetch(base + path, timeout_s, headers=headers, context=context)
 
-    return get
+    return ask
 
 
 def _hint(message: str) -> str | None:
@@ -185,7 +186,7 @@ def _hint(message: str) -> str | None:
 
 
 def _channel(chassis: Chassis, spot: Spot, base: str) -> Channel:
-    scope = SCOPES.get(str(chassis.document.get("ChassisType")))
+    scope = REDFISH.get(str(chassis.document.get("ChassisType")))
     named = [chassis.document.get(name) for name in ("Manufacturer", "Model", "Name")]
     return Channel(
         source="redfish",
@@ -199,5 +200,5 @@ def _channel(chassis: Chassis, spot: Spot, base: str) -> Channel:
         gain=GAINS["bmc"],
         shared=scope is None,
         assumed=spot.semantics == "instant",
-        u_time_s=spot.took_s / 2,
+        u_time_s=spot.u_time_s,
     )

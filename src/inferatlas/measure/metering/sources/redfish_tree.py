@@ -6,17 +6,17 @@ DMTF's schemas, https://redfish.dmtf.org/schemas/v1/: `Chassis`, `Power` and `En
 from __future__ import annotations
 
 import json
-import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from inferatlas.measure.metering.channel import Fault, Quantity, Semantics
 from inferatlas.measure.metering.source import Unavailable
+from inferatlas.measure.metering.sources.asking import Value, known, no_value, timed
 
 J_PER_KWH = 3.6e6
 MOST_PAGES = 32
+GONE = (Fault.TIMEOUT, Fault.DEVICE_LOST)  # whoever asks on waits to the end of the time for each of its resources
 
 # one GET of a path: the text; with a fault, why there is none
 Get = Callable[[str], tuple[str, Fault]]
@@ -24,12 +24,12 @@ Get = Callable[[str], tuple[str, Fault]]
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A resource, or with a ``fault`` why there is none; ``t_ns``: the middle of the ``took_s`` that asking took."""
+    """A resource, or with a ``fault`` why there is none; ``t_ns`` and its uncertainty as of `timed`."""
 
     document: Any
     fault: Fault
     t_ns: int
-    took_s: float = 0.0
+    u_time_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Spot:
     semantics: Semantics = "instant"
     factor: float = 1.0
     window_s: float | None = None
-    took_s: float = 0.0
+    u_time_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +62,30 @@ def fetched(get: Get, path: str) -> Fetched:
     >>> fetched(lambda path: ('{"Id": "1"}', Fault.NONE), "/redfish/v1/Chassis/1").document
     {'Id': '1'}
     """
-    begin = time.monotonic_ns()
-    document, fault = get(path)
-    end = time.monotonic_ns()
+    (document, fault), t_ns, u_time_s = timed(lambda: get(path))
     if fault is Fault.NONE:
         try:
             document = json.loads(document)
         except (ValueError, RecursionError):
             document, fault = "does not send JSON", Fault.UNREADABLE
-    return Fetched(document, fault, (begin + end) // 2, (end - begin) * 1e-9)
+    return Fetched(document, fault, t_ns, u_time_s)
 
 
-def number_at(document: Any, steps: Sequence[str | int]) -> tuple[float, Fault]:
-    """The number at a place in a resource; NaN with the reason where there is none.
+def _there(get: Get, path: str) -> Fetched:
+    """As `fetched`, while looking around.
+
+    Raises
+    ------
+    Unavailable : the controller stopped answering.
+    """
+    answer = fetched(get, path)
+    if answer.fault in GONE:
+        raise Unavailable(f"{path} {answer.document} ({answer.fault.code})")
+    return answer
+
+
+def number_at(document: Any, steps: Sequence[str | int]) -> Value:
+    """The number at a place in a resource, or why there is none.
 
     Some controllers write numbers as texts: a text that is a number and nothing else is one.
 
@@ -91,14 +102,14 @@ def number_at(document: Any, steps: Sequence[str | int]) -> tuple[float, Fault]:
         else:
             found = document.get(step) if isinstance(document, dict) else None
         if found is None:
-            return math.nan, Fault.NOT_AVAILABLE
+            return no_value(Fault.NOT_AVAILABLE)
         document = found
+    if isinstance(document, bool) or not isinstance(document, int | float | str):
+        return no_value(Fault.UNREADABLE)
     try:
-        written = isinstance(document, int | float | str) and not isinstance(document, bool)
-        value = float(document) if written else math.nan
-    except (ValueError, OverflowError):
-        value = math.nan
-    return (value, Fault.NONE) if math.isfinite(value) else (math.nan, Fault.UNREADABLE)
+        return known(float(document) if isinstance(document, str) else document)
+    except ValueError:
+        return no_value(Fault.UNREADABLE)
 
 
 def link(document: Any, *steps: str) -> str | None:
@@ -120,7 +131,7 @@ def chassis_of(get: Get) -> list[Chassis]:
 
     Raises
     ------
-    Unavailable : no list of chassis.
+    Unavailable : no list of chassis, or a controller that stops answering.
 
     Examples
     --------
@@ -138,7 +149,7 @@ def chassis_of(get: Get) -> list[Chassis]:
         members = answer.document.get("Members") if isinstance(answer.document, dict) else None
         paths += [path for one in members if (path := link(one))] if isinstance(members, list) else []
         page = link({"@odata.id": answer.document.get("Members@odata.nextLink")}) if members else None
-    read = {path: fetched(get, path).document for path in dict.fromkeys(paths)}
+    read = {path: _there(get, path).document for path in dict.fromkeys(paths)}
     found = {path: document for path, document in read.items() if isinstance(document, dict)}
     return sorted(
         (Chassis(path, _around(path, found), document) for path, document in found.items()),
@@ -160,6 +171,10 @@ def meters_of(get: Get, chassis: Chassis) -> Iterator[Spot]:
 
     `Power` is the older one; `EnvironmentMetrics` has the total power and energy "for this resource".
 
+    Raises
+    ------
+    Unavailable : a controller that stops answering.
+
     Examples
     --------
     >>> chassis = Chassis("/c", (), {"EnvironmentMetrics": {"@odata.id": "/c/e"}})
@@ -169,16 +184,16 @@ def meters_of(get: Get, chassis: Chassis) -> Iterator[Spot]:
     """
     power = False
     if path := link(chassis.document, "EnvironmentMetrics"):
-        answer = fetched(get, path)
+        answer = _there(get, path)
         for spot in (
-            Spot(path, ("PowerWatts", "Reading"), took_s=answer.took_s),
-            Spot(path, ("EnergykWh", "Reading"), "energy_j", "counter", J_PER_KWH, took_s=answer.took_s),
+            Spot(path, ("PowerWatts", "Reading"), u_time_s=answer.u_time_s),
+            Spot(path, ("EnergykWh", "Reading"), "energy_j", "counter", J_PER_KWH, u_time_s=answer.u_time_s),
         ):
             if number_at(answer.document, spot.steps)[1] is Fault.NONE:
                 power |= spot.quantity == "power_w"
                 yield spot
     if not power and (path := link(chassis.document, "Power")):
-        answer = fetched(get, path)
+        answer = _there(get, path)
         if spot := _consumed(answer, path):
             yield spot
 
@@ -194,9 +209,9 @@ def _consumed(answer: Fetched, path: str) -> Spot | None:
         if isinstance(control, dict) and control.get("PhysicalContext") in (None, "Chassis"):
             now = ("PowerControl", n, "PowerConsumedWatts")
             if number_at(answer.document, now)[1] is Fault.NONE:
-                return Spot(path, now, took_s=answer.took_s)
+                return Spot(path, now, u_time_s=answer.u_time_s)
             average = ("PowerControl", n, "PowerMetrics", "AverageConsumedWatts")
             minutes, fault = number_at(answer.document, ("PowerControl", n, "PowerMetrics", "IntervalInMin"))
             if number_at(answer.document, average)[1] is Fault.NONE and fault is Fault.NONE and minutes > 0:
-                return Spot(path, average, semantics="average", window_s=60 * minutes, took_s=answer.took_s)
+                return Spot(path, average, semantics="average", window_s=60 * minutes, u_time_s=answer.u_time_s)
     return None

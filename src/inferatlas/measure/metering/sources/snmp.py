@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import math
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from inferatlas.errors import UnknownName
-from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Reading, missing
+from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Reading
 from inferatlas.measure.metering.scope import Scope
-from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable
+from inferatlas.measure.metering.source import Interface, Offer, Source, Unavailable, bad_address
+from inferatlas.measure.metering.sources.asking import Value, known, no_value, readings, timed
 from inferatlas.measure.metering.sources.snmp_profiles import PROFILES, Profile, Total
 
 COMMUNITY = "INFERATLAS_SNMP_COMMUNITY"
@@ -45,6 +46,9 @@ INTERFACE = Interface(
     local=False,
 )
 
+MOST = 2**64  # of any number that a PDU counts in
+Done = TypeVar("Done")
+
 # Objects -> values of those that exist; with a fault, none
 Get = Callable[[Sequence[str]], tuple[Mapping[str, int | str], Fault]]
 
@@ -68,38 +72,30 @@ class Pdu:
     least_s: float
     get: Get = field(repr=False)
     end: Callable[[], None] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     def read(self) -> Sequence[Reading]:
         wanted = dict.fromkeys(one for meter in self.meters for one in meter.total.objects(meter.n))
-        held, fault, t_ns, _ = _timed(self.get, list(wanted))
-        if fault is not Fault.NONE:
-            return [missing(n, t_ns, fault) for n in range(len(self.meters))]
-        found = [_value(meter.total, meter.n, held) for meter in self.meters]
-        return [
-            Reading(n, t_ns, value * meter.factor, fault)
-            for n, (meter, (value, fault)) in enumerate(zip(self.meters, found, strict=True))
-        ]
+        (held, fault), t_ns, _ = timed(lambda: self.get(list(wanted)))
+        return readings(t_ns, [no_value(fault) if fault else _watts_or_joules(meter, held) for meter in self.meters])
 
     def close(self) -> None:
         self.end()
 
 
-def _timed(get: Get, objects: Sequence[str]) -> tuple[Mapping[str, int | str], Fault, int, float]:
-    """Values, the middle of the time that asking took, and how long that was."""
-    begin = time.monotonic_ns()
-    held, fault = get(objects)
-    end = time.monotonic_ns()
-    return held, fault, (begin + end) // 2, (end - begin) * 1e-9
+def _watts_or_joules(meter: _Meter, held: Mapping[str, int | str]) -> Value:
+    value, fault = _value(meter.total, meter.n, held)
+    return value * meter.factor, fault
 
 
-def _value(total: Total, n: int, held: Mapping[str, int | str]) -> tuple[float, Fault]:
-    """The number as the PDU gives it; NaN with the reason where there is none."""
+def _value(total: Total, n: int, held: Mapping[str, int | str]) -> Value:
+    """The number as the PDU gives it, or why there is none."""
     value = held.get(total.value.format(n=n))
     if value is None or value == total.unsupported:
-        return math.nan, Fault.NOT_SUPPORTED
+        return no_value(Fault.NOT_SUPPORTED)
     if total.state and held.get(total.state.format(n=n)) == total.lost:
-        return math.nan, Fault.NOT_AVAILABLE
-    return (float(value), Fault.NONE) if isinstance(value, int) else (math.nan, Fault.UNREADABLE)
+        return no_value(Fault.NOT_AVAILABLE)
+    return known(value) if isinstance(value, int) and abs(value) < MOST else no_value(Fault.UNREADABLE)
 
 
 def open_source(address: str = "", *, get: Get | None = None) -> Source:
@@ -111,7 +107,7 @@ def open_source(address: str = "", *, get: Get | None = None) -> Source:
 
     Raises
     ------
-    Unavailable : no address or another one, pysnmp not installed, no answer, or no total of that maker.
+    Unavailable : pysnmp not installed, no answer, or no total of that maker. BadInput : no address or another one.
     UnknownName : another profile.
 
     Examples
@@ -127,11 +123,11 @@ def open_source(address: str = "", *, get: Get | None = None) -> Source:
         network = _network(where)
         get, end = network.get, network.close
     try:
-        meters, channels = _meters(get, where, profile)
-    except Unavailable:
+        meters, channels, notes = _meters(get, where, profile)
+    except BaseException:
         end()
         raise
-    return Pdu("snmp", tuple(channels), tuple(meters), least_s=1.0, get=get, end=end)
+    return Pdu("snmp", tuple(channels), tuple(meters), least_s=1.0, get=get, end=end, notes=tuple(notes))
 
 
 def _nothing() -> None:
@@ -145,14 +141,14 @@ def _parsed(address: str) -> tuple[tuple[str, int], Profile]:
     except ValueError:  # a port that is none
         host, port, name = None, PORT, ""
     if not host or not name or "@" in address:
-        raise Unavailable(f"'{address}' is not a PDU's address", field="snmp", allowed=INTERFACE.address)
+        raise bad_address(INTERFACE, address, hint=f"the community is set by {COMMUNITY}")
     if name not in PROFILES:
-        raise UnknownName("profile", name, PROFILES, field="snmp")
+        raise UnknownName("profile", name, PROFILES, field="source")
     return (host, port), PROFILES[name]
 
 
-def _meters(get: Get, where: tuple[str, int], profile: Profile) -> tuple[list[_Meter], list[Channel]]:
-    """Every total that the PDU gives a number for, in a unit that is known."""
+def _meters(get: Get, where: tuple[str, int], profile: Profile) -> tuple[list[_Meter], list[Channel], list[str]]:
+    """Every total that the PDU gives a number for, in a unit that is known, and what to say of the others."""
     count = 1
     if profile.units:
         held, fault = get([profile.units])
@@ -161,18 +157,22 @@ def _meters(get: Get, where: tuple[str, int], profile: Profile) -> tuple[list[_M
         count = min(max(told, 1), MOST_UNITS) if isinstance(told, int) else 1
     meters: list[_Meter] = []
     channels: list[Channel] = []
+    notes: list[str] = []
     for n in range(1, count + 1):
         fixed = [one.format(n=n) for total in profile.totals for one in (total.digits, total.unit) if one]
         names = [profile.serial.format(n=n), profile.name.format(n=n)]
         objects = [*names, *fixed, *(one for total in profile.totals for one in total.objects(n))]
-        held, fault, _, took_s = _timed(get, list(dict.fromkeys(objects)))
+        (held, fault), _, u_time_s = timed(partial(get, list(dict.fromkeys(objects))))
         _answered(where, fault)
+        serial, name = (str(held.get(one, "")).strip() or where[0] for one in names)
         for total in profile.totals:
-            factor = _factor(total, n, held)
-            if factor is not None and _value(total, n, held)[1] in (Fault.NONE, Fault.NOT_AVAILABLE):
+            factor, why = _factor(total, n, held), _value(total, n, held)[1]
+            if factor is not None and why in (Fault.NONE, Fault.NOT_AVAILABLE):
                 meters.append(_Meter(total, n, factor))
-                serial, name = (str(held.get(one, "")).strip() for one in names)
-                channels.append(_channel(total, factor, f"{serial or where[0]} {n}", name or where[0], took_s))
+                channels.append(_channel(total, factor, f"{serial} {n}", name, u_time_s))
+            else:
+                kind = "power" if total.quantity == "power_w" else "energy"
+                notes.append(f"{serial} {n}: no {kind} ({'another unit' if factor is None else why.code})")
     if not meters:
         objects = ", ".join(total.value.format(n=1) for total in profile.totals)
         raise Unavailable(
@@ -180,7 +180,7 @@ def _meters(get: Get, where: tuple[str, int], profile: Profile) -> tuple[list[_M
             allowed=f"{objects} ({profile.source})",
             hint="is it a PDU of that maker, and one with a meter?",
         )
-    return meters, channels
+    return meters, channels, notes
 
 
 def _answered(where: tuple[str, int], fault: Fault) -> None:
@@ -199,7 +199,7 @@ def _factor(total: Total, n: int, held: Mapping[str, int | str]) -> float | None
     return total.factor / 10**digits if fits and isinstance(digits, int) else None
 
 
-def _channel(total: Total, factor: float, device: str, name: str, took_s: float) -> Channel:
+def _channel(total: Total, factor: float, device: str, name: str, u_time_s: float) -> Channel:
     power = total.quantity == "power_w"
     return Channel(
         source="snmp",
@@ -211,7 +211,7 @@ def _channel(total: Total, factor: float, device: str, name: str, took_s: float)
         quantum=factor,
         gain=GAINS["pdu"],
         assumed=power,
-        u_time_s=took_s / 2,
+        u_time_s=u_time_s,
     )
 
 
@@ -228,15 +228,19 @@ class _Network:
         with self.lock:
             if self.runner is None:
                 return {}, Fault.FAILED
+            limit_s = TIMEOUT_S * (RETRIES + 2)  # with the search for the host's name
+            asked = partial(self.runner.run, asyncio.wait_for(self._ask(objects), limit_s))
             try:
-                failed, status, _, answers = self.runner.run(self._ask(objects))
+                failed, status, _, answers = _outside_loops(asked)
+                if failed:
+                    return {}, Fault.TIMEOUT if type(failed).__name__ == "RequestTimedOut" else Fault.FAILED
+                if int(status):
+                    return {}, Fault.FAILED
+                return {str(name): held for name, value in answers if (held := _plain(value)) is not None}, Fault.NONE
+            except TimeoutError:
+                return {}, Fault.TIMEOUT
             except Exception as error:  # pysnmp raises its own for what it cannot send or understand
                 return {}, Fault.DEVICE_LOST if "address" in str(error) else Fault.FAILED
-        if failed:
-            return {}, Fault.TIMEOUT if type(failed).__name__ == "RequestTimedOut" else Fault.FAILED
-        if int(status):
-            return {}, Fault.FAILED
-        return {str(name): held for name, value in answers if (held := _plain(value)) is not None}, Fault.NONE
 
     async def _ask(self, objects: Sequence[str]) -> Any:
         kind = self.hlapi.Udp6TransportTarget if ":" in self.where[0] else self.hlapi.UdpTransportTarget
@@ -251,8 +255,18 @@ class _Network:
         with self.lock:
             if self.runner is not None:
                 self.engine.close_dispatcher()
-                self.runner.close()
+                _outside_loops(self.runner.close)
                 self.runner = None
+
+
+def _outside_loops(do: Callable[[], Done]) -> Done:
+    """Do what runs an event loop: in another thread, where one runs in this already (a notebook, a server)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return do()
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(do).result()
 
 
 def _network(where: tuple[str, int]) -> _Network:
@@ -264,10 +278,13 @@ def _network(where: tuple[str, int]) -> _Network:
 
 
 def _plain(value: Any) -> int | str | None:
-    """A number or a text; None where the PDU says that there is no such object."""
-    if type(value).__name__ in ("NoSuchObject", "NoSuchInstance", "EndOfMibView", "Null"):
-        return None
-    try:
+    """A number or a text; None where the PDU says that there is no such object, or gives neither.
+
+    A text stays one, though it may be all digits, as serial numbers are.
+    """
+    from pyasn1.type.univ import Integer, Null, OctetString
+
+    if isinstance(value, Integer):
         return int(value)
-    except (TypeError, ValueError):
-        return bytes(value).decode("utf-8", "replace")
+    text = isinstance(value, OctetString) and not isinstance(value, Null)  # no such object: a kind of Null, and of text
+    return bytes(value).decode("utf-8", "replace") if text else None

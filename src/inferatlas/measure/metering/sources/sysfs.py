@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
-import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from inferatlas.measure.metering.channel import Channel, Fault, Reading
+from inferatlas.measure.metering.sources.asking import Value, known, no_value
 
 MICRO = 1e-6  # powercap counts in µJ, hwmon in µW and µJ
 
@@ -38,7 +39,10 @@ def text_of(path: Path) -> str | None:
         return None
 
 
-def number_of(path: Path) -> tuple[float, Fault]:
+_WHOLE = re.compile(rb"\s*-?[0-9]{1,20}\s*")  # of 64 bits
+
+
+def number_of(path: Path) -> Value:
     """The whole number that a file holds, as it stands there; NaN with the reason where there is none. Never raises.
 
     Examples
@@ -49,11 +53,8 @@ def number_of(path: Path) -> tuple[float, Fault]:
     try:
         written = path.read_bytes()
     except OSError as error:
-        return math.nan, _FAULTS.get(error.errno or 0, Fault.FAILED)
-    try:
-        return float(int(written)), Fault.NONE
-    except ValueError:
-        return math.nan, Fault.UNREADABLE
+        return no_value(_FAULTS.get(error.errno or 0, Fault.FAILED))
+    return known(int(written)) if _WHOLE.fullmatch(written) else no_value(Fault.UNREADABLE)
 
 
 def set_to(path: Path, factor: float) -> float | None:
@@ -70,6 +71,7 @@ class Files:
     channels: tuple[Channel, ...]
     paths: tuple[Path, ...]
     least_s: float
+    notes: tuple[str, ...] = ()
 
     def read(self) -> Sequence[Reading]:
         return [_reading(n, path) for n, path in enumerate(self.paths)]
