@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from made import S, channel, counter_of, series
 
 from inferatlas.measure.metering.channel import Fault
+from inferatlas.measure.metering.scope import Scope
 from inferatlas.measure.metering.windows import integrate
 
 COUNTER = channel("counter", update_s=0.1, gain=0.0)
@@ -131,6 +132,85 @@ def test_a_lost_device_keeps_what_it_had_counted():
 
 def test_the_line_goes_on_for_one_step_at_most_after_the_last():
     t = np.arange(0.0, 30.0, 0.01)
-    stuck = np.where(t < 20.0, counter_of(lambda x: 300.0 * x, t, 0.1), 300.0 * 19.9)
+    stuck = np.where(t < 20.0, counter_of(lambda x: 300.0 * x, t, 0.1), 5970.0 + 1e-6)
     found = integrate(series(COUNTER, t, stuck), 0, 29 * S)
     assert found.joules == pytest.approx(300.0 * 20.0, abs=300.0 * 0.15)
+    assert found.reasons == ("counter_stuck",)  # nothing draws nothing for 9 s
+    assert integrate(series(COUNTER, t, stuck), 0, 19 * S).valid
+
+
+def test_a_step_that_is_longer_than_stated_is_seen_in_the_pauses():
+    rng, errors, stated = np.random.default_rng(0), [], []
+    one = channel("counter", update_s=0.02, gain=0.0)
+    for _ in range(100):
+        t = np.arange(-1.0, 23.0, 0.05)
+        value = counter_of(lambda x: 300.0 * x, t, 0.1, rng.uniform(0, 0.1))
+        found = integrate(series(one, t, value), 0, int((20 + rng.uniform(0, 1)) * S))
+        errors.append(found.joules - 300.0 * found.duration_s)
+        stated.append(found.uncertainty_j)
+    assert np.sqrt(np.mean(np.square(errors))) <= 1.2 * np.mean(stated)
+    assert np.mean(stated) == pytest.approx(300.0 * 0.05 / np.sqrt(6), rel=0.1)  # seen within 50 ms
+
+
+@pytest.mark.parametrize("update", [None, 1.0])
+def test_a_counter_of_tenths_of_a_kwh_needs_twenty_of_its_steps(update):
+    """energy.md, section 2: steps of 36 to 360 kJ, which one reads every second."""
+    node = channel("counter", source="redfish", scope=Scope.NODE_AC, update_s=update, quantum=36e3, gain=0.0)
+    t = np.arange(0.0, 3600.0, 1.0)
+    read = series(node, t, np.floor(1000.0 * t / 36e3) * 36e3)
+    hour = integrate(read, 100 * S, 3500 * S)
+    assert hour.valid and hour.joules == pytest.approx(3.4e6, abs=2 * 36e3)
+    assert hour.uncertainty_j == pytest.approx(36e3 / np.sqrt(6), rel=0.1)
+    for seconds in (30, 300):  # within a step, and some of them
+        short = integrate(read, 1000 * S, (1000 + seconds) * S)
+        assert "window_too_short" in short.reasons and abs(short.joules - 1e3 * seconds) <= 36e3
+    once = series(node, t[:60], np.floor(1000.0 * t[:60] / 36e3) * 36e3)
+    assert "window_too_short" in integrate(once, 0, 50 * S).reasons  # one step tells of no rate
+
+
+def test_a_new_start_between_the_last_reading_inside_and_the_first_beyond_is_in_the_window():
+    t = np.arange(0.0, 60.0, 0.5)
+    value = np.where(t <= 20.0, 1e6 + 300.0 * t, 300.0 * (t - 20.2))
+    assert integrate(series(COUNTER, t, value), 2 * S, int(20.4 * S)).reasons == ("counter_reset",)
+    assert integrate(series(COUNTER, t, value), 2 * S, 20 * S).valid
+    assert integrate(series(COUNTER, t, value), int(20.1 * S), 59 * S).reasons == ("counter_reset",)
+    assert integrate(series(COUNTER, t, value), int(20.5 * S), 59 * S).valid
+
+
+@pytest.mark.parametrize("base", [200.0, 5e5])
+@pytest.mark.parametrize("absurd", [3.7e12, 0.0, -5.0])
+@pytest.mark.parametrize("many", [2, 3])
+def test_absurd_readings_in_a_row_are_left_out_as_one_is(absurd, many, base):
+    t = np.arange(0.0, 30.0, 0.1)
+    value = base + 300.0 * t
+    value[100 : 100 + many] = absurd
+    found = integrate(series(COUNTER, t, value), 2 * S, 28 * S)
+    assert found.reasons == ("implausible",) and found.joules == pytest.approx(300.0 * 26, rel=1e-6)
+
+
+@pytest.mark.parametrize("absurd", [3.7e12, 0.0])
+@pytest.mark.parametrize("at", [0, -1])
+def test_an_absurd_first_or_last_reading_marks_what_it_bounds(absurd, at):
+    t = np.arange(0.0, 30.0, 0.1)
+    value = 5e5 + 300.0 * t
+    value[at] = absurd
+    whole = integrate(series(COUNTER, t, value), 0, int(29.9 * S))
+    assert set(whole.reasons) <= {"counter_reset", "implausible"} and whole.reasons
+    assert whole.joules == pytest.approx(300.0 * 29.9, rel=0.01)
+    assert integrate(series(COUNTER, t, value), 2 * S, 28 * S).valid
+
+
+def test_what_is_no_number_marks_the_window():
+    t = np.arange(0.0, 30.0, 0.1)
+    value = 300.0 * t
+    value[100] = np.nan
+    assert integrate(series(COUNTER, t, value), 2 * S, 28 * S).reasons == ("implausible",)
+
+
+def test_a_wrap_that_may_be_a_new_start_is_ambiguous():
+    """Where neither limit nor scope is known, any power is plausible."""
+    t = np.arange(0.0, 30.0, 0.1)
+    one = channel("counter", scope=None, wrap_j=2.6e5)
+    value = np.where(t < 15.0, 1e5 + 200.0 * t, 200.0 * (t - 15.0))
+    assert "wrap_ambiguous" in integrate(series(one, t, value), 2 * S, 28 * S).reasons
+    assert integrate(series(one, t, value), 2 * S, 14 * S).valid

@@ -1,11 +1,17 @@
+import ast
 import math
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferatlas import measure
 from inferatlas.errors import BadInput, UnknownName
-from inferatlas.measure.metering.energy import REASONS, Energy, together
+from inferatlas.measure.metering.accounting.footprint import REMARKS as OF_FOOTPRINT
+from inferatlas.measure.metering.channel import Fault
+from inferatlas.measure.metering.energy import REASONS, REMARKS, Energy, together
 from inferatlas.measure.metering.scope import MOST_W, Scope, one_scope, scope_of
 
 
@@ -73,3 +79,56 @@ def test_scopes_are_a_ladder_known_by_their_labels():
 
 def test_reason_codes_are_explained():
     assert all(len(text) > 10 and code == code.lower() for code, text in REASONS.items())
+
+
+def test_mean_power_of_devices_is_the_sum_of_theirs():
+    one, died = energy(1000.0, device="0"), energy(250.0, device="1", covered_s=2.5)
+    assert together([one, died]).mean_w == pytest.approx(200.0)
+    missing = energy(None, u_terms={}, method=None, covered_s=0.0, reasons=("no_samples",))
+    assert together([one, missing]).mean_w is None  # the sum of those that were read is not what all drew
+
+
+def test_gaps_of_devices_that_have_none_do_not_hide_those_of_others():
+    gaps = [energy(1.0, gap_s=gap) for gap in (math.nan, 0.5, 0.1)]
+    assert together(gaps).gap_s == 0.5 and math.isnan(together(gaps[:1]).gap_s)
+
+
+@pytest.mark.parametrize(
+    ("joules", "shown"), [(3e-6, "3.00 µJ ± 1 µJ"), (3e16, "30.0 PJ ± 10 PJ"), (3e-3, "3.00 mJ ± 1 mJ")]
+)
+def test_an_uncertainty_is_in_the_unit_of_its_energy(joules, shown):
+    assert str(energy(joules, u_terms={"edges": joules / 3})).startswith(shown)
+
+
+def test_every_code_that_is_given_is_explained_and_every_explanation_is_of_use():
+    """Codes are strings that lead into ``reasons`` and ``remarks``, and names of faults."""
+    given, said = {fault.code for fault in Fault if fault}, set()
+    for path in Path(measure.__file__).parent.glob("metering/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            given |= codes_of(node)
+            if isinstance(node, ast.Constant) and path.name != "energy.py":
+                said.add(node.value)
+    explained = {*REASONS, *REMARKS}
+    assert {"gap_too_long", "scope_shared", "device_missing", "clock_jump", "clock_step", "fallback"} <= given
+    assert given <= explained | set(OF_FOOTPRINT)  # what accounting says of figures has words of its own
+    assert explained <= given | said
+
+
+def codes_of(node: ast.AST) -> set[str]:
+    """Codes in what is appended, assigned or handed over as reasons or remarks."""
+    lists = ("reasons", "remarks", "beyond")
+
+    def named(one: ast.AST | None) -> bool:
+        return (isinstance(one, ast.Name) and one.id in lists) or (isinstance(one, ast.Attribute) and one.attr in lists)
+
+    parts: list[ast.AST | None] = []
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and named(node.func.value):
+        parts = [*node.args]
+    elif isinstance(node, ast.keyword) and node.arg in lists:
+        parts = [node.value]
+    elif isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        flat = [one for target in targets for one in (target.elts if isinstance(target, ast.Tuple) else [target])]
+        parts = [node.value] if any(named(one) for one in flat) else []
+    words = {one.value for part in parts if part for one in ast.walk(part) if isinstance(one, ast.Constant)}
+    return {word for word in words if isinstance(word, str) and re.fullmatch("[a-z]{6,}|[a-z]+(_[a-z]+)+", word)}

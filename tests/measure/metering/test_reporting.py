@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made import S, channel, counter_of, series
@@ -107,3 +109,41 @@ def test_power_over_time_sums_to_the_window_and_goes_one_way(log):
         assert np.sum(line.watts * np.diff(line.edges_s)) == pytest.approx(one.joules, rel=1e-6)
     gpu = power_over_time(log, a, b, 50)[0]
     assert gpu.watts[0] == pytest.approx(100.0, rel=0.05) and gpu.watts[-1] == pytest.approx(500.0, rel=0.05)
+
+
+def test_stretches_of_a_window_of_dates_end_where_it_ends(log):
+    """Nanoseconds since 1970 are no numbers that doubles hold."""
+    start = 1_790_000_000_123_456_789
+    moved = Log(tuple(replace(one, t_ns=one.t_ns + start) for one in log.series), 0)
+    a, b = start + 5 * S + 1, start + 55 * S + 3
+    for one, line in zip(energies(moved, a, b), power_over_time(moved, a, b, 50), strict=True):
+        assert line.edges_s[0] == 0.0 and line.edges_s[-1] == (b - a) / 1e9
+        assert np.sum(line.watts * np.diff(line.edges_s)) == pytest.approx(one.joules, rel=1e-6)
+
+
+def test_stretches_of_a_sensor_whose_rate_nobody_states_add_up_too():
+    """Each stretch on its own would judge by the load that it saw."""
+    rng = np.random.default_rng(0)
+    renewed = np.where(T < 30.0, 100.0, 500.0) + np.where(T < 30.0, 0.0, np.floor(T / 0.5) % 7)
+    log = Log((series(channel("instant"), T + rng.uniform(0, 0.01, T.size), renewed),))
+    (one,), (line,) = energies(log, 5 * S, 55 * S), power_over_time(log, 5 * S, 55 * S, 50)
+    assert np.sum(line.watts * np.diff(line.edges_s)) == pytest.approx(one.joules, rel=1e-9)
+
+
+def test_a_device_that_was_not_read_leaves_a_hole_in_the_line():
+    both = [series(channel("instant", device=str(n)), T, np.full(T.size, 400.0)) for n in range(2)]
+    late = replace(both[1], t_ns=both[1].t_ns[300:], value=both[1].value[300:], fault=both[1].fault[300:])
+    (line,) = power_over_time(Log((both[0], late)), S, 59 * S, 58)
+    assert np.isnan(line.watts[:25]).all() and line.watts[35:] == pytest.approx(800.0)
+
+
+def test_outlets_that_are_read_in_turn_once_a_minute_are_bracketed(tmp_path):
+    t = np.arange(0.0, 7200.0, 60.0)
+    outlets = [
+        series(channel("instant", source="pdu", scope=Scope.NODE_AC, device=str(n)), t + 10 * n, np.full(t.size, 400.0))
+        for n in range(4)
+    ]
+    write_table(Log(tuple(outlets)), tmp_path / "pdu.csv")
+    (one,) = integrated(tmp_path / "pdu.csv").windows
+    assert one.duration_s == pytest.approx(7140.0 - 30.0) and "edge_not_bracketed" not in one.reasons
+    assert one.joules == pytest.approx(1600.0 * one.duration_s)

@@ -1,3 +1,5 @@
+import os
+import threading
 import time
 
 import numpy as np
@@ -5,9 +7,11 @@ import pytest
 from made import Played, channel
 
 from inferatlas.errors import BadInput
+from inferatlas.measure.metering import sampler as module
 from inferatlas.measure.metering.channel import Fault
+from inferatlas.measure.metering.kept import KEPT, Kept
 from inferatlas.measure.metering.logs.journal import ENDING, Journal, read_journal
-from inferatlas.measure.metering.sampler import KEPT, Kept, Sampler, keep_time
+from inferatlas.measure.metering.sampler import Sampler, keep_time
 
 
 class Virtual:
@@ -154,3 +158,139 @@ def test_the_readings_of_a_window_do_not_cost_the_whole_log():
     whole = sampler.log().series[0]
     late = sampler.log(int(whole.t_ns[-10])).series[0]
     assert late.t_ns.size == 70 and late.t_ns[-1] == whole.t_ns[-1]
+
+
+class Odd(Played):
+    """A source that gives whatever a function says."""
+
+    def __init__(self, gives, many: int = 2, **more) -> None:
+        super().__init__(*[(channel("instant", device=str(n)), lambda t: 1.0) for n in range(many)], **more)
+        self.gives = gives
+
+    def read(self):
+        self.reads += 1
+        return self.gives()
+
+
+@pytest.mark.parametrize(
+    "gives",
+    [lambda: None, lambda: [(0, 1, 2.0, 0), (1, None, 2.0, 0)], lambda: [(7, 1, 2.0, 0)], lambda: [(0, 1, "x", 0)],
+     lambda: [(0, 1)], lambda: 1 / 0],
+    ids=["nothing", "no time", "no channel", "no number", "no reading", "raises"],
+)  # fmt: skip
+def test_what_is_no_reading_is_a_fault_of_all_channels_and_the_columns_stay_in_step(gives):
+    kept, good = Kept(3, 2), Played((channel("instant"), lambda t: 300.0), (channel("average"), lambda t: 1.0))
+    kept.add(good)
+    assert kept.add(Odd(gives)) == 2
+    kept.add(good)
+    records = kept.records()
+    assert records["channel"].tolist() == [3, 4] * 3
+    assert records["fault"].tolist() == [0, 0, Fault.FAILED, Fault.FAILED, 0, 0]
+    assert np.isnan(records["value"][2:4]).all() and records["t_ns"][2] > 1
+
+
+def test_a_source_that_gives_no_answer_does_not_hold_up_the_end(monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE_S", 0.05)
+    go_on = threading.Event()
+    stuck, good = Odd(lambda: go_on.wait(10.0) or []), Played((channel("counter"), lambda t: 300.0 * t))
+    sampler = Sampler([stuck, good], 0.005).start()
+    time.sleep(0.03)
+    sampler.stop()
+    log = sampler.log()
+    assert good.closed and not stuck.closed and log.series[2].t_ns.size == good.reads > 2
+    assert log.notes == ("nvml gave no answer at the end, and was left",)
+    go_on.set()
+
+
+def test_sources_are_closed_whatever_becomes_of_the_sampler(tmp_path):
+    unused, twice, refused = (Played((channel("instant"), lambda t: 1.0)) for _ in range(3))
+    Sampler([unused]).stop()
+    assert unused.closed
+    with pytest.raises(BadInput, match="cannot be written"):
+        Sampler([refused], 0.01, Journal(tmp_path / "none" / "p.journal")).start()
+    assert refused.closed
+    sampler = Sampler([twice], 0.01).start()
+    with pytest.raises(BadInput, match="ran already"):
+        sampler.start()
+    assert not twice.closed
+    sampler.stop()
+    with pytest.raises(BadInput, match="ran already"):
+        sampler.start()
+    assert twice.closed
+
+
+def test_without_sources_there_is_an_empty_log(tmp_path):
+    sampler = Sampler([], 0.01, Journal(tmp_path / "p.journal")).start()
+    sampler.flush()
+    assert sampler.fresh([])[0].size == 0 and sampler.read_since(0)
+    sampler.stop()
+    assert sampler.log().series == () and sampler.cost().cpu_s == 0.0
+
+
+def test_no_source_is_read_faster_than_makes_sense_however_many_windows_there_are():
+    began = []
+    source = Odd(lambda: began.append(time.monotonic()) or [], least_s=0.02)
+    sampler = Sampler([source], 0.02).start()
+    for _ in range(60):
+        sampler.now()
+        time.sleep(0.001)
+    sampler.stop()
+    assert len(began) > 3 and np.diff(began).min() >= 0.0199
+
+
+def test_a_round_that_was_under_way_is_no_reading_after_a_moment():
+    """Its first channel was read before, and its edge would have no reading beyond."""
+    kept, source = Kept(0, 1), Played((channel("instant"), lambda t: 1.0))
+    moment = []
+    kept.add(Odd(lambda: moment.append(time.monotonic_ns()) or source.read(), 1))
+    assert not kept.read_since(moment[0]) and kept.read_since(moment[0] - 10**9)
+    kept.add(source)
+    assert kept.read_since(moment[0])
+    stale = Kept(0, 1)  # stamps of its own, from before
+    stale.add(Odd(lambda: [(0, 5, 1.0, 0)], 1))
+    assert not stale.read_since(time.monotonic_ns() - 10**8) and stale.read_since(time.monotonic_ns() - 2 * 10**9)
+
+
+def test_no_reading_is_lost_between_disk_and_memory(tmp_path, monkeypatch):
+    source = Played((channel("instant"), lambda t: 300.0))
+    sampler = Sampler([source], 3600.0, Journal(tmp_path / "p.journal")).start()
+    kept, records = sampler._kept[0], sampler.journal.records
+
+    def meanwhile():
+        found = records()
+        kept.add(source)
+        other = threading.Thread(target=sampler.flush)  # as happens every second
+        other.start()
+        other.join(0.02)
+        return found
+
+    monkeypatch.setattr(sampler.journal, "records", meanwhile)
+    for _ in range(5):
+        kept.add(source)
+    assert sampler.log().series[0].t_ns.size == source.reads
+    sampler.stop()
+
+
+def test_readings_that_the_disk_does_not_give_back_are_not_silently_missing(tmp_path, monkeypatch):
+    sampler = Sampler([Played((channel("instant"), lambda t: 300.0))], 0.005, Journal(tmp_path / "p.journal")).start()
+
+    def broken(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", broken)
+    sampler.stop()
+    assert any("lost: " in note and "Input/output error" in note for note in sampler.log().notes)
+
+
+def test_a_copy_in_another_process_touches_nothing(tmp_path, monkeypatch):
+    source = Played((channel("instant"), lambda t: 300.0))
+    sampler = Sampler([source], 0.005, Journal(tmp_path / "p.journal")).start()
+    time.sleep(0.02)
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: -1)
+        size = (tmp_path / "p.journal").stat().st_size
+        sampler.flush()
+        sampler.stop()
+        assert (tmp_path / "p.journal").stat().st_size == size and not source.closed
+    sampler.stop()
+    assert source.closed and read_journal(tmp_path / "p.journal").series[0].t_ns.size == source.reads

@@ -125,7 +125,8 @@ def test_a_nodes_power_stands_in_for_its_counter_that_steps_too_rarely(bmc):
     assert energy.joules == pytest.approx(900 * length_s, rel=1e-6)
     assert energy.u_terms["gain"] == pytest.approx(0.03 * energy.joules)
     assert {"semantics_assumed", "fallback"} <= set(energy.remarks)
-    assert [(one.method, one.joules, one.reasons) for one in energy.checks] == [(None, None, ("counter_stuck",))]
+    assert [(one.method, one.joules) for one in energy.checks] == [(None, None)]
+    assert "counter_stuck" in energy.checks[0].reasons
 
 
 def test_a_controller_that_falls_silent_holds_nobody_and_leaves_no_number(bmc):
@@ -192,5 +193,5 @@ def test_a_gpu_of_level_zero_is_read_by_one_of_its_domains(tmp_path):
     assert (card.method, card.valid, card.name) == ("counter", True, "Data Center GPU Max 1550")
     assert card.joules == pytest.approx(400 * length_s, rel=0.1)
     assert gpu.joules == pytest.approx(150 * length_s, rel=0.1)
-    assert (unnamed.joules, unnamed.reasons) == (None, ("counter_stuck",))  # it stands still: unknown, not 0
+    assert unnamed.joules is None and "counter_stuck" in unnamed.reasons  # it stands still: unknown, not 0
     assert "scope_unknown" in unnamed.remarks

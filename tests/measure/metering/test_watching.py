@@ -1,5 +1,7 @@
 import os
+import shutil
 import signal
+import tempfile
 import threading
 import urllib.request
 
@@ -115,3 +117,52 @@ def test_only_the_last_minute_is_drawn():
     take_all([card], records(*rows))
     assert len(card.history) == 61 and card.history[-1] == (199.0, 299.0)
     assert len(spark([watts for _, watts in card.history], 24)) == 24
+
+
+def test_where_nothing_can_be_read_watching_goes_on(monkeypatch):
+    from inferatlas.measure.metering import meter as module
+    from inferatlas.measure.metering.finding import Found, Refusal
+
+    monkeypatch.setattr(module, "find", lambda names: Found((), (Refusal("nvml", "no driver", "install it"),)))
+    found = watch([], interval_s=0.005, seconds=0.05)
+    assert found.windows == () and found.refusals[0].why == "no driver" and found.cost.reads == 0
+
+
+def test_a_folder_that_vanishes_leaves_the_energies(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    found = watch(
+        [steady()], interval_s=0.005, seconds=0.1, record=folder / "p.csv", look=lambda: shutil.rmtree(folder)
+    )
+    assert found.windows[0].joules > 0
+    assert any("the readings were not kept" in note for note in found.notes)
+
+
+def test_where_there_is_no_place_for_files_readings_stay_in_memory(monkeypatch):
+    def none(*_, **__):
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", none)
+    found = watch([steady()], interval_s=0.005, seconds=0.05)
+    assert found.windows[0].joules > 0 and found.notes == ()
+
+
+def test_an_address_that_is_refused_closes_the_sources_and_leaves_the_file_alone(tmp_path):
+    source, path = steady(), tmp_path / "p.csv"
+    path.write_text("of an earlier run")
+    with pytest.raises(BadInput, match="HOST:PORT"):
+        watch([source], interval_s=0.005, seconds=1.0, record=path, prometheus="nowhere")
+    assert source.closed and path.read_text() == "of an earlier run"
+
+
+def test_running_energy_leaves_out_what_nobody_read():
+    card, slow = Live(channel("instant")), Live(channel("instant"))
+    lost = [(0, n * S, np.nan, Fault.DEVICE_LOST) for n in range(2, 3600)]
+    take_all(
+        [card], records((0, 0, 400.0, 0), (0, S, 400.0, 0), *lost, (0, 3600 * S, 400.0, 0), (0, 3601 * S, 400.0, 0))
+    )
+    assert card.joules == pytest.approx(800.0)
+    take_all(
+        [slow], records((0, 0, 400.0, 0), (0, S, np.nan, Fault.TIMEOUT), (0, 2 * S, 400.0, 0), (0, 32 * S, 400.0, 0))
+    )
+    assert slow.joules == pytest.approx(400.0 * 32)  # a single reading, and a slow rate, are no hole

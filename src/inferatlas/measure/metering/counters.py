@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from inferatlas.measure.metering.channel import Channel, Series
 from inferatlas.measure.metering.energy import Energy
-from inferatlas.measure.metering.judging import MOST_GAP_S, MOST_GAP_SHARE, faults_within, in_order, nothing, of_channel
+from inferatlas.measure.metering.judging import faults_within, in_order, nothing, of_channel, some_within, too_far_apart
 
 Array = NDArray[np.float64]
 LEAST_STEPS = 20  # of the counter in a window (reference/energy.md, section 5.4)
 RECENT = 20  # steps whose mean power says how the counter goes on after the last of them
-UNKNOWN_STEP_S = (
-    1.0  # a counter whose steps nobody states, and that was never seen to pause, is as slow as this at most
-)
+UNKNOWN_STEP_S = 1.0  # a counter whose steps nobody states, and that was never seen to pause, takes this at most
+ASTRAY = 3  # readings in a row that may be absurd before it is the counter that changed
 SLACK_S = 1.0  # a reading's time may be late by so much before its power is held to be impossible
 
 
@@ -31,8 +30,10 @@ class Line:
     """Energy since the first reading over time: points at steps of the counter.
 
     ``t``: shape (n,), s. ``joules``: shape (n,), ascending. ``late_s``: shape (n,), the step came so long before it was
-    seen at most. ``update_s``: time between steps, NaN where every reading is a new one. ``resets``: times of readings
-    that found the counter started again; ``wraps``: that found it wrapped; ``doubted``: that were left out.
+    seen at most. ``update_s``: time between steps, NaN where every reading is a new one and nobody states it.
+    ``resets``, ``doubted``: shape (k, 2), the readings between which the counter started again, or moved as no device
+    can; of a reading that was left out its time, twice. ``wraps``: times of readings that found it wrapped.
+    ``still_since``: time of the last reading that found it moved.
     """
 
     t: Array
@@ -42,6 +43,7 @@ class Line:
     resets: Array
     wraps: Array
     doubted: Array
+    still_since: float
 
 
 def counter_energy(series: Series, a_ns: int, b_ns: int) -> Energy:
@@ -69,9 +71,11 @@ def counter_energy(series: Series, a_ns: int, b_ns: int) -> Energy:
     channel, length = series.channel, (b_ns - a_ns) / 1e9
     reasons, remarks = faults_within(series, a_ns, b_ns)
     good = (series.fault == 0) & np.isfinite(series.value)
+    if some_within(series, good, a_ns, b_ns):
+        reasons.append("implausible")
     read_s = (series.t_ns[good] - a_ns) / 1e9
     if read_s.size < 2 or read_s.min() > length or read_s.max() < 0:
-        return nothing(channel, length, reasons, remarks)
+        return nothing(series, a_ns, b_ns, reasons, remarks)
     read_s, value = in_order(read_s, series.value[good])
     line = line_through(channel, read_s, value)
     low, high = max(0.0, float(read_s[0])), min(length, float(read_s[-1]))
@@ -79,23 +83,23 @@ def counter_energy(series: Series, a_ns: int, b_ns: int) -> Energy:
         reasons.append("edge_not_bracketed")
     reasons += [
         code
-        for code, times in (("counter_reset", line.resets), ("implausible", line.doubted))
-        if np.any((times > 0) & (times <= length))
+        for code, spans in (("counter_reset", line.resets), ("implausible", line.doubted))
+        if np.any((spans[:, 1] > 0) & (spans[:, 0] < length))
     ]
-    if np.any((line.wraps > 0) & (line.wraps <= length)):
+    wrapped = bool(np.any((line.wraps > 0) & (line.wraps <= length)))
+    if wrapped:
         remarks.append("counter_wrapped")
     edges_j = np.interp([low, high], line.t, line.joules)
     joules = float(edges_j[1] - edges_j[0])
     inside = (read_s >= low) & (read_s <= high)
     gap = _gap_at(read_s, low, high)
-    if gap > min(MOST_GAP_S, MOST_GAP_SHARE * length) * (1 + 1e-9):
+    if too_far_apart(gap, length):
         reasons.append("gap_too_long")
-    update = channel.update_s if channel.update_s is not None else line.update_s
-    if np.isfinite(update) and length < LEAST_STEPS * update:
+    if np.isfinite(line.update_s) and length < LEAST_STEPS * line.update_s:
         reasons.append("window_too_short")
-    if not joules > 0:
+    if not joules > 0 or high - line.still_since > _long_still(line, read_s):
         reasons.append("counter_stuck")
-    if _may_have_wrapped(channel, read_s, low, high):
+    if _may_have_wrapped(channel, read_s, low, high, wrapped=wrapped):
         reasons.append("wrap_ambiguous")
     powers = [_power_at(line, edge) for edge in (low, high)]
     terms = {
@@ -118,17 +122,28 @@ def line_through(channel: Channel, read_s: Array, value: Array) -> Line:
     moved = ~reset & ~beyond & (step > 0)
     total = np.cumsum(np.where(moved, step, 0.0))
     seen = np.flatnonzero(moved | reset | beyond)
-    repeats = bool(np.any(step == 0))
-    update = channel.update_s
-    if update is None:
-        update = _usual(np.diff(read_s[1:][moved])) if repeats else np.nan
+    times = read_s[1:][moved]
+    update = _update_of(channel, times, read_s, pauses=bool(np.any((step == 0) & (between > 0))))
     late = np.minimum(between, update if np.isfinite(update) else UNKNOWN_STEP_S)
     late = np.concatenate([[update if np.isfinite(update) else late[0]], late[seen]])
     t = np.concatenate([read_s[:1], read_s[1:][seen]]) - late / 2
     joules = np.concatenate([[0.0], total[seen]])
     t, joules, late = _until_last(t, joules, late, float(read_s[-1]), update)
-    doubted = np.concatenate([left_out, read_s[1:][beyond]])
-    return Line(t, joules, late, update, read_s[1:][reset], read_s[1:][wrapped], doubted)
+    spans = np.stack([read_s[:-1], read_s[1:]], axis=1)
+    doubted = np.concatenate([np.stack([left_out, left_out], axis=1), spans[beyond]])
+    still = float(times[-1]) if times.size else -math.inf
+    return Line(t, joules, late, update, spans[reset], read_s[1:][wrapped], doubted, still)
+
+
+def _update_of(channel: Channel, moved: Array, read_s: Array, *, pauses: bool) -> float:
+    """Time between steps in s: as stated, or as its pauses show where that is longer; NaN where neither says.
+
+    ``moved``: times of readings that found a new value. One or none of them is a step that takes all of the readings.
+    """
+    shown = math.nan
+    if pauses:
+        shown = float(np.median(np.diff(moved))) if moved.size > 1 else float(read_s[-1] - read_s[0])
+    return shown if channel.update_s is None else float(np.fmax(channel.update_s, shown))
 
 
 def _steps(channel: Channel, between: Array, step: Array) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
@@ -142,12 +157,16 @@ def _steps(channel: Channel, between: Array, step: Array) -> tuple[Array, NDArra
 
 
 def _alone(channel: Channel, read_s: Array, value: Array) -> NDArray[np.bool_]:
-    """Single absurd readings: no step leads to them, and one leads past them."""
+    """Absurd readings, up to `ASTRAY` in a row: no step leads to them, and one leads past them."""
     alone = np.zeros(value.size, dtype=bool)
-    if value.size > 2:
-        here, _, far = _steps(channel, read_s[1:-1] - read_s[:-2], value[1:-1] - value[:-2])
-        past, _, beyond = _steps(channel, read_s[2:] - read_s[:-2], value[2:] - value[:-2])
-        alone[1:-1] = ((here < 0) | far) & (past >= 0) & ~beyond
+    here, _, far = _steps(channel, np.diff(read_s), np.diff(value))
+    for many in range(1, min(ASTRAY, value.size - 2) + 1):
+        apart = many + 1
+        past, _, beyond = _steps(channel, read_s[apart:] - read_s[:-apart], value[apart:] - value[:-apart])
+        known = ~(alone[1:][:-many] | alone[:-1][:-many])  # what fewer readings explain, more need not
+        begins = np.flatnonzero(((here < 0) | far)[:-many] & (past >= 0) & ~beyond & known) + 1
+        for n in range(many):
+            alone[begins + n] = True
     return alone
 
 
@@ -162,10 +181,6 @@ def _until_last(t: Array, joules: Array, late: Array, last: float, update: float
     return np.append(t, last), np.append(joules, joules[-1] + more), np.append(late, min(since, late.max()))
 
 
-def _usual(steps: Array) -> float:
-    return float(np.median(steps)) if steps.size else float("nan")
-
-
 def _gap_at(read_s: Array, low: float, high: float) -> float:
     """The longest time between the readings around either edge: within, the counter bridges every gap."""
     gaps = []
@@ -175,9 +190,17 @@ def _gap_at(read_s: Array, low: float, high: float) -> float:
     return max(gaps)
 
 
-def _may_have_wrapped(channel: Channel, read_s: Array, low: float, high: float) -> bool:
-    if channel.wrap_j is None or (channel.limit_w is None and channel.scope is None):
+def _long_still(line: Line, read_s: Array) -> float:
+    """Seconds without a step after which a counter is held to be stuck: what it counts never stops drawing."""
+    return max(LEAST_STEPS * line.update_s, 3 * float(np.median(np.diff(read_s)))) if line.update_s > 0 else math.inf
+
+
+def _may_have_wrapped(channel: Channel, read_s: Array, low: float, high: float, *, wrapped: bool) -> bool:
+    """Whether a wrap may be unseen, or what was taken for one may be a new start."""
+    if channel.wrap_j is None:
         return False
+    if channel.limit_w is None and channel.scope is None:  # any power is plausible then
+        return wrapped
     around = slice(
         max(int(np.searchsorted(read_s, low, side="right")) - 1, 0), int(np.searchsorted(read_s, high, "left")) + 1
     )

@@ -13,6 +13,7 @@ from inferatlas.quantities import show
 
 SCHEMA = 1
 CORRELATED = ("gain",)  # terms that devices of one kind share: they add up, the others as independent errors
+PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "m": 1e-3, "µ": 1e-6, "n": 1e-9}
 
 # Why a window is not valid (reference/energy.md, section 5.4, and faults of readings), and what may be remarked of a
 # valid one. Numbers are kept either way.
@@ -28,7 +29,6 @@ REASONS = {
     "wrap_ambiguous": "readings so far apart that the counter may have wrapped unseen",
     "zero_power": "every reading is 0 W, which no working sensor gives",
     "sources_disagree": "two ways to the same energy differ by more than 5 %",
-    "scope_mixed": "readings that cover different things",
     "scope_shared": "the meters may cover the same devices, so they are not added",
     "device_missing": "a device has no reading in the window",
     "device_changed": "another device answered in its place",
@@ -41,7 +41,6 @@ REASONS = {
     "unreadable": "what came could not be understood",
     "failed": "the interface reported a failure",
     "clock_jump": "the clock of the log went backwards",
-    "interrupted": "the recording ended early",
 }
 REMARKS = {
     "counter_wrapped": "the counter wrapped, and was corrected",
@@ -66,8 +65,9 @@ class Energy:
     u_terms : name -> J: ``edges``, ``sampling``, ``gain``, ``clock``; independent of each other.
     method : ``counter`` (difference), ``average`` or ``instant`` (integrated power), ``model``; None without readings.
     source, scope, part, device : as in `Channel`; ``device`` is None for several together.
-    duration_s : of the window. covered_s : of it, the time that readings cover.
-    readings : good ones used. gap_s : the longest time between two of them.
+    duration_s : of the window. covered_s : of it, the time that readings cover; the least of several devices.
+    readings : good ones used. gap_s : the longest time between two of them; of a counter, which bridges the others,
+        between those around an edge.
     reasons : codes of `REASONS` that make it invalid. remarks : codes of `REMARKS` that do not.
     checks : other ways to the same energy. devices : its parts, where it is a sum.
 
@@ -106,7 +106,10 @@ class Energy:
 
     @property
     def mean_w(self) -> float | None:
-        """Over the time that readings cover."""
+        """Over the time that readings cover; of several devices the sum, None where it lacks one of them."""
+        if self.devices and self.joules is not None:
+            each = [one.mean_w for one in self.devices]
+            return None if None in each else math.fsum(one for one in each if one is not None)
         return None if self.joules is None or not self.covered_s > 0 else self.joules / self.covered_s
 
     def __str__(self) -> str:
@@ -147,8 +150,10 @@ class Energy:
 def _in_unit_of(shown: str, joules: float) -> str:
     """Joules in the unit that another value was shown in."""
     unit = shown.rpartition(" ")[2]
-    factor = {"J": 1.0, "kJ": 1e3, "MJ": 1e6, "GJ": 1e9, "TJ": 1e12, "mJ": 1e-3}.get(unit, 1.0)
-    return f"{joules / factor:.2g} {unit}"
+    prefix = unit.removesuffix("J")
+    if prefix not in PREFIXES:
+        return show(joules, "J")
+    return f"{joules / PREFIXES[prefix]:.2g} {unit}"
 
 
 def together(energies: Sequence[Energy]) -> Energy:
@@ -193,7 +198,7 @@ def together(energies: Sequence[Energy]) -> Energy:
         device=None,
         name="",
         readings=sum(one.readings for one in energies),
-        gap_s=max((one.gap_s for one in energies), default=math.nan),
+        gap_s=max((one.gap_s for one in energies if not math.isnan(one.gap_s)), default=math.nan),
         reasons=tuple(dict.fromkeys(reasons)),
         remarks=tuple(dict.fromkeys(code for one in energies for code in one.remarks)),
         checks=(),

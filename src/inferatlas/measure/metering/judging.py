@@ -18,10 +18,19 @@ GRAVE = {Fault.DEVICE_LOST, Fault.DEVICE_CHANGED, Fault.DRIVER_GONE}
 
 
 def faults_within(series: Series, a_ns: int, b_ns: int) -> tuple[list[str], list[str]]:
-    """Reasons and remarks that readings without a value bring: grave faults invalidate, single gaps are remarked."""
+    """Reasons and remarks that readings without a value bring: grave faults invalidate, single gaps are remarked.
+
+    Grave ones do so from the last reading before the window to the first one after it: what is between two readings
+    goes by both.
+    """
     within = (series.t_ns >= a_ns) & (series.t_ns <= b_ns) & (series.fault != 0)
     found = [Fault(int(one)) for one in np.unique(series.fault[within])]
-    reasons = [one.code for one in found if one in GRAVE]
+    good = series.t_ns[series.fault == 0]
+    before, after = good[good <= a_ns], good[good >= b_ns]
+    around = (series.t_ns >= (before.max() if before.size else a_ns)) & (
+        series.t_ns <= (after.min() if after.size else b_ns)
+    )
+    reasons = [one.code for one in sorted(GRAVE) if np.any(series.fault[around] == one)]
     remarks = ["readings_missing"] if any(one not in GRAVE | {Fault.THROTTLED} for one in found) else []
     if Fault.THROTTLED in found:
         remarks.append(Fault.THROTTLED.code)
@@ -35,6 +44,17 @@ def faults_within(series: Series, a_ns: int, b_ns: int) -> tuple[list[str], list
     return reasons, remarks
 
 
+def some_within(series: Series, believed: NDArray[np.bool_], a_ns: int, b_ns: int) -> bool:
+    """Whether a value within the window is not believed."""
+    doubted = (series.fault == 0) & ~believed
+    return bool(np.any(doubted & (series.t_ns >= a_ns) & (series.t_ns <= b_ns)))
+
+
+def too_far_apart(gap_s: float, length_s: float) -> bool:
+    """Whether readings are too far apart for a window; not where there is but one of them (NaN)."""
+    return gap_s > min(MOST_GAP_S, MOST_GAP_SHARE * length_s) * (1 + 1e-9)
+
+
 def in_order(t: NDArray[np.float64], value: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Readings by time; the order in which they are handed over does not matter."""
     if np.any(np.diff(t) < 0):
@@ -43,9 +63,13 @@ def in_order(t: NDArray[np.float64], value: NDArray[np.float64]) -> tuple[NDArra
     return t, value
 
 
-def nothing(channel: Channel, length_s: float, reasons: Sequence[str], remarks: Sequence[str]) -> Energy:
-    """No energy, for a channel that gave no usable reading: unknown, never 0."""
-    return of_channel(channel, length_s, None, {}, reasons or ["no_samples"], remarks)(covered_s=0.0)
+def nothing(series: Series, a_ns: int, b_ns: int, reasons: Sequence[str], remarks: Sequence[str]) -> Energy:
+    """No energy, for a channel that gave no usable reading: unknown, never 0; its faults in the window say why."""
+    faults = series.fault[(series.t_ns >= a_ns) & (series.t_ns <= b_ns)]
+    codes = [Fault(int(one)).code for one in np.unique(faults) if one not in (Fault.NONE, Fault.THROTTLED)]
+    whole = [one for one in remarks if one != "readings_missing"]
+    made = of_channel(series.channel, (b_ns - a_ns) / 1e9, None, {}, [*reasons, *codes] or ["no_samples"], whole)
+    return made(covered_s=0.0)
 
 
 def of_channel(

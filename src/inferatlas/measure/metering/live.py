@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from inferatlas.measure.metering.channel import Channel, Fault
+from inferatlas.measure.metering.judging import MOST_GAP_S
 
 HISTORY_S = 60.0
 LEAST_STEP_S = 0.05  # over which the power of a counter is told
@@ -19,8 +20,9 @@ LEAST_STEP_S = 0.05  # over which the power of a counter is told
 class Live:
     """Running figures of one channel.
 
-    ``watts``: the last one; None before the first, and after a fault. ``joules``: since the start. ``fault``: of the
-    last reading. ``history``: times (s, monotonic) and watts of the last minute.
+    ``watts``: the last one; None before the first, and after a fault. ``joules``: since the start; of power without
+    times of more than 3 s in which the device gave faults only. ``fault``: of the last reading. ``history``: times (s,
+    monotonic) and watts of the last minute.
     """
 
     channel: Channel
@@ -30,6 +32,7 @@ class Live:
     peak_w: float | None = None
     history: deque[tuple[float, float]] = field(default_factory=deque)
     _last: tuple[float, float] | None = None
+    _missed: bool = False
 
     def take(self, t_ns: np.ndarray, value: np.ndarray, fault: np.ndarray) -> None:
         """Readings in the order in which they were taken, n of them."""
@@ -38,7 +41,7 @@ class Live:
                 continue
             self.fault = Fault(code)
             if code or not math.isfinite(one):
-                self.watts = None
+                self.watts, self._missed = None, True
                 continue
             if self.channel.semantics == "counter":
                 self._count(t, one)
@@ -48,9 +51,9 @@ class Live:
     def _draw(self, t: float, watts: float) -> None:
         if not 0 <= watts <= self.channel.most_w:
             return
-        if self._last is not None:
+        if self._last is not None and not (self._missed and t - self._last[0] > MOST_GAP_S):
             self.joules += (watts + self._last[1]) / 2 * (t - self._last[0])
-        self._last = t, watts
+        self._last, self._missed = (t, watts), False
         self._show(t, watts)
 
     def _count(self, t: float, joules: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,34 +14,55 @@ from inferatlas.errors import BadInput, UnknownName
 from inferatlas.measure.metering.energy import Energy, together
 from inferatlas.measure.metering.finding import Refusal, find
 from inferatlas.measure.metering.logs.journal import ENDING, Journal
-from inferatlas.measure.metering.logs.log import Log
-from inferatlas.measure.metering.sampler import Cost, Sampler
+from inferatlas.measure.metering.logs.log import Log, log_of
+from inferatlas.measure.metering.sampler import PATIENCE_S, Cost, Sampler
 from inferatlas.measure.metering.source import Source
 from inferatlas.measure.metering.windows import energies
 
 WHOLE = "all"  # the window from the start of a meter to its end
-PATIENCE_S = 10.0  # for a reading after the end of a window
 STEP_S = 0.002
 
 
 @dataclass(slots=True)
 class Window:
-    """A named window: the spans of time it was open in, and the energy of them together."""
+    """A named window: the spans of time it was open in, and the energy of them together.
+
+    Spans that overlap, as windows of one name in several threads do, are one: the time in which any of them was open.
+    """
 
     name: str
     meter: Meter
     spans: list[tuple[int, int]] = field(default_factory=list)
 
     @property
+    def open_ns(self) -> list[tuple[int, int]]:
+        """Its spans in order, each moment once."""
+        found: list[tuple[int, int]] = []
+        for a, b in sorted(self.spans):
+            if found and a <= found[-1][1]:
+                found[-1] = found[-1][0], max(b, found[-1][1])
+            else:
+                found.append((a, b))
+        return found
+
+    @property
     def duration_s(self) -> float:
-        return sum(b - a for a, b in self.spans) / 1e9
+        return sum(b - a for a, b in self.open_ns) / 1e9
 
     @property
     def energies(self) -> tuple[Energy, ...]:
-        """One per source, scope and part, in the order of the sources: accelerators first."""
-        self.meter.wait_for(max(b for _, b in self.spans))
-        log = self.meter.log(min(a for a, _ in self.spans))
-        each = [energies(log, a, b) for a, b in self.spans]
+        """One per source, scope and part, in the order of the sources: accelerators first.
+
+        Raises
+        ------
+        BadInput : the window is open for the first time.
+        """
+        if not self.spans:
+            raise BadInput(f"'{self.name}' is still open", field="window", allowed="its energy, once it is closed")
+        spans = self.open_ns
+        self.meter.wait_for(spans[-1][1])
+        log = self.meter.log(spans[0][0])
+        each = [energies(log, a, b) for a, b in spans]
         return tuple(_spans_together(own) for own in zip(*each, strict=True))
 
     @property
@@ -54,7 +75,9 @@ class Window:
 
 
 class Meter:
-    """Power and energy of this machine while a block runs.
+    """Power and energy of this machine while a block runs, once. Every source was read when the block begins.
+
+    A copy of it in another process, as ``fork`` leaves it, measures nothing and writes nothing.
 
     Parameters
     ----------
@@ -66,7 +89,8 @@ class Meter:
 
     Raises
     ------
-    UnknownName, Unavailable : a source that was named. BadInput : interval, or a file that cannot be written.
+    UnknownName, Unavailable : a source that was named. BadInput : interval, a file that cannot be written (at the end
+        the energies stand all the same, and the readings in the journal, if one was written), a second use.
 
     Examples
     --------
@@ -97,42 +121,89 @@ class Meter:
         self._sampler = Sampler(self.sources, interval_s, None if journal is None else Journal(journal))
         self._windows: dict[str, Window] = {}
         self._log: Log | None = None
+        self._began: int | None = None
+        self._refused: BadInput | None = None
 
     def __enter__(self) -> Meter:
         self._sampler.start()
+        try:
+            self.wait_for(0)  # a window that begins now lies between two readings
+        except BaseException:
+            self._sampler.stop()
+            raise
         self._began = time.monotonic_ns()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self.close()
+        except BadInput:
+            if kind is None:  # else what the block raised matters more; `trouble` tells of the file
+                raise
 
     def close(self) -> None:
-        """Take a last reading, then no more; write the file of readings, if one was asked for."""
-        if self._log is not None:
+        """Take a last reading, then no more; write the file of readings, if one was asked for.
+
+        Raises
+        ------
+        BadInput : the file cannot be written.
+        """
+        if self._log is not None or self._sampler.forked:
             return
         ended = time.monotonic_ns()
         self._sampler.stop()
+        if self._began is None:  # it never ran
+            self._log = log_of(self._sampler.channels, ())
+            return
         self._log = self._sampler.log()
-        self._windows[WHOLE] = Window(WHOLE, self, [(self._began, ended)])
-        if self._record is not None:
-            from inferatlas.measure.metering.logs.tables import write_table
+        self._windows[WHOLE] = Window(WHOLE, self, [(self._began, max(ended, self._began + 1))])
+        try:
+            self._keep(self._log)
+        except BadInput as error:
+            self._refused = error
+            raise
 
-            write_table(self._log, self._record)
-        if (journal := self._sampler.journal) is not None and self._sampler.trouble is None:
-            journal.close()
-            journal.path.unlink()
+    def _keep(self, log: Log) -> None:
+        """Write the table; the journal goes when it is whole, and stays where it is not."""
+        journal = self._sampler.journal
+        try:
+            if self._record is not None:
+                from inferatlas.measure.metering.logs.tables import write_table
+
+                write_table(log, self._record)
+        except Exception as error:  # whatever it was: energies stand, and what is on the disk stays
+            refused = error if isinstance(error, BadInput) else _unwritable(self._record, error)
+            if journal is not None and journal.path.exists():
+                some = "the readings" if self._sampler.trouble is None else "the readings until the disk refused"
+                refused.hint = f"{some} are in {journal.path}"
+            raise refused from None
+        else:
+            if journal is not None:
+                with suppress(OSError):  # the table holds all of it
+                    journal.path.unlink()
+        finally:
+            if journal is not None:
+                with suppress(BadInput):
+                    journal.close()
 
     @contextmanager
     def window(self, name: str) -> Iterator[Window]:
-        """Measure what happens inside; windows may lie in each other, and a name that comes again adds up."""
+        """Measure what happens inside; windows may lie in each other, and a name that comes again adds up.
+
+        Raises
+        ------
+        BadInput : no name, or that of the whole; a meter that does not run yet.
+        """
         if not name or name == WHOLE:
             raise BadInput(f"'{name}' names no window", field="window", allowed=f"any name but '{WHOLE}'")
-        started = self._mark()
+        if self._began is None:
+            raise BadInput("the meter does not run yet", field="window", allowed="with Meter() as meter: ...")
         window = self._windows.setdefault(name, Window(name, self))
+        started = self._mark()
         try:
             yield window
         finally:
-            window.spans.append((started, self._mark()))
+            window.spans.append((started, max(self._mark(), started + 1)))
 
     def __getitem__(self, name: str) -> Window:
         if name not in self._windows or not self._windows[name].spans:
@@ -140,9 +211,14 @@ class Meter:
         return self._windows[name]
 
     @property
+    def ended(self) -> bool:
+        """Whether it ran, and takes no more readings."""
+        return WHOLE in self._windows
+
+    @property
     def trouble(self) -> BadInput | None:
-        """What keeps readings from the disk; they stay in memory then."""
-        return self._sampler.trouble
+        """What keeps readings from the disk; they stay in memory then. At the end: why the file was not written."""
+        return self._refused if self.ended else self._sampler.trouble
 
     @property
     def cost(self) -> Cost:
@@ -173,15 +249,21 @@ class Meter:
 def _spans_together(energies_of_spans: tuple[Energy, ...]) -> Energy:
     if len(energies_of_spans) == 1:
         return energies_of_spans[0]
-    whole = together(energies_of_spans)
+    whole, first = together(energies_of_spans), energies_of_spans[0]
+    names = {tuple(one.device for one in each.devices) for each in energies_of_spans}
+    each = zip(*(one.devices for one in energies_of_spans), strict=True) if len(names) == 1 else ()
     return replace(
         whole,
         duration_s=sum(one.duration_s for one in energies_of_spans),
         covered_s=sum(one.covered_s for one in energies_of_spans),
-        device=energies_of_spans[0].device,
-        name=energies_of_spans[0].name,
-        devices=(),
+        device=first.device,
+        name=first.name,
+        devices=tuple(_spans_together(own) for own in each),
     )
+
+
+def _unwritable(path: Path | None, error: Exception) -> BadInput:
+    return BadInput(f"cannot be written: {error}", field="record", file=path)
 
 
 def _checked(path: str | Path) -> Path:

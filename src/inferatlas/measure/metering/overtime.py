@@ -8,18 +8,19 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from inferatlas.measure.metering.channel import Channel
+from inferatlas.measure.metering.channel import Channel, Series
 from inferatlas.measure.metering.energy import Energy
 from inferatlas.measure.metering.logs.log import Log
+from inferatlas.measure.metering.powers import settled
 from inferatlas.measure.metering.scope import Scope
-from inferatlas.measure.metering.windows import energies
+from inferatlas.measure.metering.windows import energies, near
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PowerLine:
     """Mean power of one source, scope and part over n stretches that follow each other.
 
-    ``edges_s``: shape (n + 1,), from the start of the window. ``watts``: shape (n,), NaN where nothing was read.
+    ``edges_s``: shape (n + 1,), from the start of the window. ``watts``: shape (n,), NaN where a device was not read.
     """
 
     source: str
@@ -43,12 +44,19 @@ def power_over_time(log: Log, a_ns: int, b_ns: int, stretches: int = 100) -> tup
     >>> power_over_time(log, 0, 4 * 10**9, 4)[0].watts.tolist()
     [50.0, 150.0, 250.0, 350.0]
     """
-    edges = np.linspace(a_ns, b_ns, stretches + 1).astype(np.int64)
+    edges = a_ns + (b_ns - a_ns) * np.arange(stretches + 1, dtype=np.int64) // stretches
     ways = _ways(log, a_ns, b_ns)
-    chosen = replace(log, series=tuple(one for one in log.series if _way(one.channel) in ways))
+    chosen = replace(log, series=tuple(_settled(one, a_ns, b_ns) for one in log.series if _way(one.channel) in ways))
     each = [energies(chosen, int(low), int(high)) for low, high in pairwise(edges)]
     lines = zip(*each, strict=True)
     return tuple(_line(own, (edges - a_ns) / 1e9) for own in lines)
+
+
+def _settled(series: Series, a_ns: int, b_ns: int) -> Series:
+    """A series whose stretches add up, judged as its whole window is."""
+    if series.channel.semantics == "counter":
+        return series
+    return replace(series, channel=settled(near(series, a_ns, b_ns)).channel)
 
 
 def _ways(log: Log, a_ns: int, b_ns: int) -> set[tuple[object, ...]]:

@@ -8,13 +8,14 @@ stated, or as its repeated readings show), by half of that. Errors as in referen
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inferatlas.measure.metering.channel import Channel, Series
 from inferatlas.measure.metering.energy import Energy
-from inferatlas.measure.metering.judging import MOST_GAP_S, MOST_GAP_SHARE, faults_within, in_order, nothing, of_channel
+from inferatlas.measure.metering.judging import faults_within, in_order, nothing, of_channel, some_within, too_far_apart
 
 Array = NDArray[np.float64]
 LEAST_WINDOWS = 5  # of an averaging sensor (reference/energy.md, section 5.4)
@@ -22,6 +23,7 @@ AROUND = np.linspace(-1.0, 1.0, 17)  # windows of the sensor around an edge
 LEAST_CHANGES, FEW = 6, 0.1  # of a value, to tell how often it is renewed; and the share of them that chance may place
 TOUCHING = 1.1  # averages may be so many windows apart: jitter of the sampler
 UNKNOWN_WINDOW_S = 1.0  # that an average or unknown sensor may look back over: the longest that NVML documents
+UNKNOWN_UPDATE_S = 0.1  # that a sensor may take between two values, where neither it nor its readings tell: as NVML's
 
 
 def power_energy(series: Series, a_ns: int, b_ns: int) -> Energy:
@@ -33,8 +35,8 @@ def power_energy(series: Series, a_ns: int, b_ns: int) -> Energy:
 
     Returns
     -------
-    Energy : with terms ``sampling`` (what readings may have missed), ``edges`` (what an average smears over an edge),
-        ``gain`` and ``clock``.
+    Energy : with terms ``sampling`` (what readings may have missed), ``edges`` (what an average smears over an edge,
+        and how old a value is when it is read), ``gain`` and ``clock``.
         Where no reading brackets an edge, only what lies between readings counts (``covered_s``), and the window is
         invalid.
 
@@ -50,12 +52,12 @@ def power_energy(series: Series, a_ns: int, b_ns: int) -> Energy:
     """
     channel, length = series.channel, (b_ns - a_ns) / 1e9
     reasons, remarks = faults_within(series, a_ns, b_ns)
-    believed = (series.fault == 0) & (series.value >= 0) & (series.value <= channel.most_w)
+    believed = _believed(series)
     read_s = (series.t_ns[believed] - a_ns) / 1e9
-    if _some_within(series, believed, a_ns, b_ns):
+    if some_within(series, believed, a_ns, b_ns):
         reasons.append("implausible")
     if not read_s.size or read_s.min() > length or read_s.max() < 0:
-        return nothing(channel, length, reasons, remarks)
+        return nothing(series, a_ns, b_ns, reasons, remarks)
     read_s, watts = in_order(read_s, series.value[believed])
     update = channel.update_s if channel.update_s is not None else renewed_s(read_s, watts)
     back = ((channel.window_s or 0.0) + update) / 2  # how long ago, in the mean, a value was true
@@ -66,28 +68,51 @@ def power_energy(series: Series, a_ns: int, b_ns: int) -> Energy:
     if low > 0 or high < length or read_s[0] > 0:
         reasons.append("edge_not_bracketed")
     inside = _around(read_s, 0.0, length)
-    if not np.any(watts[inside]):
+    joules = _energy_between(at, held, low, high) if high > low else math.nan
+    if joules <= 0:
         reasons.append("zero_power")
-    if not high > low or not np.any(watts[inside]):  # a sensor that gives nothing but 0 knows nothing: not 0 J
-        return nothing(channel, length, reasons, remarks)
-    joules = _energy_until(at, held, high) - _energy_until(at, held, low)
+    if not joules > 0:  # a sensor that gives nothing but 0 knows nothing: not 0 J
+        return nothing(series, a_ns, b_ns, reasons, remarks)
     gaps = np.diff(read_s[inside])
     gap = float(gaps.max()) if gaps.size else float("nan")
-    if gaps.size and gap > min(MOST_GAP_S, MOST_GAP_SHARE * length) * (1 + 1e-9):
+    if too_far_apart(gap, length):
         reasons.append("gap_too_long")
     window = _window_of(channel)
     if channel.semantics == "average" and length < LEAST_WINDOWS * window:
         reasons.append("window_too_short")
     p_a, p_b = (float(np.interp(edge, at, held)) for edge in (low, high))
-    jumps = np.diff(watts[inside]) * np.maximum(gaps, update)
+    known = update or UNKNOWN_UPDATE_S
+    whole_s = (channel.window_s or 0.0) if channel.semantics == "average" else 0.0
+    # a value may be older or younger than the mean of them: what happened near an edge is seen beyond it
+    seen = _around(read_s - back, low - known, high + known)
+    old = known if update else max(known, float(np.median(gaps)) if gaps.size else 0.0)
     terms = {
-        "sampling": _missed(jumps, seen_whole=gaps.size > 0 and bool(gaps.max() <= TOUCHING * window)),
-        "edges": _smeared(at, held, window, low, high, known=channel.window_s is not None),
+        "sampling": _missed(read_s[seen], watts[seen], known, whole_s),
+        "edges": math.hypot(
+            _smeared(at, held, window, low, high, known=channel.window_s is not None),
+            old / math.sqrt(12) * (p_b - p_a),  # all values may be as old: the whole line is late, or early
+        ),
         "gain": channel.gain * joules,
         "clock": math.hypot(p_a, p_b) * channel.u_time_s,
     }
     found = of_channel(channel, length, joules, terms, reasons, remarks)
     return found(covered_s=max(high - low, 0.0), readings=watts[inside].size, gap_s=gap)
+
+
+def settled(series: Series) -> Series:
+    """The same readings of power, with the time between values of their sensor as they show it, where none states it.
+
+    For windows that are to add up: each on its own would judge by what it saw.
+    """
+    if series.channel.update_s is not None:
+        return series
+    believed = _believed(series)
+    t, watts = in_order(series.t_ns[believed] / 1e9, series.value[believed])
+    return replace(series, channel=replace(series.channel, update_s=renewed_s(t, watts)))
+
+
+def _believed(series: Series) -> NDArray[np.bool_]:
+    return (series.fault == 0) & (series.value >= 0) & (series.value <= series.channel.most_w)
 
 
 def renewed_s(t: Array, watts: Array) -> float:
@@ -106,7 +131,9 @@ def renewed_s(t: Array, watts: Array) -> float:
     if np.count_nonzero(changed) < LEAST_CHANGES or bool(changed.all()):
         return 0.0
     apart, step = np.diff(t[1:][changed]), float(np.median(np.diff(t)))
-    period = float(np.quantile(apart, FEW))
+    period, most = (float(one) for one in np.quantile(apart, (FEW, 1 - FEW)))
+    if most - period <= 2.5 * step:  # at every renewal a new value, as noise makes it
+        return float(np.mean(apart))
     if period < 3 * step or np.median(apart) > period + 1.5 * step:
         return 0.0
     off = np.abs(apart / period - np.round(apart / period)) * period
@@ -120,20 +147,14 @@ def _window_of(channel: Channel) -> float:
     return UNKNOWN_WINDOW_S if channel.assumed or channel.semantics == "average" else 0.0
 
 
-def _some_within(series: Series, believed: NDArray[np.bool_], a_ns: int, b_ns: int) -> bool:
-    """Whether a value within the window is not believed."""
-    doubted = (series.fault == 0) & ~believed
-    return bool(np.any(doubted & (series.t_ns >= a_ns) & (series.t_ns <= b_ns)))
-
-
-def _energy_until(t: Array, watts: Array, until: float) -> float:
-    """Integral of the line through the points from the first of them to a time among them."""
-    last = int(np.searchsorted(t, until, side="right"))
-    whole = float(np.sum((watts[1:last] + watts[: last - 1]) * np.diff(t[:last])) / 2) if last > 1 else 0.0
-    if last in (0, t.size):
-        return whole
-    here = float(np.interp(until, t, watts))
-    return whole + (float(watts[last - 1]) + here) / 2 * (until - float(t[last - 1]))
+def _energy_between(t: Array, watts: Array, low: float, high: float) -> float:
+    """Integral of the line through the points between two times among them."""
+    first, last = int(np.searchsorted(t, low, side="right")), int(np.searchsorted(t, high, side="left"))
+    at_low = float(np.interp(low, t, watts))
+    at_high = float(watts[last]) if t[last] == high else float(np.interp(high, t, watts))  # the first of several then
+    line = np.concatenate([[at_low], watts[first:last], [at_high]])
+    over = np.concatenate([[low], t[first:last], [high]])
+    return float(np.sum((line[1:] + line[:-1]) * np.diff(over)) / 2)
 
 
 def _around(t: Array, low: float, high: float) -> slice:
@@ -141,16 +162,27 @@ def _around(t: Array, low: float, high: float) -> slice:
     return slice(max(int(np.searchsorted(t, low, side="right")) - 1, 0), int(np.searchsorted(t, high, side="left")) + 1)
 
 
-def _missed(jumps: Array, *, seen_whole: bool) -> float:
-    """What readings say of what happened between them, in J; ``jumps``: changes of power times the time they took.
+def _missed(t: Array, watts: Array, update: float, whole_s: float) -> float:
+    """What readings say of what happened between them, in J.
 
-    A jump at a random time between two readings is worth ``dP D / sqrt(12)`` (reference/energy.md, section 4). Where
-    a jump is taken back at once, the load moves faster than it is read, and readings are draws from it: an error
-    ``sigma D`` each. Of draws the sum of products of neighbouring jumps is ``-sigma^2``, that of squares ``2 sigma^2``;
-    of lone jumps the first is 0. One sum is right for both.
+    A jump at a random time between two readings is worth ``dP D / sqrt(12)`` (reference/energy.md, section 4), where D
+    is their distance, or the time between two values of the sensor where that is longer. Where a jump is taken back by
+    the next value, the load moves faster than it is read, and values are draws from it: an error ``sigma D`` each. Of
+    draws the sum of products of neighbouring jumps is ``-sigma^2``, that of squares ``2 sigma^2``; of lone jumps the
+    first is 0. One sum is right for both.
+
+    Averages over ``whole_s`` (W) that touch miss nothing, but overlap, and what lies in two of them weighs as the
+    trapezoid has it. Of a load that changes all the time that is ``dP D sqrt(f (1 - f) / 2)`` each, f the part of W/D
+    over a whole number (a saw-tooth against itself, W later); the age of each average, up to ``update``, comes on top.
     """
-    back = -float(np.sum(jumps[1:] * jumps[:-1]))
-    return math.sqrt((float(np.sum(jumps**2)) + 10 * max(back, 0.0)) / 12)
+    jumps, gaps = np.diff(watts), np.diff(t)
+    if gaps.size and gaps.max() <= TOUCHING * whole_s:
+        part = np.mod(whole_s / np.maximum(gaps, 1e-9), 1.0)
+        return math.sqrt(float(np.sum(jumps**2 * (update**2 + 6 * gaps**2 * part * (1 - part)))) / 12)
+    missed, moved = jumps * np.maximum(gaps, update), np.flatnonzero(jumps)
+    neighbours = np.diff(t[1:][moved]) <= 1.5 * np.maximum(gaps[moved[1:]], update)
+    back = -float(np.sum((missed[moved[1:]] * missed[moved[:-1]])[neighbours]))
+    return math.sqrt((float(np.sum(missed**2)) + 10 * max(back, 0.0)) / 12)
 
 
 def _smeared(t: Array, watts: Array, window: float, low: float, high: float, *, known: bool) -> float:

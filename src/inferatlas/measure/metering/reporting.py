@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ from inferatlas.measure.metering.logs.log import Log
 from inferatlas.measure.metering.logs.moments import moment
 from inferatlas.measure.metering.logs.tables import read_log
 from inferatlas.measure.metering.sampler import Cost
-from inferatlas.measure.metering.scope import scope_of
+from inferatlas.measure.metering.scope import Scope, scope_of
 from inferatlas.measure.metering.windows import energies
 
-AT_ONCE_NS = int(MOST_GAP_S * 1e9)  # what is read within so long began or ended together
+AT_ONCE_NS = int(MOST_GAP_S * 1e9)  # what is read within so long, or within its own period, began or ended together
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,28 @@ def report(
     return Report(tuple(windows), tuple(both), each, prints, tuple(notes), log=log, span_ns=span_ns)
 
 
+def rehearse(counts: Counts, site: Site) -> None:
+    """Refuse counts and site as `report` would, before anything is measured.
+
+    Raises
+    ------
+    BadInput, UnknownName : as of `per` and `footprint`.
+
+    Examples
+    --------
+    >>> rehearse(Counts(requests=0), Site())
+    Traceback (most recent call last):
+    inferatlas.errors.BadInput: count of request: 0 in the window (allowed: above 0)
+    """
+    one = Energy(1.0, {}, "counter", "rehearsal", Scope.NODE_AC, 1.0, 1.0)
+    for what, count in counts.named():
+        per(one, count, what)
+    if _asked(site):
+        _footprint(one, Log(()), (0, 1), replace(site, carbon_series=None))
+        if site.carbon_series is not None:
+            read_intensity(site.carbon_series)
+
+
 def whole(windows: Sequence[Energy]) -> list[Energy]:
     """Windows that are no part of another; parts where there is nothing else."""
     return [one for one in windows if not one.part] or list(windows)
@@ -165,13 +187,18 @@ def integrated(
 
 
 def _span(log: Log, start: str | None, stop: str | None, path: str | Path) -> tuple[int, int]:
-    firsts = [int(one.t_ns.min()) for one in log.series if one.t_ns.size]
-    lasts = [int(one.t_ns.max()) for one in log.series if one.t_ns.size]
-    if not firsts:
+    held = [one.t_ns for one in log.series if one.t_ns.size]
+    if not held:
         raise BadInput("holds no reading", file=path)
     # channels are read one after the other: the whole is what all of them cover, but for one that came late or died
-    a = max(t for t in firsts if t <= min(firsts) + AT_ONCE_NS) if start is None else moment(start, log, field="from")
-    b = min(t for t in lasts if t >= max(lasts) - AT_ONCE_NS) if stop is None else moment(stop, log, field="to")
+    each = [
+        (int(t.min()), int(t.max()), max(AT_ONCE_NS, int(np.median(np.diff(t))) if t.size > 1 else 0)) for t in held
+    ]
+    a, b = min(first for first, _, _ in each), max(last for _, last, _ in each)
+    begin = max(first for first, _, soon in each if first <= a + soon)
+    end = min(last for _, last, soon in each if last >= b - soon)
+    a = begin if start is None else moment(start, log, field="from")
+    b = end if stop is None else moment(stop, log, field="to")
     if not b > a:
         raise BadInput(f"the window is {(b - a) / 1e9:g} s long", field="to", allowed="a time after the start")
     return a, b
@@ -220,4 +247,5 @@ def _of_interval(energy: Energy, found: Sequence[Energy], edges: tuple[int, int]
     """Joules of an interval; the window's mean power stands in where no reading lies in it."""
     key = energy.source, energy.scope, energy.part
     own = next(one for one in found if (one.source, one.scope, one.part) == key)
-    return (edges[1] - edges[0]) / 1e9 * (energy.mean_w or 0.0) if own.joules is None else own.joules
+    mean_w = (energy.joules or 0.0) / energy.duration_s
+    return (edges[1] - edges[0]) / 1e9 * mean_w if own.joules is None else own.joules

@@ -2,39 +2,43 @@
 
 Deadlines are multiples of the period, so that lateness does not add up, each moved at random by up to 5 % so that a
 load with a period of its own is not always met at the same point (reference/energy.md, section 4: aliasing). A slow
-source delays no other. The CPU time of every thread is part of the result.
+source delays no other, and one that gives no answer at all does not hold up the end. The CPU time of every thread is
+part of the result.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import random
 import threading
 import time
-from array import array
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from inferatlas.errors import BadInput
-from inferatlas.measure.metering.channel import Fault, missing
-from inferatlas.measure.metering.logs.journal import RECORD, Journal, by_channel, read_records, was_set
+from inferatlas.measure.metering.kept import Kept
+from inferatlas.measure.metering.logs.journal import RECORD, Journal, by_channel, was_set
 from inferatlas.measure.metering.logs.log import Log
 from inferatlas.measure.metering.source import Source, checked
 
 JITTER = 0.05
 LEAST_INTERVAL_S, MOST_INTERVAL_S = 0.001, 3600.0
 FLUSH_S = 1.0  # what a crash may cost of a log on disk
-BEFORE = 60  # rounds of readings before a window that its energy may need
-KEPT = 4096  # readings of a source that stay in memory when all are on disk
 CLOCK_EVERY_S = 60.0
+PATIENCE_S = 10.0  # for an answer: twice what slow interfaces take until they give up
+LAST_S = 1.0  # that the last reading may wait for a source that is not to be read faster
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What sampling took: CPU seconds of its threads, readings, deadlines missed, the latest it was, over how long."""
+    """What sampling took: CPU seconds of its threads, readings, deadlines missed, the latest it was, over how long.
+
+    ``missed`` and ``late_s`` are told at the end, and 0 until then.
+    """
 
     cpu_s: float
     reads: int
@@ -46,53 +50,6 @@ class Cost:
     def share(self) -> float:
         """Of one core."""
         return self.cpu_s / self.wall_s if self.wall_s > 0 else 0.0
-
-
-class Kept:
-    """Readings of one source, column by column, as they come."""
-
-    def __init__(self, first: int, many: int) -> None:
-        self.first, self.many, self.lock = first, many, threading.Lock()
-        self.channel, self.t_ns, self.value, self.fault = array("h"), array("q"), array("d"), array("b")
-        self.written = self.dropped = 0
-
-    def add(self, source: Source) -> int:
-        """Read a source once; how many readings came."""
-        try:
-            readings = source.read()
-        except Exception:  # against its contract: the run goes on, and what is missing is marked
-            now = time.monotonic_ns()
-            readings = [missing(n, now, Fault.FAILED) for n in range(len(source.channels))]
-        with self.lock:
-            for channel, t_ns, value, fault in readings:
-                self.channel.append(self.first + channel)
-                self.t_ns.append(t_ns)
-                self.value.append(value)
-                self.fault.append(fault)
-        return len(readings)
-
-    def records(self, since: int = 0) -> np.ndarray:
-        """Readings from one on, as `RECORD`s."""
-        with self.lock:
-            found = np.empty(len(self.t_ns) - since, dtype=RECORD)
-            for name in ("channel", "t_ns", "value", "fault"):
-                found[name] = np.frombuffer(getattr(self, name), dtype=RECORD[name])[since:]
-        return found
-
-    def records_from(self, t_ns: int | None) -> np.ndarray | None:
-        """Readings from a time on, and `BEFORE` rounds before; None where older ones are not in memory any more."""
-        if t_ns is None:
-            return None if self.dropped else self.records()
-        first = bisect_left(self.t_ns, t_ns) - BEFORE * self.many
-        return self.records(max(first, 0)) if first >= 0 or not self.dropped else None
-
-    def drop(self, many: int) -> None:
-        """Forget the oldest readings."""
-        with self.lock:
-            for column in (self.channel, self.t_ns, self.value, self.fault):
-                del column[:many]
-            self.written -= many
-            self.dropped += many
 
 
 def keep_time(
@@ -138,7 +95,7 @@ def keep_time(
 
 
 class Sampler:
-    """Reads sources from `start` to `stop`.
+    """Reads sources from `start` to `stop`, once.
 
     Parameters
     ----------
@@ -166,19 +123,39 @@ class Sampler:
         self._clocks: list[tuple[int, int]] = []
         self._threads: list[threading.Thread] = []
         self._started = self._stopped = 0.0
-        self._flushing = threading.Lock()
+        self._flushing = threading.RLock()  # whoever holds it finds every reading either on the disk or in memory
+        self._notes: tuple[str, ...] = ()
+        self._process = os.getpid()
         self.trouble: BadInput | None = None
 
     def start(self) -> Sampler:
+        """Begin to read.
+
+        Raises
+        ------
+        BadInput : it ran already; a journal that cannot be written, and the sources are closed then.
+        """
+        if self._threads or self._over.is_set():
+            raise BadInput("it ran already, and closed its sources", field="meter", allowed="a new one")
         self._started = time.monotonic()
-        self._read_clocks()
-        if self.journal is not None:
-            self.journal.begin(self.channels, self._clocks[0][1])
+        try:
+            self._read_clocks()
+            if self.journal is not None:
+                self.journal.begin(self.channels, self._clocks[0][1])
+                self._notes = self.journal.notes
+        except BadInput:
+            self.stop()
+            raise
         targets = [(self._sample, (n,)) for n in range(len(self.sources))] + [(self._tend, ())]
         self._threads = [threading.Thread(target=to, args=args, daemon=True, name="metering") for to, args in targets]
         for thread in self._threads:
             thread.start()
         return self
+
+    @property
+    def forked(self) -> bool:
+        """Whether this is a copy in another process: it reads nothing, and what is on the disk is not its own."""
+        return os.getpid() != self._process
 
     def now(self) -> None:
         """Have every source read as soon as its thread comes to it: at the edge of a window."""
@@ -186,40 +163,46 @@ class Sampler:
             poke.set()
 
     def stop(self) -> None:
-        """One last reading of every source, then no more; the journal is complete."""
-        if self._stopped or not self._threads:
+        """One last reading of every source, then no more; the journal is complete.
+
+        A source that gives no answer within `PATIENCE_S` is left behind: its readings end where they did.
+        """
+        if self._stopped or self.forked:
             return
         self._over.set()
         self.now()
+        until = time.monotonic() + PATIENCE_S
         for thread in self._threads:
-            thread.join()
+            thread.join(max(until - time.monotonic(), 0.0))
         self._stopped = time.monotonic()
+        if not self._threads:  # it never began
+            _close(self.sources)
+            return
+        silent = [one.name for one, thread in zip(self.sources, self._threads, strict=False) if thread.is_alive()]
+        self._notes += tuple(f"{name} gave no answer at the end, and was left" for name in silent)
         self._read_clocks()
         self.flush()
-        for source in self.sources:
-            source.close()
 
     def read_since(self, t_ns: int) -> bool:
         """Whether every source has been read after a time."""
-        return all(kept.t_ns and kept.t_ns[-1] > t_ns for kept in self._kept)
+        return all(kept.read_since(t_ns) for kept in self._kept)
 
     def log(self, since_ns: int | None = None) -> Log:
         """All readings so far; or those from a time on and some before it, where they are still in memory."""
-        written, fresh = np.empty(0, dtype=RECORD), [kept.records_from(since_ns) for kept in self._kept]
-        if self.journal is not None and (since_ns is None or any(one is None for one in fresh)):
-            self.flush()
-            written = read_records(self.journal.path)
-            fresh = [kept.records(kept.written) for kept in self._kept]
+        with self._flushing:
+            written, fresh = np.empty(0, dtype=RECORD), [kept.records_from(since_ns) for kept in self._kept]
+            if self.journal is not None and (since_ns is None or any(one is None for one in fresh)):
+                self.flush()
+                written = self._read_back(self.journal)
+                fresh = [kept.records(kept.written) for kept in self._kept]
         remarks = ("clock_step",) if was_set([lead for _, lead in self._clocks]) else ()
-        series = by_channel(self.channels, np.concatenate([written, *fresh]))
-        return Log(series, self._clocks[0][1] if self._clocks else None, remarks)
+        series = by_channel(self.channels, np.concatenate([written, *(one for one in fresh if one is not None)]))
+        return Log(series, self._clocks[0][1] if self._clocks else None, remarks, notes=self._notes)
 
     def fresh(self, seen: Sequence[int]) -> tuple[np.ndarray, list[int]]:
         """Readings since a call before, and how many of each source there were: the argument of the next call."""
-        parts = [kept.records(max(many - kept.dropped, 0)) for kept, many in zip(self._kept, seen, strict=True)]
-        return np.concatenate(parts), [
-            max(many, kept.dropped) + part.size for kept, part, many in zip(self._kept, parts, seen, strict=True)
-        ]
+        each = [kept.records_after(many) for kept, many in zip(self._kept, seen, strict=True)]
+        return np.concatenate([np.empty(0, dtype=RECORD), *(part for part, _ in each)]), [many for _, many in each]
 
     def cost(self) -> Cost:
         """What it took so far."""
@@ -229,39 +212,55 @@ class Sampler:
 
     def flush(self) -> None:
         """Bring what was read to the disk."""
-        if self.journal is None or self.trouble is not None:
+        if self.journal is None or self.trouble is not None or self.forked:
             return
         with self._flushing:
             fresh = [kept.records(kept.written) for kept in self._kept]
             try:
-                self.journal.write(np.concatenate(fresh))
+                self.journal.write(np.concatenate([np.empty(0, dtype=RECORD), *fresh]))
             except BadInput as error:  # a full disk: from here on readings stay in memory
                 self.trouble = error
                 return
             for kept, records in zip(self._kept, fresh, strict=True):
                 kept.written += records.size
-                if kept.written > 2 * KEPT:
-                    kept.drop(kept.written - KEPT)
+                kept.forget_written()
+
+    def _read_back(self, journal: Journal) -> np.ndarray:
+        try:
+            return journal.records()
+        except BadInput as error:
+            self.trouble, self._notes = error, (*self._notes, f"readings on the disk are lost: {error}")
+            return np.empty(0, dtype=RECORD)
 
     def _sample(self, n: int) -> None:
-        source, poke = self.sources[n], self._pokes[n]
-        begun = [0]
+        source, kept, poke = self.sources[n], self._kept[n], self._pokes[n]
+        count, last = 0, -math.inf
 
         def read() -> int:
-            begun[0] += self._kept[n].add(source)
-            self._costs[n] = (time.thread_time(), begun[0], *self._costs[n][2:])
+            nonlocal count, last
+            self._pause(last + source.least_s - time.monotonic())
+            poke.clear()  # who asked until now is answered
+            last = time.monotonic()
+            count += kept.add(source)
+            self._costs[n] = (time.thread_time(), count, *self._costs[n][2:])
             return 1
 
         def wait(seconds: float) -> bool:
             due = time.monotonic() + seconds
             while poke.wait(max(due - time.monotonic(), 0.0)) and not self._over.is_set():
-                poke.clear()
                 read()
             return self._over.is_set()
 
         period = max(self.interval_s, source.least_s)
         _, missed, late = keep_time(read, period, wait, time.monotonic, seed=n)
-        self._costs[n] = (time.thread_time(), begun[0], missed, late)
+        self._costs[n] = (time.thread_time(), count, missed, late)
+        _close((source,))
+
+    def _pause(self, seconds: float) -> None:
+        """Wait before a reading that would come too soon after the last; at the end not for long."""
+        due = time.monotonic() + seconds
+        if seconds > 0 and self._over.wait(seconds):
+            time.sleep(min(max(due - time.monotonic(), 0.0), LAST_S))
 
     def _tend(self) -> None:
         """Writes to the journal, and watches the wall clock."""
@@ -282,3 +281,9 @@ class Sampler:
                 self.journal.clock(*self._clocks[-1])
         except BadInput as error:
             self.trouble = error
+
+
+def _close(sources: Sequence[Source]) -> None:
+    for source in sources:
+        with suppress(Exception):  # what was read stands, however a source takes its leave
+            source.close()

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +33,8 @@ def watch(
     begun: Callable[[Meter, Sequence[Live], str | None], None] = lambda *_: None,
     look: Callable[[], None] = lambda: None,
 ) -> Report:
-    """Read sources until the time is over, or until Ctrl-C or SIGTERM.
+    """Read sources until the time is over, or until Ctrl-C or SIGTERM. Where the file for readings cannot be written
+    at the end, the notes say so, and the energies stand.
 
     Parameters
     ----------
@@ -53,19 +54,38 @@ def watch(
     """
     if seconds is not None and not 0 < seconds <= MOST_S:
         raise BadInput(f"{seconds!r} s", field="for", allowed="above 0 s and up to a year")
-    with tempfile.TemporaryDirectory(prefix="inferatlas-") as folder:
-        # readings of days do not belong into memory; where a file is asked for, they stand beside it
-        journal = Path(folder) / f"power{ENDING}" if record is None else None
+    with _somewhere(record) as journal:
         meter = Meter(sources, interval_s=interval_s, record=record, journal=journal)
         lives = [Live(channel) for source in meter.sources for channel in source.channels]
         registry = metrics(lives, lambda: meter.cost.cpu_s) if prometheus is not None else None
         serving = served(registry, prometheus) if registry is not None and prometheus is not None else nullcontext()
-        with serving as address, meter, _told_to_end():
-            begun(meter, lives, address)
-            _look(meter, lives, seconds, look)
+        try:
+            with serving as address, meter, _told_to_end():
+                begun(meter, lives, address)
+                _look(meter, lives, seconds, look)
+        except BadInput:
+            if not meter.ended:  # else it was the file: energies stand all the same
+                raise
+        finally:  # of a meter that never ran: its sources
+            meter.close()
         window = meter[WHOLE]
         found = report(window.energies, meter.log(), window.spans[0])
-    return replace(found, cost=meter.cost, refusals=meter.refusals)
+    notes = () if meter.trouble is None else (f"the readings were not kept: {meter.trouble}",)
+    return replace(found, notes=(*found.notes, *notes), cost=meter.cost, refusals=meter.refusals)
+
+
+@contextmanager
+def _somewhere(record: str | Path | None) -> Iterator[Path | None]:
+    """A file for readings of days, which do not belong into memory; where one is asked for, they stand beside it."""
+    with ExitStack() as stack:
+        journal = None
+        if record is None:
+            with suppress(OSError):  # no place for files at all: in memory then
+                folder = stack.enter_context(
+                    tempfile.TemporaryDirectory(prefix="inferatlas-", ignore_cleanup_errors=True)
+                )
+                journal = Path(folder) / f"power{ENDING}"
+        yield journal
 
 
 def _look(meter: Meter, lives: Sequence[Live], seconds: float | None, look: Callable[[], None]) -> None:

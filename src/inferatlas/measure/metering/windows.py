@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import Semantics, Series
@@ -21,9 +22,10 @@ from inferatlas.measure.metering.powers import power_energy
 
 ORDER: tuple[Semantics, ...] = ("counter", "average", "instant", "model")
 MOST_DISAGREEMENT = 0.05
-BEYOND = 50  # readings beyond each edge that have a say: the neighbours of an edge, and how fast a counter steps
+BEYOND, NEW = 200, 25  # readings beyond each edge, and new values among them, that say how fast a sensor moves
+WINDOWS, OF_S = 3, 1.0  # and the time beyond an edge, in windows and updates of the sensor, or in this where unknown
 MIRRORED = ("rapl",)
-MIRROR_S = 0.02  # two readings of one meter are taken so far apart at most
+MIRROR_S, LEAST_PAIRS = 0.02, 3  # two readings of one meter are taken so far apart at most; from so many it is told
 
 
 def integrate(series: Series, a_ns: int, b_ns: int) -> Energy:
@@ -86,28 +88,43 @@ def energies(log: Log, a_ns: int, b_ns: int) -> tuple[Energy, ...]:
 
 
 def _of_group(devices: dict[str, list[Series]], log: Log, a_ns: int, b_ns: int) -> Energy:
+    devices = {device: [near(one, a_ns, b_ns) for one in _ranked(series)] for device, series in devices.items()}
     doubles = _mirrored(devices)
     own = [
-        reconcile([integrate(one, a_ns, b_ns) for one in _ranked(series)])
+        reconcile([integrate(one, a_ns, b_ns) for one in series])
         for device, series in devices.items()
         if device not in doubles
     ]
     shared = len(own) > 1 and any(one.channel.shared for series in devices.values() for one in series)
     found = own[0] if len(own) == 1 else together(own)
     if shared:
-        found = replace(found, joules=None, u_terms={}, reasons=(*found.reasons, "scope_shared"))
+        found = replace(found, joules=None, u_terms={}, method=None, reasons=(*found.reasons, "scope_shared"))
     remarks = (*found.remarks, *log.remarks, *(("mirrored_meter",) if doubles else ()))
     reasons = (*found.reasons, *log.reasons)
     return replace(found, reasons=tuple(dict.fromkeys(reasons)), remarks=tuple(dict.fromkeys(remarks)))
 
 
-def _near(series: Series, a_ns: int, b_ns: int) -> Series:
-    """The readings of a window and some beyond: all that matters of a long log."""
-    t = series.t_ns
+def near(series: Series, a_ns: int, b_ns: int) -> Series:
+    """The readings of a window and enough beyond: all that matters of a long log."""
+    t, channel = series.t_ns, series.channel
     if t.size < 4 * BEYOND or np.any(t[1:] < t[:-1]):
         return series
-    at = slice(max(int(np.searchsorted(t, a_ns)) - BEYOND, 0), int(np.searchsorted(t, b_ns)) + BEYOND)
-    return Series(series.channel, t[at], series.value[at], series.fault[at])
+    reach_ns = int(WINDOWS * 1e9 * max(channel.window_s or OF_S, channel.update_s or OF_S))
+    low, high = (int(one) for one in np.searchsorted(t, (a_ns - reach_ns, b_ns + reach_ns)))
+    told = channel.semantics != "counter" and channel.update_s is not None
+    new = 0 if told else NEW
+    at = slice(max(low - _enough(series.value[:low][::-1], new), 0), high + _enough(series.value[high:], new))
+    return Series(channel, t[at], series.value[at], series.fault[at])
+
+
+def _enough(value: NDArray[np.float64], new: int) -> int:
+    """How many readings, from the first on, hold so many new values; `BEYOND` at least, `NEW` of them no faults."""
+    many = BEYOND
+    while many < value.size and (
+        np.count_nonzero(np.isfinite(value[:many])) < NEW or np.count_nonzero(np.abs(np.diff(value[:many])) > 0) < new
+    ):
+        many *= 4
+    return many
 
 
 def _ranked(series: Sequence[Series]) -> list[Series]:
@@ -134,15 +151,25 @@ def _mirrored(devices: dict[str, list[Series]]) -> set[str]:
 
 
 def _same_meter(one: Series, other: Series) -> bool:
-    if one.value.size != other.value.size or one.value.size < 3:
+    t, value = _good(one)
+    then, second = _good(other)
+    if min(t.size, then.size) < LEAST_PAIRS:
         return False
-    good = (one.fault == 0) & (other.fault == 0)
-    if np.count_nonzero(good) < 3:
+    # readings go by pairs in time: one of the series may hold a reading more, or lack one
+    after = np.clip(np.searchsorted(then, t), 1, then.size - 1)
+    pair = np.where(t - then[after - 1] <= then[after] - t, after - 1, after)
+    paired = np.abs(then[pair] - t) <= MIRROR_S
+    steps, wrap = np.diff(value), one.channel.wrap_j
+    moved = float(np.sum(steps[steps > 0]))  # a wrap takes nothing back
+    if np.count_nonzero(paired) < max(LEAST_PAIRS, t.size // 2) or not moved > 0 or not t[-1] > t[0]:
         return False
-    t, value, second = one.t_ns[good] / 1e9, one.value[good], other.value[good]
-    moved = float(value[-1] - value[0])
-    if not moved > 0 or not t[-1] > t[0]:
-        return False
-    apart = np.abs(value - second)
+    apart = np.abs(value - second[pair])[paired]
+    if wrap is not None:
+        apart = np.minimum(apart, np.abs(wrap - apart))
     tolerance = 2 * one.channel.quantum + 1.5 * moved / (t[-1] - t[0]) * MIRROR_S
     return bool(np.all(apart <= tolerance))
+
+
+def _good(series: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    held = (series.fault == 0) & np.isfinite(series.value)
+    return series.t_ns[held] / 1e9, series.value[held]

@@ -1,3 +1,7 @@
+import errno
+import os
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -72,3 +76,73 @@ def test_a_missing_file_and_a_missing_folder_are_refused(tmp_path):
 
 def test_a_journal_is_known_by_its_first_line(tmp_path):
     assert is_journal(written(tmp_path / "a.journal", RECORDS))
+
+
+def test_what_a_crash_left_is_kept_beside(tmp_path):
+    path = written(tmp_path / "a.journal", RECORDS)
+    for n in (1, 2):
+        again = Journal(path)
+        again.begin(CHANNELS, 5)
+        again.close()
+        assert again.notes == (f"an older journal was there: kept as a.journal.{n}",)
+    assert read_journal(tmp_path / "a.journal.1").series[0].value.tolist() == [1.5, 2.5]
+    assert read_journal(path).unix_ns == 5
+    assert Journal(path).notes == ()
+
+
+def test_records_come_back_though_the_folder_went(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    journal = Journal(folder / "a.journal")
+    journal.begin(CHANNELS, 0)
+    journal.write(np.array(RECORDS[:2], dtype=RECORD))
+    shutil.rmtree(folder)
+    journal.write(np.array(RECORDS[2:], dtype=RECORD))
+    assert journal.records()["t_ns"].tolist() == [10, 11, 20, 21]
+    journal.close()
+
+
+def test_a_write_that_fails_halfway_leaves_whole_records_and_none_twice(tmp_path, monkeypatch):
+    journal, pwrite = Journal(tmp_path / "a.journal"), os.pwrite
+    journal.begin(CHANNELS, 0)
+    journal.write(np.array(RECORDS[:1], dtype=RECORD))
+    left = [RECORD.itemsize + 7]  # as much room as the disk has
+
+    def nearly_full(descriptor, content, at):
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done = pwrite(descriptor, content[: left[0]], at)
+        left[0] -= done
+        return done
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", nearly_full)
+        with pytest.raises(BadInput, match="No space left"):
+            journal.write(np.array(RECORDS[1:], dtype=RECORD))
+    assert journal.records()["t_ns"].tolist() == [10]
+    assert read_journal(journal.path).notes == ()
+    journal.write(np.array(RECORDS[1:], dtype=RECORD))  # somebody made room
+    journal.close()
+    assert [one.t_ns.tolist() for one in read_journal(journal.path).series] == [[10, 20], [11, 21]]
+
+
+def test_a_journal_that_cannot_begin_leaves_no_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(BadInput, match="No space left"):
+        Journal(tmp_path / "a.journal").begin(CHANNELS, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_refuses_at_the_end_is_told_as_such(tmp_path, monkeypatch):
+    def broken(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    journal = Journal(tmp_path / "a.journal")
+    journal.begin(CHANNELS, 0)
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(BadInput, match="Input/output error"):
+        journal.close()
+    journal.close()  # a second time is nothing

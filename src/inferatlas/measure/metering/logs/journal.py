@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
-from itertools import pairwise
+from io import FileIO
+from itertools import count, pairwise
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -30,7 +31,7 @@ STEP_S = 0.5  # the wall clock moved so far against the monotonic one: it was se
 
 
 class Journal:
-    """A journal to write.
+    """A journal to write. ``notes``: what is to be said of the file, in sentences.
 
     Raises
     ------
@@ -38,19 +39,30 @@ class Journal:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path, self._file = Path(path), None
+        self.path, self._file, self._head, self._size = Path(path), None, 0, 0
+        self.notes: tuple[str, ...] = ()
 
     def begin(self, channels: Sequence[Channel], unix_ns: int) -> None:
-        """Write the line that says what is read."""
+        """Write the line that says what is read. A file of that name, which a crash may have left, is kept beside."""
         document = {
             "format": MAGIC, "schema_version": SCHEMA, "unix_ns": unix_ns,
             "channels": [asdict(one) | {"scope": one.scope and one.scope.label} for one in channels],
         }  # fmt: skip
         try:
-            self._file = self.path.open("wb")
-            self._put(json.dumps(document, allow_nan=False).encode() + b"\n")
+            if (older := _moved_away(self.path)) is not None:
+                self.notes = (f"an older journal was there: kept as {older.name}",)
+            self._file = self.path.open("w+b", buffering=0)
         except OSError as error:
             raise _unwritable(self.path, error) from None
+        try:
+            self._put(json.dumps(document, allow_nan=False).encode() + b"\n")
+        except BadInput:
+            self._file.close()
+            self._file = None
+            if self.path.is_file():  # nothing is in it
+                self.path.unlink()
+            raise
+        self._head = self._size
 
     def write(self, records: np.ndarray) -> None:
         """Append readings, an array of `RECORD`, and hand them to the operating system."""
@@ -60,22 +72,39 @@ class Journal:
         """Note how far the wall clock is ahead of the monotonic one."""
         self.write(np.array([(CLOCK, t_ns, lead_ns / 1e9, 0)], dtype=RECORD))
 
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._file = None
-
-    def _put(self, content: bytes) -> None:
+    def records(self) -> np.ndarray:
+        """What was written, clocks among it; also where the file lost its name meanwhile."""
+        parts, at, descriptor = [], self._head, self._open().fileno()
         try:
-            file = self._open()
-            file.write(content)
-            file.flush()
+            while at < self._size and (part := os.pread(descriptor, self._size - at, at)):
+                parts.append(part)
+                at += len(part)
+        except OSError as error:
+            raise BadInput(f"cannot be read: {error.strerror}", file=self.path) from None
+        return _whole(b"".join(parts))
+
+    def close(self) -> None:
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        try:
+            with file:
+                os.fsync(file.fileno())
         except OSError as error:
             raise _unwritable(self.path, error) from None
 
-    def _open(self) -> BinaryIO:
+    def _put(self, content: bytes) -> None:
+        descriptor, done = self._open().fileno(), 0
+        try:
+            while done < len(content):  # where the last write failed halfway, this one lies over it
+                done += os.pwrite(descriptor, memoryview(content)[done:], self._size + done)
+        except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(descriptor, self._size)
+            raise _unwritable(self.path, error) from None
+        self._size += done
+
+    def _open(self) -> FileIO:
         if self._file is None:
             raise ValueError("the journal is not open")
         return self._file
@@ -103,11 +132,6 @@ def read_journal(path: str | Path) -> Log:
         by_channel(channels, records), unix_ns, remarks, (),
         ("the last reading was torn, and is left out",) if torn else (),
     )  # fmt: skip
-
-
-def read_records(path: str | Path) -> np.ndarray:
-    """The records of a journal, clocks among them; errors as of `read_journal`."""
-    return _whole(_parts(Path(path))[2])
 
 
 def by_channel(channels: Sequence[Channel], records: np.ndarray) -> tuple[Series, ...]:
@@ -141,6 +165,14 @@ def _parts(path: Path) -> tuple[list[Channel], int, bytes]:
         return channels, int(document["unix_ns"]), body
     except (ValueError, KeyError, TypeError, InferAtlasError):
         raise BadInput("is not a journal of power readings", allowed=f"schema {SCHEMA}", file=path, line=1) from None
+
+
+def _moved_away(path: Path) -> Path | None:
+    """Where a file that holds anything went, so that its name is free; None where there is none."""
+    if not path.is_file() or not path.stat().st_size:
+        return None
+    older = next(one for n in count(1) if not (one := path.with_name(f"{path.name}.{n}")).exists())
+    return path.rename(older)
 
 
 def _whole(body: bytes) -> np.ndarray:
