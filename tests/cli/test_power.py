@@ -123,10 +123,31 @@ def test_every_format_has_the_energy(cli, plain, tmp_path):
         (("LOG", "--pue", "1.2"), "need the grid"), (("LOG", "--region", "FRA", "--pue", "1.2"), "scope"),
         (("LOG", "--requests", "0"), "above 0"), (("LOG", "--semantics", "counter"), "semantics"),
         (("LOG", "--region", "Atlantis"), "unknown region"), (("LOG", "--carbon-series", "x.csv"), "need the grid"),
+        (("",), "log: an empty name"), (("LOG", "--from", "1e400"), "from: '1e400' is out of range"),
+        (("LOG", "--window", "0s"), "error: window: 0 s is not a window"),
+        (("LOG", "--region", "FRA", "--electricity", "-1"), "electricity: -1.0 is out of range"),
+        (("LOG", "--output-tokens", "0"), "output_tokens: 0 in the window"),
     ],
 )  # fmt: skip
 def test_wrong_input_is_refused(cli, plain, words, said):
     cli("power", "integrate", *(str(plain) if word == "LOG" else word for word in words)).refused(said)
+
+
+def test_a_span_of_idle_may_count_from_the_end(cli, plain):
+    found = cli("power", "integrate", str(plain), "--idle", "-10s..-5s", "--format", "json")
+    assert found.code == 0 and found.json()["idle"][0]["net"]["joules"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_devices_of_one_name_are_told_apart(cli, tmp_path):
+    path = tmp_path / "log.csv"
+    rows = [
+        f"2026/09/11 04:19:{10 + t}.000, GPU-{n}, NVIDIA H100 80GB HBM3, {w} W"
+        for t in range(41)
+        for n, w in ((7, 500), (8, 300))
+    ]
+    path.write_text("\n".join(["timestamp, uuid, name, power.draw [W]", *rows]) + "\n")
+    found = cli("power", "integrate", str(path))
+    assert "NVIDIA H100 80GB HBM3, GPU-7" in found.out and "NVIDIA H100 80GB HBM3, GPU-8" in found.out
 
 
 def test_a_damaged_log_is_refused_with_file_and_line(cli, tmp_path):
@@ -189,7 +210,41 @@ def test_what_cannot_be_run_is_refused(cli):
     cli("power", "run", "--source", "nvlm", "--", "true").refused("did you mean nvml")
     cli("power", "run", *manual, "--interval", "0", "--", "true").refused("interval")
     cli("power", "run", *manual, "--idle", "soon", "--", "true").refused("idle")
-    cli("power", "run", *manual, "--log", "x.txt", "--", "true").refused("names no table")
+    cli("power", "run", *manual, "--log", "x.txt", "--", "true").refused("log: 'x.txt' names no table")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("ls", "--format", "csv"), "flags stand in it"),
+        (("./job.sh", "a", "--interval", "5", "b"), "flags stand in it"),
+        (("./job.sh", "-o", "x.json"), "flags stand in it"),
+        (("--ouput", "x.json", "--", "true"), "'--ouput' is neither a flag nor a program"),
+        (("--reqests", "5", "true"), "'--reqests' is neither a flag nor a program"),
+    ],
+)
+def test_no_flag_is_taken_from_the_command_in_silence(cli, words, said):
+    cli("power", "run", "--source", "manual:100W", *words).refused(said)
+
+
+def test_flags_after_two_dashes_are_the_commands_own(tmp_path):
+    words = [
+        "run",
+        "--source",
+        "manual:100W",
+        "--format",
+        "json",
+        "--",
+        PYTHON,
+        "-c",
+        "import sys; print(sys.argv)",
+        "--format",
+        "x",
+        "--",
+    ]
+    done = subprocess.run([PYTHON, "-m", "inferatlas", "power", *words], capture_output=True, text=True, check=True)
+    assert "['-c', '--format', 'x', '--']" in done.stderr
+    assert json.loads(done.stdout)["command"][-3:] == ["--format", "x", "--"]
 
 
 def test_output_of_the_command_stays_where_it_is_when_the_result_goes_to_a_file(tmp_path):
@@ -257,5 +312,7 @@ def test_phases_are_told_from_a_grid(cli, tmp_path):
     assert found["request"]["decode_j"]["value"] == pytest.approx(40.0 + 2e-5 * 100 * 1050)
     assert "A request of 1,000 input" in cli("power", "split", str(path), "--isl", "1000", "--osl", "100").out
     cli("power", "split", str(path), "--isl", "1000").refused("both lengths")
+    cli("power", "split", str(path), "--isl", "0", "--osl", "1").refused("isl: 0 tokens")
+    cli("power", "split", "").refused("grid: an empty name")
     path.write_text("requests,input_tokens,output_tokens,joules\n10,128,many,5\n")
     cli("power", "split", str(path)).refused(f"{path}:2")

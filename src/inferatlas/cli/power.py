@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Group, Parameter
 
 from inferatlas.cli import flags
-from inferatlas.cli.emitting import Sink
+from inferatlas.cli.emitting import TYPED, Sink
 from inferatlas.cli.flags import COST, OUTPUT, SUBJECT, flag, integer, several
+from inferatlas.errors import BadInput, InferAtlasError
 
 if TYPE_CHECKING:
     from inferatlas.measure.metering.live import Live
@@ -23,6 +25,10 @@ METER = Group("Meter", sort_key=3)
 PER = Group("Per request and token", sort_key=4)
 SINCE = "A date and time, 10s (after the first reading), -10s (before the last), or a bare time_s."
 STDERR = 2  # file descriptor
+NAMES = {  # of inputs, as flags have them
+    "record": "log", "window_s": "window", "usd_per_kwh": "electricity", "wue_site": "water_site",
+    "count of request": "requests", "count of output_token": "output_tokens",
+}  # fmt: skip
 PROBE_S = 1.5  # a sensor that is renewed every 100 ms shows a dozen values in it
 
 
@@ -32,6 +38,37 @@ def seconds(_: Any, tokens: Any) -> float:
 
     name = (tokens[0].keyword or "").lstrip("-").replace("-", "_") or None
     return parse(tokens[0].value, "s", field=name, default_unit="s")
+
+
+@contextmanager
+def by_flags() -> Iterator[None]:
+    """Errors name the flag that was typed."""
+    try:
+        yield
+    except InferAtlasError as error:
+        error.field = NAMES.get(error.field or "", error.field)
+        raise
+
+
+def check_words(command: Sequence[str], typed: str) -> None:
+    """Refuse a command that is not all of what was typed last: a flag of ours in it was meant for it, or is misspelt.
+
+    Raises
+    ------
+    BadInput : with how to tell them apart.
+
+    Examples
+    --------
+    >>> check_words(["ls", "-l"], "inferatlas power run --interval 1 -- ls -l")
+    >>> check_words(["ls"], "inferatlas power run ls --format json")
+    Traceback (most recent call last):
+    inferatlas.errors.BadInput: command: flags stand in it (allowed: power run FLAGS -- COMMAND ...)
+    """
+    allowed = "power run FLAGS -- COMMAND ..."
+    if command and command[0].startswith("-"):
+        raise BadInput(f"'{command[0]}' is neither a flag nor a program", field="command", allowed=allowed)
+    if command and list(command) != shlex.split(typed)[-len(command) :]:
+        raise BadInput("flags stand in it", field="command", allowed=allowed)
 
 
 SOURCES = several(
@@ -109,7 +146,7 @@ def watch(
     from inferatlas.show.power import report_html, report_page, report_rows
 
     sink = Sink(flags.Out(format=format, quiet=quiet))
-    with sink.drawing() as draw:
+    with sink.drawing() as draw, by_flags():
         view = Watched(sink, draw)
         found = watched(
             source, interval_s=interval, seconds=duration, record=log, prometheus=prometheus,
@@ -136,23 +173,25 @@ class Watched:
             self.sink.tell("nothing on this machine can be read: `inferatlas power sources` says why")
 
     def look(self) -> None:
-        from inferatlas.show.power_live import live_table
+        from inferatlas.show.power_live import LiveTable
 
         if self.meter is not None and self.meter.trouble is not None and not self.told:
             self.told = True
             self.sink.tell(f"readings stay in memory: {self.meter.trouble}")
         if self.draw is not None:
-            self.draw(live_table(self.lives, time.monotonic() - self.since))
+            self.draw(LiveTable(self.lives, time.monotonic() - self.since))
 
 
 @app.command
 def integrate(
-    log: Annotated[Path, Parameter(name="LOG", help="Our log, or a CSV of nvidia-smi, amd-smi, xpu-smi, a PDU, ...")],
+    log: Annotated[str, Parameter(name="LOG", help="Our log, or a CSV of nvidia-smi, amd-smi, xpu-smi, a PDU, ...")],
     /,
     *,
     start: Annotated[str | None, flag(SINCE, SUBJECT, "--from", allow_leading_hyphen=True)] = None,
     stop: Annotated[str | None, flag("The same of the end.", SUBJECT, "--to", allow_leading_hyphen=True)] = None,
-    idle: Annotated[str | None, flag("A span in which nothing ran, to take off: 0s..30s.", SUBJECT)] = None,
+    idle: Annotated[
+        str | None, flag("A span in which nothing ran, to take off: 0s..30s.", SUBJECT, allow_leading_hyphen=True)
+    ] = None,
     scope: Annotated[
         str | None, flag("What is read, where the log does not say: gpu, board, node_ac, ...", METER)
     ] = None,
@@ -171,7 +210,7 @@ def integrate(
     from inferatlas.show.power import report_html, report_page, report_rows
 
     sink = Sink(out)
-    with sink.working("reading"):
+    with sink.working("reading"), by_flags():
         found = reporting.integrated(
             log, start=start, stop=stop, idle=idle, scope=scope, semantics=semantics, window_s=window,
             counts=reporting.Counts(**asdict(counts)), site=reporting.Site(**asdict(site)),
@@ -205,11 +244,13 @@ def run(
     from inferatlas.show.power import report_html, report_page, report_rows
 
     sink = Sink(out)
-    meter = Meter(source, interval_s=interval, record=log)
-    found = run_command(
-        command, meter, idle_s=idle, stdout=None if sink.path is not None else STDERR,
-        counts=reporting.Counts(**asdict(counts)), site=reporting.Site(**asdict(site)),
-    )  # fmt: skip
+    check_words(command, TYPED.get())
+    with by_flags():
+        meter = Meter(source, interval_s=interval, record=log)
+        found = run_command(
+            command, meter, idle_s=idle, stdout=None if sink.path is not None else STDERR,
+            counts=reporting.Counts(**asdict(counts)), site=reporting.Site(**asdict(site)),
+        )  # fmt: skip
     if meter.trouble is not None:
         sink.tell(f"readings are not on the disk: {meter.trouble}")
     sink.put(found, page=report_page, rows=report_rows, html=report_html)
@@ -219,7 +260,7 @@ def run(
 @app.command
 def split(
     grid: Annotated[
-        Path, Parameter(name="GRID", help="Table of requests, input_tokens, output_tokens, joules[, uncertainty_j].")
+        str, Parameter(name="GRID", help="Table of requests, input_tokens, output_tokens, joules[, uncertainty_j].")
     ],
     /,
     *,

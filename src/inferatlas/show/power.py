@@ -148,9 +148,9 @@ def _several(windows: Sequence[Energy]) -> list[Block]:
             f"Each device: {_where(window)}",
             columns,
             [
-                [one.name or one.device or NONE, _with_u(one), show(one.mean_w, "W"), one.method or NONE,
+                [called, _with_u(one), show(one.mean_w, "W"), one.method or NONE,
                  "valid" if one.valid else ", ".join(one.reasons)]
-                for one in window.devices
+                for called, one in zip(_called(window.devices), window.devices, strict=True)
             ],
         )
         for window in windows
@@ -170,15 +170,14 @@ def _explained(windows: Sequence[Energy]) -> list[Block]:
 def _checks(windows: Sequence[Energy]) -> list[Block]:
     rows = []
     for window in windows:
-        for one in window.devices or (window,):
+        devices = window.devices or (window,)
+        for called, one in zip(_called(devices), devices, strict=True):
             for check in one.checks:
                 apart = NONE
                 if check.joules is not None and one.joules:
                     apart = f"{100 * (check.joules / one.joules - 1):+.1f} %"
                 judged = "valid" if check.valid else ", ".join(check.reasons)
-                rows.append(
-                    [_where(one), one.name or one.device or "", check.method or NONE, _with_u(check), apart, judged]
-                )
+                rows.append([_where(one), called, check.method or NONE, _with_u(check), apart, judged])
     columns = [
         Column("source"), Column("device"), Column("other way"), Column("energy", right=True),
         Column("against the chosen", right=True), Column("verdict", wraps=True),
@@ -255,6 +254,15 @@ def _cost(found: Report) -> str:
     assert cost is not None
     missed = f", {counted(cost.missed, 'deadline')} missed" if cost.missed else ""
     return f"Sampling took {show(cost.cpu_s, 's')} of CPU time, {100 * cost.share:.2g} % of one core{missed}."
+
+
+def _called(devices: Sequence[Energy]) -> list[str]:
+    """What people call each device; with its identity where several are called the same."""
+    names = [one.name for one in devices]
+    return [
+        f"{one.name}, {one.device}" if one.name and names.count(one.name) > 1 else one.name or one.device or NONE
+        for one in devices
+    ]
 
 
 def _where(one: Energy) -> str:

@@ -23,7 +23,7 @@ class Split:
 
     Raises
     ------
-    BadInput : one length without the other.
+    BadInput : one length without the other, or one below a token.
     """
 
     fit: LengthFit
@@ -36,6 +36,9 @@ class Split:
             raise BadInput(
                 "phases are of a request with both lengths", field=field, allowed="--isl and --osl, or neither"
             )
+        for field, length in (("isl", self.isl), ("osl", self.osl)):
+            if length is not None and length < 1:
+                raise BadInput(f"{length} tokens", field=field, allowed="1 or more")
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -106,7 +106,29 @@ def test_what_is_no_parquet_and_other_kinds_of_files_are_refused(tmp_path):
     path.write_bytes(b"PAR1 and nothing else")
     with pytest.raises(BadInput, match="not readable as Parquet"):
         read_grid(path)
+    with pytest.raises(BadInput, match="'folder' is no grid of lengths"):
+        read_grid(tmp_path / "folder")
     with pytest.raises(BadInput, match=r"'.xlsx' is no grid of lengths"):
         read_grid(tmp_path / "grid.xlsx")
     with pytest.raises(BadInput, match="cannot be read"):
         read_grid(tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize("value", ["9" * 9999, "1e308", "x" * 9999])
+def test_numbers_that_would_overflow_are_refused_in_a_short_message(tmp_path, value):
+    for name in ("input_tokens", "joules"):
+        path = write(tmp_path, "grid.csv", [ROWS[0] | {name: value}, *ROWS[1:]])
+        with pytest.raises(BadInput) as caught:
+            read_grid(path)
+        assert (caught.value.line, caught.value.field) == (2, name)
+        assert len(str(caught.value)) < 300
+
+
+def test_parquet_that_polars_panics_at_is_refused(tmp_path, monkeypatch):
+    def panic(*_: object, **__: object) -> None:
+        raise pl.exceptions.PanicException("assertion failed\n  left: 0")
+
+    path = write(tmp_path, "grid.parquet")
+    monkeypatch.setattr(pl, "read_parquet", panic)
+    with pytest.raises(BadInput, match=r"not readable as Parquet: assertion failed$"):
+        read_grid(path)

@@ -170,7 +170,7 @@ class TestNvidiaSmi:
 def test_dcgmi_gives_power_and_energy_of_whole_gpus_and_needs_times_before_its_lines(written):
     log = read_log(FIXTURES / "dcgmi_dmon.txt")
     assert shown(log) == [
-        ("dcgm", "GPU 0", "instant", Scope.GPU, None, True, False),
+        ("dcgm", "GPU 0", "average", Scope.GPU, None, True, False),
         ("dcgm", "GPU 0", "counter", Scope.GPU, None, False, False),
         ("dcgm", "GPU 1", "counter", Scope.GPU, None, False, False),
     ]
@@ -372,6 +372,9 @@ class TestWrongValues:
             (b"time_s,power_w\n0,400\n1,\xff\xfe\n", "is not UTF-8"),
             (b"a,b\n1,2\n", "no column of power or energy"),
             (b"a\0b", "is not text"),
+            (b'{"gpu": 0}', "is JSON"),
+            (b"time_s,power_w\r0,400\r", "carriage returns alone"),
+            (b"time_s;power_w\n0,5;400\n", "'0,5' has a decimal comma"),
             (b"timestamp, index, power.draw [W]\n", "holds no reading"),
         ],
     )
@@ -420,6 +423,32 @@ class TestClocks:
         assert seconds(log) == [0.0, 1.0]
         assert f"numbers in 'ts' are taken as {said}" in log.notes
 
+    @pytest.mark.parametrize(
+        ("stamps", "at_s"),
+        [
+            (
+                ("2024/05/10 04:19:41", "2024/05/10 04:19:41.25", "2024/05/10 04:19:42.123456789"),
+                [0, 0.25, 1.123456789],
+            ),
+            (("2024-05-10T04:19:41,5Z", "2024-05-10T04:19:42Z"), [0, 0.5]),
+            (("2024-05-10 04:19 UTC", "2024-05-10 04:21 UTC"), [0, 120]),
+            (("20240510 23:59:59.9+02", "20240511 00:00:00.1+02"), [0, 0.2]),
+        ],
+    )
+    def test_fractions_of_any_length(self, written, stamps, at_s):
+        log = read_log(written("datetime;Power (W)\n" + "".join(f"{one};400\n" for one in stamps)))
+        assert (log.series[0].t_ns / 1e9).tolist() == pytest.approx(at_s, abs=1e-9)
+
+    @pytest.mark.parametrize(
+        "odd", ["04:19:42.", "04:19:42.+5", "04:19:42.1234567890", "04:19", "04:19:42 5", "04:19:61"]
+    )
+    def test_a_stamp_that_is_not_quite_like_the_first_is_refused(self, written, odd):
+        error = refusal(written(f"datetime,Power (W)\n2024-05-10 04:19:41.5,1\n2024-05-10 {odd},2\n"))
+        assert error.line == 3
+
+    def test_an_impossible_first_stamp_is_not_in_the_calendar(self, written):
+        assert "not in the calendar" in refusal(written("datetime,Power (W)\n2024-02-30 04:19:41,1\n")).message
+
     def test_zones_that_change_are_followed(self, written):
         text = "datetime,Power (W)\n2024-03-31T01:59:59.5+01:00,1\n2024-03-31T03:00:00.5+02:00,2\n"
         log = read_log(written(text))
@@ -458,6 +487,7 @@ class TestWhatIsTold:
             ({"semantics": "counter"}, "semantics"),
             ({"window_s": 0.0}, "window_s"),
             ({"semantics": "instant", "window_s": 1.0}, "window_s"),
+            ({"window_s": 1e300}, "window_s"),
         ],
     )
     def test_is_checked(self, given, field):

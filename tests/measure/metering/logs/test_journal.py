@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import shutil
 
@@ -65,6 +66,30 @@ def test_another_file_is_refused(tmp_path, content):
     assert not is_journal(path)
     with pytest.raises(BadInput, match="not a journal"):
         read_journal(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("source", 5), ("device", None), ("name", []), ("quantity", "watts"), ("semantics", "mean"), ("scope", 7),
+        ("gain", "x"), ("gain", -1), ("wrap_j", 1e300), ("limit_w", float("inf")), ("other", 1),
+    ],
+)  # fmt: skip
+def test_a_channel_that_cannot_be_is_refused(tmp_path, name, value):
+    path = written(tmp_path / "a.journal", RECORDS)
+    head, _, body = path.read_bytes().partition(b"\n")
+    document = json.loads(head)
+    document["channels"][0][name] = value
+    path.write_bytes(json.dumps(document).encode() + b"\n" + body)
+    with pytest.raises(BadInput, match="not a journal"):
+        read_journal(path)
+
+
+@pytest.mark.parametrize("damaged", [(0, 15, 2.0, 99), (7, 15, 2.0, 0), (-9, 15, 2.0, 0)])
+def test_readings_that_are_damaged_are_left_out_and_counted(tmp_path, damaged):
+    log = read_journal(written(tmp_path / "a.journal", [*RECORDS, damaged]))
+    assert sum(one.t_ns.size for one in log.series) == len(RECORDS)
+    assert log.notes == ("damaged readings that are left out: 1",)
 
 
 def test_a_missing_file_and_a_missing_folder_are_refused(tmp_path):

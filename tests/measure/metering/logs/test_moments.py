@@ -36,6 +36,9 @@ def a_log(first_s: float, last_s: float, unix_ns: int | None = None) -> Log:
         ("2024-05-10T12:00:30Z", 30.0),
         ("2024-05-10 12:00:30", 30.0),
         ("2024-05-10T14:00:30.5+02:00", 30.5),
+        ("2024-05-10T12:01Z", 60.0),
+        ("2024/05/10 12:00:30.250", 30.25),
+        ("Fri May 10 12:00:30 UTC 2024", 30.0),
         ("1715342430", 30.0),
         ("1715342430.5", 30.5),
         ("2024-05-10T11:59:30Z", -30.0),
@@ -66,6 +69,13 @@ def test_a_bare_number_finds_the_reading_whose_time_it_is(t_ns):
         ("2024-05-10T12:00:61Z", "not in the calendar"),
         ("1969-12-31T00:00:00Z", "out of range"),
         ("--10s", "has two signs"),
+        ("2024-05-10", "is not a time"),
+        ("12:00:30", "has no date"),
+        ("10/05/2024 12:00", "the day or the month"),
+        ("1e400", "out of range"),
+        ("-1e30s", "out of range"),
+        ("1789100381000", "out of range"),
+        ("nan", "is not a number with a unit"),
     ],
 )
 def test_what_is_none_is_refused_with_the_extent_of_the_log(text, said):

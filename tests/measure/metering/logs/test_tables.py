@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import Channel, Fault, Reading, Series
 from inferatlas.measure.metering.logs.log import Log, log_of
 from inferatlas.measure.metering.logs.tables import UNFINISHED, read_log, write_table
+from inferatlas.measure.metering.logs.tables_read import MARK
 from inferatlas.measure.metering.scope import Scope
 
 SECOND = 10**9
@@ -120,6 +122,17 @@ class TestRoundTrip:
     def test_a_log_without_channels(self, tmp_path):
         write_table(Log(()), tmp_path / "power.parquet")
         assert read_log(tmp_path / "power.parquet").series == ()
+
+    @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), pl.exceptions.ComputeError("no space")])
+    def test_a_disk_that_is_full_is_told_and_gets_its_room_back(self, tmp_path, monkeypatch, error):
+        def full(_: object, path: Path, **__: object) -> None:
+            path.write_bytes(b"PAR1")
+            raise error
+
+        monkeypatch.setattr(pl.LazyFrame, "sink_parquet", full)
+        with pytest.raises(BadInput, match=r"(?i)cannot be written: no space"):
+            write_table(log_of([CARD], [Reading(0, 1, 1.0)]), tmp_path / "power.parquet")
+        assert list(tmp_path.iterdir()) == []
 
     def test_other_programs_find_plain_columns(self, tmp_path):
         log = log_of([CARD, COUNTER], [Reading(0, 2 * SECOND, 400.0), Reading(1, 3 * SECOND, 9.5)], START)
@@ -319,6 +332,59 @@ class TestRefused:
         write_table(log_of([CARD], [Reading(0, 1, 1.0)]), path)
         path.write_bytes(path.read_bytes()[:-20])
         assert "cannot be read" in refusal(path).message
+
+    @pytest.mark.parametrize(
+        ("columns", "field"),
+        [
+            ({"time_s": pl.Series([1], dtype=pl.Duration("us")), "power_w": [1.0]}, "time_s"),
+            ({"timestamp": pl.Series([1], dtype=pl.Date), "power_w": [1.0]}, "timestamp"),
+            ({"time_s": [0.0], "power_w": [[1.0]]}, "power_w"),
+            ({"time_s": [0.0], "power_w": [1.0], "gain": [True]}, "gain"),
+        ],
+    )
+    def test_parquet_whose_numbers_are_something_else(self, tmp_path, columns, field):
+        path = tmp_path / "power.parquet"
+        pl.DataFrame(columns).write_parquet(path)
+        error = refusal(path)
+        assert error.field == field and "is of type" in error.message
+
+    @pytest.mark.parametrize("held", ["x", "[]", '{"schema": 2}', '{"schema": 1, "notes": 5}'])
+    def test_parquet_of_ours_that_says_odd_things_of_itself(self, tmp_path, held):
+        path = tmp_path / "power.parquet"
+        pl.DataFrame({"time_s": [0.0], "power_w": [1.0]}).write_parquet(path, metadata={MARK: held})
+        assert refusal(path).allowed == "schema 1"
+
+    def test_parquet_that_polars_panics_at(self, tmp_path, monkeypatch):
+        def panic(*_: object, **__: object) -> None:
+            raise pl.exceptions.PanicException("assertion failed\n  left: 0")
+
+        path = tmp_path / "power.parquet"
+        write_table(log_of([CARD], [Reading(0, 1, 1.0)]), path)
+        monkeypatch.setattr(pl.LazyFrame, "collect", panic)
+        assert refusal(path).message == "cannot be read: assertion failed"
+
+    def test_parts_of_a_table_are_told_by_their_folder(self, tmp_path):
+        for name, watts in (("a", 1.0), ("b", float("inf"))):
+            pl.DataFrame({"time_s": [0.0], "power_w": [watts]}).write_parquet(tmp_path / f"{name}.parquet")
+        assert "row 2" in refusal(tmp_path).message
+
+    def test_what_is_no_file_is_refused_before_it_is_read(self, tmp_path):
+        os.mkfifo(tmp_path / "power.csv")
+        assert refusal(tmp_path / "power.csv").message == "is no file"
+
+    def test_long_values_are_shortened(self, written):
+        for text in ("time_s,power_w\n0," + "9" * 9999 + "\n", "time_s,power_w\n" + "9" * 9999 + ",1\n"):
+            assert len(refusal(written(text)).message) < 120
+
+    def test_facts_that_would_overflow(self, written):
+        assert refusal(written("time_s,power_w,window_s\n0,1,1e308\n")).field == "window_s"
+
+    def test_what_a_simulation_made_is_no_measurement_whatever_is_said(self, tmp_path):
+        (tmp_path / "run.json").write_text('{"kind": "simulated"}')
+        (tmp_path / "power.csv").write_text("time_s,power_w\n0,400\n")
+        assert read_log(tmp_path).channels[0].semantics == "model"
+        with pytest.raises(BadInput, match="a simulation made it"):
+            read_log(tmp_path, semantics="average")
 
     def test_parquet_of_other_programs_is_read_by_what_it_says(self, tmp_path):
         path = tmp_path / "power.parquet"

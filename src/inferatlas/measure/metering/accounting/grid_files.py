@@ -19,12 +19,14 @@ from inferatlas.documents import read_text
 from inferatlas.errors import BadInput, UnknownName
 from inferatlas.measure.metering.accounting.csv_rows import csv_rows
 from inferatlas.measure.metering.accounting.lengths import Grid
+from inferatlas.workload.workload import shown
 
 NEEDED = ("requests", "input_tokens", "output_tokens", "joules")
 MAYBE = "uncertainty_j"
 KNOWN = (*NEEDED, MAYBE)
 COUNTS = NEEDED[:3]
 KINDS = (".csv", ".jsonl", ".ndjson", ".parquet", ".pq")
+MOST = 1e18  # tokens, J: a gigawatt for thirty years; squares of far larger numbers would overflow
 Row = tuple[int, dict[str, Any]]  # line (of Parquet: row), and its values
 
 
@@ -49,7 +51,9 @@ def read_grid(path: str | Path) -> Grid:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in KINDS:
-        raise BadInput(f"'{path.suffix}' is no grid of lengths", field="grid", allowed=", ".join(KINDS), file=path)
+        raise BadInput(
+            f"'{path.suffix or path.name}' is no grid of lengths", field="grid", allowed=", ".join(KINDS), file=path
+        )
     rows = list(_csv(path) if suffix == ".csv" else _json(path) if "json" in suffix else _parquet(path))
     if not rows:
         raise BadInput("holds no run", field="grid", allowed="a row per run", file=path)
@@ -87,8 +91,9 @@ def _parquet(path: Path) -> Iterator[Row]:
 
     try:
         frame = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInput(f"is not readable as Parquet: {error}", field="grid", file=path) from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        said = str(error).partition("\n")[0][:200]
+        raise BadInput(f"is not readable as Parquet: {said}", field="grid", file=path) from None
     _check_names(frame.columns, path, None)
     return enumerate(frame.select(name for name in KNOWN if name in frame.columns).iter_rows(named=True), 1)
 
@@ -110,8 +115,8 @@ def _number(row: dict[str, Any], name: str, path: Path, line: int) -> float:
     except ValueError:
         number = math.nan
     count = name in COUNTS
-    if not (0 < number < math.inf) or (count and (number < 1 or number != int(number))):
-        said = "is empty" if value in (None, "") else f"{value!r} is out of range"
-        allowed = "a whole number, 1 or more" if count else "a number above 0"
+    if not (0 < number <= MOST) or (count and (number < 1 or number != int(number))):
+        said = "is empty" if value in (None, "") else f"{shown(value)} is out of range"
+        allowed = f"a whole number, 1 to {MOST:g}" if count else f"a number above 0, up to {MOST:g}"
         raise BadInput(said, field=name, allowed=allowed, file=path, line=line)
     return number

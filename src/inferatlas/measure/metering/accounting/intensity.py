@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from inferatlas.errors import BadInput
 from inferatlas.measure.metering.accounting.csv_rows import csv_rows
+from inferatlas.workload.workload import shown
 
 Array = NDArray[np.float64]
 
@@ -144,10 +145,10 @@ def read_intensity(path: str | Path) -> Intensity:
         time, zoned = _time(row[when], names[when], path, line)
         zones.add(zoned)
         if len(zones) > 1:
-            message = f"'{row[when]}' has {'a' if zoned else 'no'} zone, unlike the first row"
+            message = f"{shown(row[when])} has {'a' if zoned else 'no'} zone, unlike the first row"
             raise BadInput(message, field=names[when], allowed="a zone in all or in none", file=path, line=line)
         if time in times:
-            message = f"'{row[when]}' stands in line {times[time]} as well"
+            message = f"{shown(row[when])} stands in line {times[time]} as well"
             raise BadInput(message, field=names[when], allowed="each time once, one grid a file", file=path, line=line)
         if not row[what].strip():
             empty.append(line)
@@ -198,7 +199,7 @@ def _time(text: str, field: str, path: Path, line: int) -> tuple[float, bool]:
         return (moment if zoned else moment.replace(tzinfo=UTC)).timestamp(), zoned
     except ValueError:
         allowed = "ISO 8601, for example 2026-01-31T13:00:00Z"
-        raise BadInput(f"'{text}' is not a time", field=field, allowed=allowed, file=path, line=line) from None
+        raise BadInput(f"{shown(text)} is not a time", field=field, allowed=allowed, file=path, line=line) from None
 
 
 def _value(text: str, field: str, path: Path, line: int) -> float:
@@ -208,5 +209,5 @@ def _value(text: str, field: str, path: Path, line: int) -> float:
         value = -1.0
     if not 0 <= value <= MOST:
         allowed = f"a number from 0 to {MOST:,.0f} gCO2e/kWh"
-        raise BadInput(f"'{text}' is no carbon intensity", field=field, allowed=allowed, file=path, line=line)
+        raise BadInput(f"{shown(text)} is no carbon intensity", field=field, allowed=allowed, file=path, line=line)
     return value

@@ -19,17 +19,19 @@ from inferatlas.measure.metering.logs.formats_clock import ROUNDED, times_of
 from inferatlas.measure.metering.logs.formats_columns import (
     TILE,
     Numbers,
+    columns_read,
     place_of,
     read_clock,
     read_devices,
     read_quantities,
     rows_of_devices,
 )
-from inferatlas.measure.metering.logs.formats_text import FIELD, KNOWN_FORMS, Grid, Header, head, header_of, read_grid
+from inferatlas.measure.metering.logs.formats_grid import Grid, read_grid
+from inferatlas.measure.metering.logs.formats_text import FIELD, KNOWN_FORMS, Header, head, header_of
 from inferatlas.measure.metering.logs.formats_told import Told, as_told
 from inferatlas.measure.metering.logs.formats_tools import ALL, INTEL, NVIDIA, Tool, of_generation, recognise, strange
 from inferatlas.measure.metering.logs.formats_values import UNITS_SHOWN, Label, label_of
-from inferatlas.measure.metering.logs.log import Log
+from inferatlas.measure.metering.logs.log import Log, rows_of_each
 from inferatlas.measure.metering.scope import Scope
 
 
@@ -42,32 +44,33 @@ def read_foreign(path: Path, told: Told) -> Log:
     """
     header, tool, labels = find_header(head(path), path)
     _check_ours(header, tool, labels, path)
-    grid, notes = rows_of_devices(read_grid(path, header), tool, labels)
+    grid, notes = rows_of_devices(read_grid(path, header, columns_read(header, tool, labels)), tool, labels)
     times = read_clock(grid, tool, labels)
-    devices, codes = read_devices(grid, tool, labels)
+    device = read_devices(grid, tool, labels)
     numbers = read_quantities(grid, tool, labels)
-    if devices == [""] and tool.polls_all and _in_bursts(times.t_ns):
+    each = rows_of_each(device.to_frame())
+    if not device[0] and tool.polls_all and _in_bursts(times.t_ns):
         allowed = f"a column of {' or '.join(tool.devices)}"
         message = "rows come in groups, as of several devices, and no column says which"
         raise grid.wrong(0, message, column=FIELD, allowed=allowed, hint=tool.untimed or None)
     series: list[Series] = []
     said: dict[str, None] = dict.fromkeys((*grid.notes, *notes, *times.notes))  # a set that keeps its order
     jumped = False
-    several = len(devices) > 1
-    nested = several and not tool.document and any(ALL.search(device) for device in devices)
-    order = np.argsort(codes, kind="stable")
-    for device, rows in zip(devices, np.split(order, np.cumsum(np.bincount(codes))[:-1]), strict=True):
+    several = len(each) > 1
+    nested = several and not tool.document and any(ALL.search(device[int(rows[0])]) for rows in each)
+    for rows in each:
+        identity = device[int(rows[0])]
         t_ns, spaced = times_of(times, rows, tool.floors)
         said |= dict.fromkeys(spaced)
         if (back := np.flatnonzero(np.diff(t_ns) < 0)).size:
             jumped = True
             line = int(grid.lines[rows[back[0] + 1]])
-            said[f"times of {device or 'the device'} go backwards in line {line:,}"] = None
+            said[f"times of {identity or 'the device'} go backwards in line {line:,}"] = None
         named = _named(grid, tool, labels, rows)
-        used, left = _with_values(numbers, tool, rows, device)
+        used, left = _with_values(numbers, tool, rows, identity)
         said |= dict.fromkeys(left)
         for one in used:
-            channel = _channel(tool, labels, one, (device, named), rows, several)
+            channel = _channel(tool, labels, one, (identity, named), rows, several)
             channel = replace(channel, shared=channel.shared or nested, u_time_s=times.step_s * ROUNDED)
             series.append(Series(as_told(channel, told), t_ns, one.value[rows], one.fault[rows]))
     return Log(tuple(series), times.unix_ns, reasons=("clock_jump",) if jumped else (), notes=tuple(said))

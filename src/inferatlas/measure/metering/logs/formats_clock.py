@@ -25,20 +25,26 @@ _SIZES = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (float("inf"), "ns"))  # belo
 _TICKS = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "µs": 1_000, "ns": 1}
 _NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 LAST_NS = 7_258_118_400 * SECOND  # 2200-01-01
+FLOAT_NS = 2.0**51  # up to here a float of seconds is exact to the nanosecond: 26 days
 NUMBERS = "seconds, 0 or more"
 STAMPS = "ISO 8601 such as 2024-05-10T00:00:00.5Z, seconds since 1970, or the stamps of a known tool"
-_CLOCK = r"\d\d:\d\d(:\d\d)?([.,]\d{1,9})?"
-# How stamps look, and how they are read up to the minute: ISO and nvidia-smi; PTDaemon; nvidia-smi dmon -o DT; hl-smi
-_FORMS = (
-    (re.compile(r"\d{4}-\d\d-\d\dT" + _CLOCK), "%Y-%m-%dT"),
-    (re.compile(r"\d{4}-\d\d-\d\d " + _CLOCK), "%Y-%m-%d "),
-    (re.compile(r"\d{4}/\d\d/\d\d " + _CLOCK), "%Y/%m/%d "),
-    (re.compile(r"\d\d-\d\d-\d{4} " + _CLOCK), "%m-%d-%Y "),
-    (re.compile(r"\d{8} " + _CLOCK), "%Y%m%d "),
+_ZONE = r"\s?(?:Z|UTC|GMT|[-+]\d\d(?::?\d\d)?)"
+_FRACTION = r"[.,][0-9]{1,9}"
+# How stamps look, up to the second, behind it, and their zone; and how their dates are read: ISO and nvidia-smi;
+# PTDaemon; nvidia-smi dmon -o DT; times of day
+_FORMS = tuple(
+    (re.compile(rf"({date}\d\d:\d\d(:\d\d)?)(?:(?<=:\d\d:\d\d){_FRACTION})?({_ZONE})?"), form)
+    for date, form in (
+        (r"\d{4}-\d\d-\d\dT", "%Y-%m-%dT"),
+        (r"\d{4}-\d\d-\d\d ", "%Y-%m-%d "),
+        (r"\d{4}/\d\d/\d\d ", "%Y/%m/%d "),
+        (r"\d\d-\d\d-\d{4} ", "%m-%d-%Y "),
+        (r"\d{8} ", "%Y%m%d "),
+        ("", ""),
+    )
 )
-_OF_DAY = re.compile(_CLOCK)
 _ASCTIME = re.compile(r"([A-Z][a-z]{2} [A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d) (?:([A-Z]{1,5}) )?(\d{4})")
-_ZONE = r"\s?(Z|UTC|GMT|[-+]\d\d(?::?\d\d)?)$"
+_COMMA = re.compile(r"\d+,\d+")
 _EITHER = re.compile(r"\d\d?[/.]\d\d?[/.]\d{4}\b.*")
 
 
@@ -112,15 +118,15 @@ def read_times(values: pl.Series, label: str, unit: str | None = None) -> Times:
     """
     import polars as pl
 
-    number = values.cast(pl.Float64, strict=False)
-    first: float | None = number[0]
+    first = values.head(1).cast(pl.Float64, strict=False)[0]
     if first is None and values.dtype == pl.String and values[0]:
         return _stamps(values, label)
-    bad = (number.is_null() | ~number.is_finite().fill_null(False) | (number < 0).fill_null(False)).to_numpy()
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
+    number = values.cast(pl.Float64, strict=False)
+    seconds = number.to_numpy()
+    if not (seconds.min() >= 0 and seconds.max() < np.inf):
+        row = int(np.flatnonzero(~((seconds >= 0) & (seconds < np.inf)))[0])
         raise Wrong(row, _why(values[row], number[row]), NUMBERS if unit or first is not None else STAMPS)
-    begin = float(number.to_numpy()[0])
+    begin = float(seconds[0])
     if unit is None and begin < EPOCH_S:
         size, note = "s", f"numbers in '{label}' are taken as seconds"
     elif unit is None:
@@ -129,7 +135,7 @@ def read_times(values: pl.Series, label: str, unit: str | None = None) -> Times:
     else:
         size, note = unit, ""
     quiet = not note or (label == "time_s" and begin < EPOCH_S)
-    return _from_numbers(values, number.to_numpy(), size, () if quiet else (note,))
+    return _from_numbers(values, seconds, size, () if quiet else (note,))
 
 
 def _why(value: object, number: float | None) -> str:
@@ -137,18 +143,19 @@ def _why(value: object, number: float | None) -> str:
         return "is empty"
     if number is None:
         return f"'{str(value)[:40]}' is not a time like that of the first row"
-    return f"'{value}' is negative" if number < 0 else f"'{value}' is not finite"
+    return f"'{str(value)[:40]}' is negative" if number < 0 else f"'{str(value)[:40]}' is not finite"
 
 
 def _from_numbers(values: pl.Series, number: NDArray[np.float64], size: str, notes: tuple[str, ...]) -> Times:
     ticks = _TICKS[size]
-    since_1970 = number[0] * ticks >= EPOCH_S * SECOND
-    far = (number * ticks >= LAST_NS) | ((number * ticks >= EPOCH_S * SECOND) != since_1970)
-    if far.any():
-        row = int(np.flatnonzero(far)[0])
-        message = f"{values[row]} is far from the first time, {values[0]}: is it in another unit?"
-        raise Wrong(row, message if row else f"{values[row]} is out of range", NUMBERS)
-    t_ns = _exact(values, ticks)
+    early, late = EPOCH_S * SECOND / ticks, LAST_NS / ticks
+    since_1970 = bool(number[0] >= early)
+    if number.max() >= late or (number.min() >= early) != since_1970 or (number.max() >= early) != since_1970:
+        row = int(np.flatnonzero((number >= late) | ((number >= early) != since_1970))[0])
+        shown = str(values[row])[:40]
+        message = f"{shown} is far from the first time, {str(values[0])[:40]}: is it in another unit?"
+        raise Wrong(row, message if row else f"{shown} is out of range", NUMBERS)
+    t_ns = np.rint(number * ticks).astype(np.int64) if number.max() * ticks < FLOAT_NS else _exact(values, ticks)
     if t_ns is None:
         whole = np.floor(number)
         t_ns = whole.astype(np.int64) * ticks + np.rint((number - whole) * ticks).astype(np.int64)
@@ -167,49 +174,72 @@ def _exact(values: pl.Series, ticks: int) -> NDArray[np.int64] | None:
         return None
     if values.dtype != pl.String:
         return values.cast(pl.Int64).to_numpy() * ticks
-    parts = values.str.split_exact(".", 1).struct
-    whole = parts.field("field_0").cast(pl.Int64, strict=False)
-    decimals = parts.field("field_1").fill_null("").str.pad_end(9, "0").str.head(9).cast(pl.Int64, strict=False)
-    if whole.null_count() or decimals.null_count():
-        return None
-    return whole.to_numpy() * ticks + decimals.to_numpy() * ticks // SECOND
+    parts = pl.col("t").str.split_exact(".", 1).struct
+    decimals = parts.field("field_1").fill_null("").str.pad_end(9, "0").str.head(9)
+    found = values.to_frame("t").select(
+        parts.field("field_0").cast(pl.Int64, strict=False) * ticks
+        + decimals.cast(pl.Int64, strict=False) * ticks // SECOND
+    )  # fmt: skip
+    return None if found.to_series().null_count() else found.to_series().to_numpy()
 
 
 def _stamps(values: pl.Series, label: str) -> Times:
-    import polars as pl
-
     first = values[0]
     if _EITHER.fullmatch(first):
         raise Wrong(0, f"'{first[:40]}' may begin with the day or the month", STAMPS, "write dates as 2024-05-10")
-    texts, offset, zone = _without_zone(values)
-    form = next((start for look, start in _FORMS if look.fullmatch(texts[0])), None)
-    if (named := _ASCTIME.fullmatch(first)) is not None:
-        texts, form, zone = values.str.replace(r" [A-Z]{1,5} (\d{4})$", " $1"), "%a %b %e %H:%M:%S %Y", named[2] or ""
-    elif form is not None:
-        form += "%H:%M:%S%.f" if texts[0].count(":") == 2 else "%H:%M"
-    of_day = form is None and _OF_DAY.fullmatch(texts[0]) is not None
-    if form is None and not of_day:
-        raise Wrong(0, f"'{first[:40]}' is not a time", STAMPS)
-    if "," in texts[0]:
-        texts = texts.str.replace(",", ".", literal=True)
+    read = _asctime(values) if is_asctime(first) else _date_and_time(values)
+    if read is None:
+        what = "has a decimal comma" if _COMMA.fullmatch(first) else "is not a time"
+        raise Wrong(0, f"'{first[:40]}' {what}", STAMPS)
+    found, zone, of_day = read
+    if found.null_count():
+        row = int(np.flatnonzero(found.is_null().to_numpy())[0])
+        what = f"is not a time like the first, '{first}'" if row else "is not in the calendar"
+        raise Wrong(row, f"'{values[row][:40]}' {what}" if values[row] else "is empty", STAMPS)
+    t_ns = found.to_numpy()
     if of_day:
-        clock = "%H:%M:%S%.f" if texts[0].count(":") == 2 else "%H:%M"
-        read = texts.str.to_time(clock, strict=False).cast(pl.Int64)
-    else:
-        read = texts.str.to_datetime(form, time_unit="ns", strict=False).cast(pl.Int64)
-    if read.null_count():
-        row = int(np.flatnonzero(read.is_null().to_numpy())[0])
-        message = "is empty" if not values[row] else f"'{values[row][:40]}' is not a time like the first, '{first}'"
-        raise Wrong(row, message, STAMPS)
-    t_ns = read.to_numpy() - offset
-    if ((t_ns < 0) | (t_ns >= LAST_NS)).any() and not of_day:
+        return Times(t_ns % DAY, None, _step(t_ns), True, (f"'{label}' has times of day without a date",))
+    start = int(t_ns.min())
+    if start < 0 or t_ns.max() >= LAST_NS:
         row = int(np.flatnonzero((t_ns < 0) | (t_ns >= LAST_NS))[0])
         raise Wrong(row, f"'{values[row][:40]}' is out of range", "a time from 1970 to 2199")
-    if of_day:
-        return Times(t_ns, None, _step(t_ns), True, (f"'{label}' has times of day without a date",))
-    start = int(t_ns.min())
     notes = () if zone in ("Z", "UTC", "GMT") or zone[:1] in ("+", "-") else (_zone_note(label, zone),)
     return Times(t_ns - start, start, _step(t_ns), notes=notes)
+
+
+def _date_and_time(values: pl.Series) -> tuple[pl.Series, str, bool] | None:
+    """Nanoseconds since 1970, or of the day, of stamps like the first; its zone; whether they have no date."""
+    import polars as pl
+
+    like, date = next(((found, date) for look, date in _FORMS if (found := look.fullmatch(values[0]))), (None, ""))
+    if like is None:
+        return None
+    frame, offset, zone = values.to_frame("t"), pl.lit(0), like[3] or ""
+    whole, rest = pl.col("t").str.head(len(like[1])).str, pl.col("t").str.slice(len(like[1]))
+    clock = "%H:%M:%S" if like[2] else "%H:%M"
+    whole = (
+        whole.to_datetime(date + clock, time_unit="ns", strict=False) if date else whole.to_time(clock, strict=False)
+    )
+    if zone and frame.select(rest.str.ends_with(zone).all()).item():
+        offset, rest = pl.lit(_offset_ns(zone)), rest.str.strip_suffix(zone)
+    elif zone:  # they change, as with summer time
+        zones = rest.str.extract(rf"({_ZONE})$", 1)
+        offsets = {one: _offset_ns(one) for one in frame.select(zones.unique().drop_nulls()).to_series()}
+        offset = zones.replace_strict(offsets, default=None, return_dtype=pl.Int64)
+        rest = rest.str.replace(rf"{_ZONE}$", "")
+    tidy = rest.str.contains(rf"^(?:{_FRACTION})?$" if like[2] else "^$")
+    fraction = pl.when(tidy).then(rest.str.slice(1).str.pad_end(9, "0").cast(pl.Int64, strict=False))
+    return frame.select(whole.cast(pl.Int64) + fraction - offset).to_series(), zone.strip(), not date
+
+
+def _asctime(values: pl.Series) -> tuple[pl.Series, str, bool]:
+    """The same of stamps as hl-smi writes them, whose zone is a name."""
+    import polars as pl
+
+    named = _ASCTIME.fullmatch(values[0])
+    texts = values.str.replace(r" [A-Z]{1,5} (\d{4})$", " $1")
+    read = texts.str.to_datetime("%a %b %e %H:%M:%S %Y", time_unit="ns", strict=False).cast(pl.Int64)
+    return read, (named and named[2]) or "", False
 
 
 def _zone_note(label: str, zone: str) -> str:
@@ -218,26 +248,8 @@ def _zone_note(label: str, zone: str) -> str:
     return f"'{label}' names no time zone: taken as UTC"
 
 
-def _without_zone(values: pl.Series) -> tuple[pl.Series, NDArray[np.int64] | int, str]:
-    """Texts without their time zones, the offsets from UTC in ns, and the zone of the first; nothing where it has none.
-
-    A minus of a date is no zone: one needs a time before it.
-    """
-    import polars as pl
-
-    found = re.search(r":\d\d(?:[.,]\d+)?" + _ZONE, values[0])
-    if found is None:
-        return values, 0, ""
-    zone = found[1]
-    if values.str.ends_with(zone).all():
-        return values.str.strip_suffix(zone).str.strip_chars_end(" "), _offset_ns(zone), zone
-    zones = values.str.extract(r":\d\d(?:[.,]\d+)?" + _ZONE, 1)
-    offsets = {one: _offset_ns(one) for one in zones.drop_nulls().unique().to_list()}
-    bare = pl.when(zones.is_not_null()).then(values.str.replace(_ZONE, "")).otherwise(pl.lit(""))
-    return pl.select(bare).to_series(), zones.replace_strict(offsets, default=0, return_dtype=pl.Int64).to_numpy(), zone
-
-
 def _offset_ns(zone: str) -> int:
+    zone = zone.strip()
     if zone in ("Z", "UTC", "GMT"):
         return 0
     digits = zone[1:].replace(":", "").ljust(4, "0")
@@ -247,6 +259,6 @@ def _offset_ns(zone: str) -> int:
 
 def _step(t_ns: NDArray[np.int64]) -> float:
     """Stamps of whole minutes or seconds were rounded down to them."""
-    if t_ns.size > 1 and (t_ns % (60 * SECOND) == 0).all():
-        return 60.0
-    return 1.0 if (t_ns % SECOND == 0).all() else 0.0
+    if (t_ns[:100] % SECOND).any() or (t_ns % SECOND).any():
+        return 0.0
+    return 60.0 if t_ns.size > 1 and not (t_ns % (60 * SECOND)).any() else 1.0

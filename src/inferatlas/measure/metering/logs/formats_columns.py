@@ -1,13 +1,15 @@
 """Columns of third-party logs: the times, the devices and the quantities of a `Grid`, as arrays.
 
-In: rows as texts, and the `Tool` that wrote them. Out: `Times`, names of devices with the device of every row, and
-`Numbers` per quantity; a value that cannot be read is a `BadInput` with its line and column.
+In: rows as texts, and the `Tool` that wrote them. Out: `Times`, the device of every row, and `Numbers` per quantity; a
+value that cannot be read is a `BadInput` with its line and column.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +17,15 @@ from numpy.typing import NDArray
 from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import Quantity
 from inferatlas.measure.metering.logs.formats_clock import Times, read_times
-from inferatlas.measure.metering.logs.formats_text import FIELD, Grid
+from inferatlas.measure.metering.logs.formats_grid import Grid
+from inferatlas.measure.metering.logs.formats_text import FIELD, Header
 from inferatlas.measure.metering.logs.formats_tools import AMD, DCGM, HOSTS, INTEL, TIMES, Column, Tool
 from inferatlas.measure.metering.logs.formats_values import UNITS, UNITS_SHOWN, Label, Wrong, read_numbers
 
-TILE = "tileid"  # of xpu-smi, where it dumps tiles
+if TYPE_CHECKING:
+    import polars as pl
+
+TILE, PARTITION, ENTITY = "tileid", "xcp", "entity"  # columns of xpu-smi, where it dumps tiles, amd-smi and dcgmi
 _TIME_UNIT = re.compile(r"(.+?)[_ ](s|ms|us|ns)")
 
 
@@ -35,14 +41,19 @@ class Numbers:
     limit: NDArray[np.float64] | None
 
 
-def refused(grid: Grid, column: str, wrong: Wrong) -> BadInput:
-    """A wrong value with its file, line and column."""
-    return grid.wrong(wrong.row, wrong.message, column=column, allowed=wrong.allowed, hint=wrong.hint)
-
-
 def place_of(labels: list[Label], name: str) -> int | None:
     """Where the column of a name stands."""
     return next((n for n, label in enumerate(labels) if label.name == name), None)
+
+
+def columns_read(header: Header, tool: Tool, labels: list[Label]) -> dict[str, Any]:
+    """Of all columns those that are read here, by their names in the header: texts."""
+    import polars as pl
+
+    wanted = {*HOSTS, TILE, PARTITION, ENTITY, tool.label, *tool.devices, *chain(*tool.times, *TIMES)}
+    wanted |= {name for column in tool.columns for name in (column.name, column.limit)}
+    named = zip(header.names, labels, strict=True)
+    return {name: pl.String for name, label in named if label.name in wanted or _time_of(label)[0] in wanted}
 
 
 def rows_of_devices(grid: Grid, tool: Tool, labels: list[Label]) -> tuple[Grid, tuple[str, ...]]:
@@ -54,7 +65,7 @@ def rows_of_devices(grid: Grid, tool: Tool, labels: list[Label]) -> tuple[Grid, 
     """
     import polars as pl
 
-    place = place_of(labels, "xcp" if tool is AMD else "entity")
+    place = place_of(labels, PARTITION if tool is AMD else ENTITY)
     if place is None or tool not in (AMD, DCGM):
         return grid, ()
     cells = grid.cells[str(place)]
@@ -77,9 +88,8 @@ def read_clock(grid: Grid, tool: Tool, labels: list[Label]) -> Times:
     """
     units: dict[str, tuple[int, str | None]] = {}
     for place, label in enumerate(labels):
-        split = _TIME_UNIT.fullmatch(label.name)
-        name, unit = (split[1], split[2]) if split and label.name != "time_s" else (label.name, label.unit)
-        units.setdefault(name, (place, unit if unit in ("s", "ms", "us", "ns") else None))
+        name, unit = _time_of(label)
+        units.setdefault(name, (place, unit))
     for names in (*tool.times, *TIMES):
         if not all(name in units for name in names):
             continue
@@ -89,7 +99,7 @@ def read_clock(grid: Grid, tool: Tool, labels: list[Label]) -> Times:
         try:
             return read_times(cells[0] if len(cells) == 1 else cells[0] + " " + cells[1], title, units[names[0]][1])
         except Wrong as error:
-            raise refused(grid, title, error) from None
+            raise grid.refused(title, error) from None
     raise BadInput(
         "no column of times",
         field=FIELD,
@@ -100,8 +110,15 @@ def read_clock(grid: Grid, tool: Tool, labels: list[Label]) -> Times:
     )
 
 
-def read_devices(grid: Grid, tool: Tool, labels: list[Label]) -> tuple[list[str], NDArray[np.int64]]:
-    """Names of devices in the order in which they come, and the device of every row; [""] without such a column.
+def _time_of(label: Label) -> tuple[str, str | None]:
+    """A column's name without the unit of time that it says, in itself or behind, and that unit."""
+    split = _TIME_UNIT.fullmatch(label.name)
+    name, unit = (split[1], split[2]) if split and label.name != "time_s" else (label.name, label.unit)
+    return name, unit if unit in ("s", "ms", "us", "ns") else None
+
+
+def read_devices(grid: Grid, tool: Tool, labels: list[Label]) -> pl.Series:
+    """The device of every row; "" without a column that says.
 
     Raises
     ------
@@ -114,15 +131,13 @@ def read_devices(grid: Grid, tool: Tool, labels: list[Label]) -> tuple[list[str]
     places = [place for name in hosts if (place := place_of(labels, name)) is not None] + ranked
     places += [place for name in (TILE,) if tool is INTEL and (place := place_of(labels, name)) is not None]
     if not places:
-        return [""], np.zeros(grid.cells.height, dtype=np.int64)
+        return pl.Series("device", [""]).new_from_index(0, grid.cells.height)
     for place in places:
         if (empty := grid.cells[str(place)] == "").any():
             wrong = Wrong(int(np.flatnonzero(empty.to_numpy())[0]), "is empty", "a name or number of the device")
-            raise refused(grid, grid.header.names[place], wrong)
-    names = grid.cells.select(pl.concat_str([pl.col(str(place)) for place in places], separator="/")).to_series()
-    devices = names.unique(maintain_order=True).to_list()
-    codes = names.replace_strict(devices, list(range(len(devices))), return_dtype=pl.Int64)
-    return devices, codes.to_numpy()
+            raise grid.refused(grid.header.names[place], wrong)
+    joined = pl.concat_str([pl.col(str(place)) for place in places], separator="/")
+    return grid.cells.select(joined.alias("device")).to_series()
 
 
 def read_quantities(grid: Grid, tool: Tool, labels: list[Label]) -> list[Numbers]:
@@ -156,4 +171,4 @@ def _read(grid: Grid, place: int, unit: str) -> tuple[NDArray[np.float64], NDArr
     try:
         return read_numbers(grid.cells[str(place)], unit)
     except Wrong as error:
-        raise refused(grid, grid.header.names[place], error) from None
+        raise grid.refused(grid.header.names[place], error) from None

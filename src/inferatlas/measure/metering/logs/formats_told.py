@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -11,6 +10,7 @@ from inferatlas.measure.metering.channel import Channel, Semantics
 from inferatlas.measure.metering.scope import Scope, scope_of
 
 POWER_SEMANTICS = ("instant", "average", "model")
+MOST_WINDOW_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ def told_of(scope: Scope | str | None, semantics: str | None, window_s: float | 
     """
     if semantics is not None and semantics not in POWER_SEMANTICS:
         raise BadInput(f"'{semantics}' is not known", field="semantics", allowed=", ".join(POWER_SEMANTICS))
-    if window_s is not None and not (window_s > 0 and math.isfinite(window_s)):
-        raise BadInput(f"{window_s} is not a window", field="window_s", allowed="seconds above 0")
+    if window_s is not None and not 0 < window_s <= MOST_WINDOW_S:
+        raise BadInput(f"{window_s:g} s is not a window", field="window_s", allowed="above 0 s, up to a day")
     if window_s is not None and semantics not in (None, "average"):
         raise BadInput(f"{semantics} readings have no window", field="window_s", allowed="semantics average")
     said = "average" if window_s is not None else semantics

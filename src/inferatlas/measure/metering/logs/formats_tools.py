@@ -69,8 +69,8 @@ class Tool:
 NVIDIA = Tool(
     "nvidia-smi",
     "nvidia-smi --query-gpu=... --format=csv",
-    # power.draw, .average, .instant, module.*: https://docs.nvidia.com/deploy/nvidia-smi/index.html ; what power.draw
-    # is depends on the generation (`of_generation`): https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html
+    # averages are of the last second, a module is GPU, CPU and what else draws power on it: the document below; what
+    # power.draw is depends on the generation: `of_generation`
     "https://docs.nvidia.com/deploy/nvidia-smi/index.html",
     (
         Column("power.draw", "instant", Scope.GPU, assumed=True, limit="power.limit"),
@@ -88,8 +88,8 @@ NVIDIA = Tool(
 GAUDI = Tool(
     "hl-smi",
     "hl-smi -Q ... -f csv",
-    # names of columns; stamps as in https://github.com/intel/PerfSpect (Gaudi telemetry); whether the power is instant
-    # or an average is not said there
+    # -Q and its names: the document below; stamps: https://github.com/intel/PerfSpect (telemetry of Gaudi); whether the
+    # power is instant or an average is unverified
     "https://docs.habana.ai/en/latest/Management_and_Monitoring/Embedded_System_Tools_Guide/"
     "System_Management_Interface_Tool.html",
     (Column("power.draw", "instant", Scope.BOARD, assumed=True),),
@@ -101,8 +101,8 @@ GAUDI = Tool(
 AMD = Tool(
     "amd-smi",
     "amd-smi metric -p -w SECONDS --csv, amd-smi monitor -p -w SECONDS --csv",
-    # socket_power and power_usage are the current or the average socket power, whichever the generation has; the CLI
-    # stamps whole seconds: https://github.com/ROCm/amdsmi (amdsmi_cli/amdsmi_commands.py, amdsmi_logger.py)
+    # socket_power and power_usage are the current or the average socket power, whichever the generation has, and stamps
+    # are whole seconds: https://github.com/ROCm/amdsmi , amdsmi_cli/amdsmi_commands.py and amdsmi_logger.py
     "https://rocm.docs.amd.com/projects/amdsmi/en/latest/how-to/amdsmi-cli-tool.html",
     (
         Column("socket_power", "instant", Scope.GPU, assumed=True),
@@ -117,7 +117,8 @@ AMD = Tool(
 ROCM = Tool(
     "rocm-smi",
     "rocm-smi --showpower --csv",
-    # it writes no times: people put them before; names: https://github.com/ROCm/rocm_smi_lib (rocm_smi.py, --csv)
+    # names: https://github.com/ROCm/rocm_smi_lib , python_smi_tools/rocm_smi.py; it writes no times: people put them
+    # before
     "https://rocm.docs.amd.com/projects/rocm_smi_lib/en/latest/",
     (
         Column("average graphics package power", "average", Scope.GPU),
@@ -131,7 +132,9 @@ ROCM = Tool(
 INTEL = Tool(
     "xpu-smi",
     "xpu-smi dump -m 1,8",
-    # stamps are times of day; whether the energy goes on counting over the whole dump is unverified
+    # stamps are times of day; power is the slope of energy (reference/energy.md, section 2). Intel's exporter takes the
+    # energy for a counter (rest/prometheus_exporter/prometheus_exporter_types.py of
+    # https://github.com/intel/xpumanager ); that it goes on counting over a whole dump is unverified
     "https://intel.github.io/xpumanager/2.0/xpu-smi/dump.html",
     (
         Column("gpu power", "average", Scope.GPU),
@@ -155,10 +158,11 @@ DMON = Tool(
 DCGM = Tool(
     "dcgm",
     "dcgmi dmon -e 155,156,157",
-    # POWER, TOTEC (mJ) and POWINST are fields 155, 156 and 157: https://github.com/NVIDIA/DCGM , dcgm_fields.cpp
+    # POWER (averaged: reference/energy.md, section 2), TOTEC (mJ) and POWINST are fields 155, 156 and 157:
+    # https://github.com/NVIDIA/DCGM , common/dcgm_fields.cpp
     "https://docs.nvidia.com/datacenter/dcgm/latest/user-guide/feature-overview.html",
     (
-        Column("power", "instant", Scope.GPU, assumed=True),
+        Column("power", "average", Scope.GPU, assumed=True),
         Column("powinst", "instant", Scope.GPU),
         Column("totec", "counter", Scope.GPU, unit="mJ"),
     ),
@@ -172,9 +176,9 @@ DCGM = Tool(
 PTDAEMON = Tool(
     "ptdaemon",
     "SPEC PTDaemon (spl.txt of MLPerf Power)",
-    # https://github.com/mlcommons/power-dev (ptd_client_server/logs_example); an analyser averages over its interval,
-    # a second, and what is plugged into it the log does not say:
-    # https://www.spec.org/power/docs/SPECpower_ssj2008-Run_Reporting_Rules.html , section 2.13.2
+    # forms are those of logs_example in the folder below. That a value is the mean of the second before it is
+    # unverified: section 2.13.2 of https://www.spec.org/power/docs/SPECpower_ssj2008-Run_Reporting_Rules.html says what
+    # an analyser has to do, and was not at hand. What is plugged into it the log does not say
     "https://github.com/mlcommons/power-dev/tree/master/ptd_client_server",
     (Column("watts", "average", None, window_s=1.0),),
     layout="pairs",

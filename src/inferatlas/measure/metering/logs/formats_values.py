@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 # What tools write in the place of a number, in lower case and without brackets. nvidia-smi: [N/A], [Not Supported],
-# [Unknown Error], [Insufficient Permissions], [GPU is lost] (https://docs.nvidia.com/deploy/nvidia-smi/index.html);
-# amd-smi and xpu-smi: N/A; dmon and exports of meters: "-".
+# [Unknown Error] (https://github.com/Quake4/MindMiner/issues/627), [Insufficient Permissions], [GPU is lost] and [GPU
+# requires reset], which no document lists: they are seen in logs; amd-smi and xpu-smi: N/A; dmon and exports of meters:
+# "-".
 FAULTS = {
     "": Fault.NOT_AVAILABLE,
     "-": Fault.NOT_AVAILABLE,
@@ -50,6 +51,7 @@ UNITS: dict[str, tuple[float, Quantity]] = {
     "kWh": (3.6e6, "energy_j"), "KWh": (3.6e6, "energy_j"), "KWH": (3.6e6, "energy_j"), "kwh": (3.6e6, "energy_j"),
     "MWh": (3.6e9, "energy_j"),
 }  # fmt: skip
+MOST = 1e30  # J, s: larger numbers would overflow in squares
 UNITS_SHOWN = "W, mW, kW, MW, J, mJ, kJ, MJ, Wh, kWh, MWh"
 _BRACKETS = re.compile(r"(.*?)\s*[\[(]\s*([^\])]*?)\s*[\])]")
 _SUFFIX = re.compile(r"(.*[^\W_])[_ ]([A-Za-zµ]+)")
@@ -90,7 +92,7 @@ def label_of(text: str) -> Label:
 
 
 def read_numbers(texts: pl.Series, unit: str) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
-    """Values in W or J and faults, of texts in a unit of `UNITS` that may repeat it (``"187.80 W"``).
+    """Values in W or J and faults, of texts in a unit of `UNITS` that may repeat it (``"187.80 W"``), or of numbers.
 
     Raises
     ------
@@ -104,21 +106,36 @@ def read_numbers(texts: pl.Series, unit: str) -> tuple[NDArray[np.float64], NDAr
     """
     import polars as pl
 
-    plain = texts.str.strip_suffix(unit).str.strip_chars_end(" ")
-    number = plain.cast(pl.Float64, strict=False)
-    fault = np.where(number.is_nan().fill_null(False).to_numpy(), np.int8(Fault.NOT_AVAILABLE), np.int8(0))
-    gone = number.is_null()
-    for text in plain.filter(gone).unique().to_list() if gone.any() else ():
-        where = (plain == text).to_numpy()
-        code = FAULTS.get(text.strip("[] ").lower())
-        if code is None:
-            raise _not_a_number(int(np.flatnonzero(where)[0]), texts, unit)
-        fault[where] = code
-    value = number.fill_null(np.nan).to_numpy() * UNITS[unit][0]
-    if (endless := np.isinf(value)).any():
-        row = int(np.flatnonzero(endless)[0])
-        raise Wrong(row, f"'{texts[row]}' is not finite", f"a number in {unit}")
-    return np.where(fault != 0, np.nan, value), fault.astype(np.int8)
+    cells = texts.to_frame("text")
+    if texts.dtype == pl.String:
+        cells = cells.select(pl.col("text").str.strip_suffix(unit).str.strip_chars_end(" "))
+    number = cells.select(pl.col("text").cast(pl.Float64, strict=False)).to_series()
+    with np.errstate(over="ignore"):
+        value = number.to_numpy() * UNITS[unit][0]
+    fault = np.where(np.isnan(value), np.int8(Fault.NOT_AVAILABLE), np.int8(0))
+    if texts.dtype == pl.String and number.null_count():
+        words = cells.select(pl.when(number.is_null()).then(pl.col("text"))).to_series()
+        for word in words.drop_nulls().unique().to_list():
+            where = (words == word).fill_null(False).to_numpy()
+            code = FAULTS.get(word.strip("[] ").lower())
+            if code is None:
+                raise _not_a_number(int(np.flatnonzero(where)[0]), texts, unit)
+            fault[where] = code
+    check_range(value, texts, unit)
+    return value, fault
+
+
+def check_range(value: NDArray[np.float64], texts: pl.Series, unit: str) -> None:
+    """Refuse numbers without end, and energies whose differences would have none; NaN passes.
+
+    Raises
+    ------
+    Wrong : with the first row, as ``texts`` have it.
+    """
+    far = np.isinf(value) if UNITS[unit][1] == "power_w" else np.abs(value) > MOST
+    if far.any():
+        row = int(np.flatnonzero(far)[0])
+        raise Wrong(row, f"'{str(texts[row])[:40]}' is not finite", f"a number in {unit}")
 
 
 def _not_a_number(row: int, texts: pl.Series, unit: str) -> Wrong:

@@ -14,12 +14,14 @@ from dataclasses import asdict
 from io import FileIO
 from itertools import count, pairwise
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 
 from inferatlas.errors import BadInput, InferAtlasError
-from inferatlas.measure.metering.channel import Channel, Series
-from inferatlas.measure.metering.logs.log import Log
+from inferatlas.measure.metering.channel import UNITS, Channel, Fault, Semantics, Series
+from inferatlas.measure.metering.logs.formats_values import MOST
+from inferatlas.measure.metering.logs.log import NUMBERS, Log
 from inferatlas.measure.metering.scope import scope_of
 
 MAGIC = "inferatlas power journal"
@@ -127,11 +129,13 @@ def read_journal(path: str | Path) -> Log:
     records = _whole(body)
     leads = records["value"][records["channel"] == CLOCK] * 1e9
     remarks = ("clock_step",) if was_set([unix_ns, *leads.tolist()]) else ()
-    torn = len(body) % RECORD.itemsize
-    return Log(
-        by_channel(channels, records), unix_ns, remarks, (),
-        ("the last reading was torn, and is left out",) if torn else (),
-    )  # fmt: skip
+    notes = ["the last reading was torn, and is left out"] if len(body) % RECORD.itemsize else []
+    sound = (
+        (records["channel"] >= CLOCK) & (records["channel"] < len(channels)) & np.isin(records["fault"], list(Fault))
+    )
+    if not sound.all():  # not as they were written: the disk, or another program
+        notes.append(f"damaged readings that are left out: {np.count_nonzero(~sound):,}")
+    return Log(by_channel(channels, records[sound]), unix_ns, remarks, notes=tuple(notes))
 
 
 def by_channel(channels: Sequence[Channel], records: np.ndarray) -> tuple[Series, ...]:
@@ -161,9 +165,8 @@ def _parts(path: Path) -> tuple[list[Channel], int, bytes]:
         document = json.loads(head)
         if document["format"] != MAGIC or document["schema_version"] != SCHEMA:
             raise KeyError("format")
-        channels = [Channel(**(one | {"scope": scope_of(one["scope"])})) for one in document["channels"]]
-        return channels, int(document["unix_ns"]), body
-    except (ValueError, KeyError, TypeError, InferAtlasError):
+        return [_channel(one) for one in document["channels"]], int(document["unix_ns"]), body
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, InferAtlasError):
         raise BadInput("is not a journal of power readings", allowed=f"schema {SCHEMA}", file=path, line=1) from None
 
 
@@ -173,6 +176,19 @@ def _moved_away(path: Path) -> Path | None:
         return None
     older = next(one for n in count(1) if not (one := path.with_name(f"{path.name}.{n}")).exists())
     return path.rename(older)
+
+
+def _channel(facts: dict[str, Any]) -> Channel:
+    """A channel from what the first line says of it."""
+    said = {name: value for name, value in facts.items() if value is not None}
+    numbers = {name: float(said[name]) for name in NUMBERS if name in said}
+    said |= numbers | {"scope": scope_of(facts["scope"])}
+    found = Channel(**said)
+    texts = found.source, found.device, found.part, found.name
+    known = found.semantics in get_args(Semantics) and found.quantity in UNITS
+    if not (known and all(isinstance(one, str) for one in texts) and all(0 <= one <= MOST for one in numbers.values())):
+        raise ValueError("is not a channel")
+    return found
 
 
 def _whole(body: bytes) -> np.ndarray:

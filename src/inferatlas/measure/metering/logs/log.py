@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inferatlas.measure.metering.channel import Channel, Reading, Series
+
+if TYPE_CHECKING:
+    import polars as pl
+
+NUMBERS = ("window_s", "update_s", "quantum", "wrap_j", "gain", "limit_w", "u_time_s")  # facts of a channel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,3 +68,19 @@ def log_of(channels: Sequence[Channel], readings: Sequence[Reading], unix_ns: in
         tuple(Series(channel, t_ns[at], value[at], fault[at]) for channel, at in zip(channels, own, strict=True)),
         unix_ns,
     )
+
+
+def rows_of_each(keys: pl.DataFrame) -> list[NDArray[np.int64]]:
+    """Rows that share all their keys: of each, where they stand, in order; those first that come first.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> [rows.tolist() for rows in rows_of_each(pl.DataFrame({"device": ["b", "a", "b"], "scope": ["gpu"] * 3}))]
+    [[0, 2], [1]]
+    """
+    varying = [name for name in keys.columns if keys[name].n_unique() > 1]
+    if not varying:
+        return [np.arange(keys.height)]
+    each = keys.select(varying).with_row_index("row").group_by(varying, maintain_order=True).agg("row")["row"]
+    return [rows.to_numpy().astype(np.int64) for rows in each]

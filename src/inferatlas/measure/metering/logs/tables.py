@@ -10,6 +10,7 @@ one row without a time. A plain power log is the same table with columns missing
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,9 @@ from inferatlas.measure.metering.logs.formats import read_foreign
 from inferatlas.measure.metering.logs.formats_text import FIELD, head, header_of
 from inferatlas.measure.metering.logs.formats_told import Told, as_told, told_of
 from inferatlas.measure.metering.logs.journal import ENDING, is_journal, read_journal
-from inferatlas.measure.metering.logs.log import Log
-from inferatlas.measure.metering.logs.tables_read import MARK, SCHEMA, is_ours, read_csv, read_parquet
-from inferatlas.measure.metering.logs.tables_rows import CODES, FACTS, FLAGS, NUMBERS
+from inferatlas.measure.metering.logs.log import NUMBERS, Log
+from inferatlas.measure.metering.logs.tables_read import HELD, MARK, SCHEMA, is_ours, read_csv, read_parquet
+from inferatlas.measure.metering.logs.tables_rows import CODES, FACTS, FLAGS
 from inferatlas.measure.metering.scope import Scope
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def write_table(log: Log, path: str | Path) -> None:
         message = f"'{suffix}' is no form of a table" if suffix else f"'{path.name}' does not say which form"
         raise BadInput(message, field="output", allowed=".parquet, .csv", file=path)
     table = pl.concat([_table(n, one, log.unix_ns) for n, one in enumerate(log.series)] or [_table(0, None, None)])
-    held = {"schema": SCHEMA, "remarks": log.remarks, "reasons": log.reasons, "notes": log.notes}
+    held = {"schema": SCHEMA} | {name: getattr(log, name) for name in HELD}
     unfinished = path.with_name(path.name + UNFINISHED)
     try:
         if suffix == ".csv":
@@ -70,8 +71,11 @@ def write_table(log: Log, path: str | Path) -> None:
         else:
             table.sink_parquet(unfinished, compression="zstd", metadata={MARK: json.dumps(held)})
         unfinished.replace(path)
-    except OSError as error:
-        raise BadInput(f"cannot be written: {error.strerror or error}", field="output", file=path) from None
+    except (OSError, pl.exceptions.PolarsError) as error:
+        with suppress(OSError):  # what there is of it only takes room
+            unfinished.unlink(missing_ok=True)
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
+        raise BadInput(f"cannot be written: {said}", field="output", file=path) from None
 
 
 def _table(number: int, one: Series | None, unix_ns: int | None) -> pl.LazyFrame:
@@ -147,8 +151,10 @@ def read_log(
     [('a', [400.0, nan]), ('b', [410.0])]
     """
     path = Path(path).expanduser()
-    if semantics is None and _simulated(path):
-        semantics = "model"  # whatever its numbers are, no sensor made them
+    if _simulated(path):
+        if semantics not in (None, "model"):
+            raise BadInput("a simulation made it, no sensor", field="semantics", allowed="leave it out", file=path)
+        semantics = "model"
     told = told_of(scope, semantics, window_s)
     if path.is_dir():
         return _read_folder(path, told)
@@ -164,12 +170,15 @@ def read_log(
 
 def _begins(path: Path, magic: bytes) -> bool:
     try:
+        if not path.is_file() and path.exists():
+            raise BadInput("is no file", field=FIELD, allowed="a file: a log is read more than once", file=path)
         with path.open("rb") as file:
             return file.read(len(magic)) == magic
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         left = path.with_name(path.name + ENDING)
         hint = f"recording ended early, and left {left}: read that" if not path.exists() and left.exists() else None
-        raise BadInput(f"cannot be read: {error.strerror}", field=FIELD, file=path, hint=hint) from None
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise BadInput(f"cannot be read: {reason}", field=FIELD, file=path, hint=hint) from None
 
 
 def _simulated(path: Path) -> bool:

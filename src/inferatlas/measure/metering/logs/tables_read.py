@@ -1,4 +1,4 @@
-"""Our table of readings, and plain power logs, from their files: Parquet, and CSV the fast way and the careful way.
+"""Our table of readings, and plain power logs, from their files: Parquet and CSV.
 
 In: a path, and of CSV its header. Out: `Rows`, of which `tables_rows.py` makes a `Log`.
 """
@@ -6,7 +6,10 @@ In: a path, and of CSV its header. Out: `Rows`, of which `tables_rows.py` makes 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,24 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inferatlas.errors import BadInput
-from inferatlas.measure.metering.channel import Quantity
-from inferatlas.measure.metering.logs.formats_text import (
-    FIELD,
-    KNOWN_FORMS,
-    Grid,
-    Header,
-    ends_within_line,
-    read_grid,
-)
+from inferatlas.measure.metering.channel import UNITS, Quantity
+from inferatlas.measure.metering.logs.formats_grid import read_grid
+from inferatlas.measure.metering.logs.formats_text import FIELD, KNOWN_FORMS, Header
 from inferatlas.measure.metering.logs.formats_told import Told
 from inferatlas.measure.metering.logs.formats_tools import DEVICES, HOSTS
-from inferatlas.measure.metering.logs.formats_values import Wrong, read_numbers
-from inferatlas.measure.metering.logs.log import Log
+from inferatlas.measure.metering.logs.formats_values import Wrong, check_range, read_numbers
+from inferatlas.measure.metering.logs.log import NUMBERS, Log
 from inferatlas.measure.metering.logs.tables_rows import (
     CODES,
     FACTS,
     FLAGS,
-    NUMBERS,
     TIMES,
     VALUES,
     Refuse,
@@ -44,6 +40,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 MARK = "inferatlas.power"  # in our own Parquet files: what holds for the whole log, and that facts are constant
+HELD = ("remarks", "reasons", "notes")
 KEYS = ("channel", *FACTS)
 Columns = dict[Quantity, NDArray[Any]]
 
@@ -68,52 +65,81 @@ def read_parquet(paths: Sequence[Path], told: Told) -> Log:
     """
     import polars as pl
 
-    def refuse(row: int, message: str, column: str, allowed: str) -> BadInput:
-        return BadInput(f"row {row + 1:,}: {message}", field=column, allowed=allowed, file=paths[0])
+    file = paths[0] if len(paths) == 1 else paths[0].parent
 
-    try:
+    def refuse(row: int, message: str, column: str, allowed: str) -> BadInput:
+        return BadInput(f"row {row + 1:,}: {message}", field=column, allowed=allowed, file=file)
+
+    with _readable(file):
         held = [pl.read_parquet_metadata(path).get(MARK) for path in paths]
         scan = pl.scan_parquet(list(paths), glob=False)
-        names = scan.collect_schema().names()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _unreadable(error, paths[0]) from None
-    _check_columns(names, paths[0])
+        schema = scan.collect_schema()
+    _check_columns(schema, file)
+    known = [_known(one, file) for one in held if one]
     # of our own files it is known that facts are constant within a channel: they are read of its first row alone
-    keys = ("channel",) if all(held) else tuple(one for one in KEYS if one in names)
-    clock = next(one for one in TIMES if one in names)
+    keys = ("channel",) if all(held) and "channel" in schema else tuple(one for one in KEYS if one in schema)
+    clock = next(one for one in TIMES if one in schema)
     wanted = dict.fromkeys((clock, "timestamp", *keys, *VALUES, "fault"))
-    frame = _collected(scan.select(_typed(one, "key") for one in wanted if one in names), paths[0])
+    with _readable(file):
+        frame = scan.select(_typed(one, "key") for one in wanted if one in schema).collect()
     if not frame.height:
         return Log((), notes=("the log holds no reading",))
-    facts = [_typed(one, "fact") for one in FACTS if one in names]
+    facts = [_typed(one, "fact") for one in FACTS if one in schema]
 
     def fact(row: int) -> dict[str, Any]:
-        return _collected(scan.slice(row, 1).select(facts), paths[0]).row(0, named=True) if facts else {}
+        with _readable(file):
+            return scan.slice(row, 1).select(facts).collect().row(0, named=True) if facts else {}
 
-    values, faults = _values(frame, refuse)
-    log = log_of_rows(Rows(frame, keys, values, faults, fact, refuse), told)
-    return _with_held(log, [json.loads(one) for one in held if one])
+    values: Columns = {name: frame[name].to_numpy() for name in VALUES if name in schema}
+    for name, value in values.items():
+        try:
+            check_range(value, frame[name], UNITS[name])
+        except Wrong as wrong:
+            raise refuse(wrong.row, wrong.message, name, wrong.allowed) from None
+    code = _codes(frame["fault"], refuse) if "fault" in schema else np.zeros(frame.height, dtype=np.int8)
+    log = log_of_rows(Rows(frame, keys, values, dict.fromkeys(values, code), fact, refuse), told)
+    return _with_held(log, known)
 
 
-def _collected(scan: pl.LazyFrame, path: Path) -> pl.DataFrame:
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What polars says against a file is what is wrong with it; from damaged ones it may panic."""
     import polars as pl
 
     try:
-        return scan.collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _unreadable(error, path) from None
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        said = str(error).partition("\n")[0][:200]
+        raise BadInput(f"cannot be read: {said}", field=FIELD, allowed=KNOWN_FORMS, file=path) from None
 
 
-def _unreadable(error: Exception, path: Path) -> BadInput:
-    said = str(error).partition("\n")[0]
-    return BadInput(f"cannot be read: {said}", field=FIELD, allowed=KNOWN_FORMS, file=path)
+def _check_columns(schema: Mapping[str, pl.DataType], path: Path) -> None:
+    """Times and readings are there, and numbers are numbers: a date or a duration cast to one would lose its unit."""
+    import polars as pl
 
-
-def _check_columns(names: Sequence[str], path: Path) -> None:
     for columns, what in ((TIMES, "times"), (VALUES, "power or energy")):
-        if not any(one in names for one in columns):
-            message = f"no column of {what}: {', '.join(names)[:200]}"
+        if not any(one in schema for one in columns):
+            message = f"no column of {what}: {', '.join(schema)[:200]}"
             raise BadInput(message, field=FIELD, allowed=" or ".join(columns), file=path)
+    for name, kind in schema.items():
+        number = kind.is_numeric() or kind in (pl.String, pl.Null)
+        if name in (*TIMES, "channel", *VALUES, *NUMBERS) and not (
+            number or (name == "timestamp" and kind == pl.Datetime)
+        ):
+            allowed = "dates with times, texts or numbers" if name == "timestamp" else "numbers"
+            raise BadInput(f"is of type {kind}", field=name, allowed=allowed, file=path)
+
+
+def _known(text: str, path: Path) -> dict[str, Any]:
+    """What our own files keep of the whole log."""
+    try:
+        held = json.loads(text)
+        if held["schema"] == SCHEMA:
+            return {name: tuple(str(one) for one in held[name]) for name in HELD}
+        message = f"is of schema {held['schema']!r:.20}"
+    except (ValueError, TypeError, KeyError):
+        message = f"what it says of itself ({MARK}) cannot be read"
+    raise BadInput(message, field=FIELD, allowed=f"schema {SCHEMA}", file=path)
 
 
 def _typed(name: str, use: Literal["key", "fact"]) -> pl.Expr:
@@ -132,32 +158,20 @@ def _typed(name: str, use: Literal["key", "fact"]) -> pl.Expr:
     return column.cast(pl.String).cast(pl.Categorical) if use == "key" else column.cast(pl.String)
 
 
-def _values(frame: pl.DataFrame, refuse: Refuse) -> tuple[Columns, Columns]:
-    """Values and faults of every quantity; a code that is not known, and a number without end, are refused."""
-    import polars as pl
-
-    code = np.zeros(frame.height, dtype=np.int8)
-    if "fault" in frame.columns and frame["fault"].null_count() < frame.height:
-        words = frame["fault"].cast(pl.String)
-        for word in words.drop_nulls().unique().to_list():
-            where = (words == word).fill_null(False).to_numpy()
-            if word not in CODES:
-                raise refuse(int(np.flatnonzero(where)[0]), f"'{word}' is no fault", "fault", ", ".join(CODES))
-            code[where] = CODES[word]
-    values: Columns = {name: frame[name].to_numpy() for name in VALUES if name in frame.columns}
-    for name, value in values.items():
-        if (endless := np.isinf(value)).any():
-            raise refuse(int(np.flatnonzero(endless)[0]), "is not finite", name, "a number, or nothing")
-    return values, dict.fromkeys(values, code)
+def _codes(words: pl.Series, refuse: Refuse) -> NDArray[np.int8]:
+    """Faults by their codes, 0 where none is named; a code that is not known is refused."""
+    code = np.zeros(len(words), dtype=np.int8)
+    for word in words.unique().cast(str).drop_nulls().to_list() if words.null_count() < len(words) else ():
+        where = (words == word).fill_null(False).to_numpy()
+        if word not in CODES:
+            raise refuse(int(np.flatnonzero(where)[0]), f"'{word[:40]}' is no fault", "fault", ", ".join(CODES))
+        code[where] = CODES[word]
+    return code
 
 
-def _with_held(log: Log, held: list[dict[str, Any]]) -> Log:
-    """With what our own files keep of the whole log."""
-
-    def joined(name: str) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*(one for each in held for one in each[name]), *getattr(log, name))))
-
-    return Log(log.series, log.unix_ns, joined("remarks"), joined("reasons"), joined("notes"))
+def _with_held(log: Log, held: Sequence[Mapping[str, tuple[str, ...]]]) -> Log:
+    joined = {name: tuple(dict.fromkeys((*chain(*(one[name] for one in held)), *getattr(log, name)))) for name in HELD}
+    return replace(log, **joined)
 
 
 # CSV
@@ -170,35 +184,43 @@ def read_csv(path: Path, header: Header, told: Told) -> Log:
     ------
     BadInput : a value that is wrong or a row that is not whole, with its line; a column given twice.
     """
-    return _read_fast(path, header, told) or _read_careful(read_grid(path, header), told)
-
-
-class _Careful(Exception):
-    """Something is wrong, and in which line has to be found out."""
-
-
-def _read_fast(path: Path, header: Header, told: Told) -> Log | None:
-    """CSV that holds nothing but numbers where numbers are; None for any other, which is read with care."""
     import polars as pl
 
-    def refuse(row: int, message: str, column: str, allowed: str) -> BadInput:
-        raise _Careful
+    clock = next(name for name in TIMES if name in header.names)
+    names = [name for name in header.names if name in (clock, "timestamp", *KEYS, *VALUES, "fault")]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInput("is given twice", field=name, allowed="one column of a name", file=path, line=header.line)
+    grid = read_grid(path, header, {name: _csv_type(name) for name in names})
 
-    names = header.names
-    if header.line != 1 or len(set(names)) < len(names) or ends_within_line(path):
-        return None
-    used = [name for name in names if name in (*TIMES, *KEYS, *VALUES, "fault") or name == names[-1]]
-    types = {name: _csv_type(name) for name in used}
-    try:
-        frame = pl.read_csv(path, separator=header.separator, columns=used, schema_overrides=types, glob=False)
-    except pl.exceptions.PolarsError:
-        return None
-    if not frame.height or frame[names[-1]].null_count():  # a row that is too short ends with null
-        return None
-    try:
-        return log_of_rows(_rows(frame, *_values(frame, refuse), refuse), told)
-    except _Careful:
-        return None
+    def refuse(row: int, message: str, column: str, allowed: str) -> BadInput:
+        return grid.wrong(row, message, column=column, allowed=allowed)
+
+    values: Columns = {}
+    faults: Columns = {}
+    columns: dict[str, pl.Series] = {}
+    constant: dict[str, Any] = {}
+    for name in names:
+        cells = grid.column(name)
+        if name in VALUES:
+            try:
+                values[name], faults[name] = read_numbers(cells, UNITS[name])
+            except Wrong as wrong:
+                raise grid.refused(name, wrong) from None
+        elif name in FACTS and name != "device" and cells.n_unique() == 1:  # in a column of its own it would cost
+            constant[name] = _typed_texts(cells.head(1), name, refuse)[0]
+        else:
+            columns[name] = _typed_texts(cells, name, refuse)
+    if "fault" in columns:
+        said = _codes(columns.pop("fault"), refuse)
+        faults = {name: np.where(said == 0, fault, said) for name, fault in faults.items()}
+    frame, varying = pl.DataFrame(columns), [name for name in FACTS if name in columns]
+
+    def fact(row: int) -> dict[str, Any]:
+        return constant | {name: frame[name][row] for name in varying}
+
+    keys = tuple(name for name in KEYS if name in columns)
+    return log_of_rows(Rows(frame, keys, values, faults, fact, refuse, grid.notes), told)
 
 
 def _csv_type(name: str) -> Any:
@@ -206,71 +228,30 @@ def _csv_type(name: str) -> Any:
 
     if name in ("t_ns", "channel"):
         return pl.Int64
-    if name in (*NUMBERS, *VALUES, "time_s"):
+    if name in (*VALUES, "time_s"):
         return pl.Float64
-    if name in FLAGS:
-        return pl.Boolean
     return pl.Categorical if name in (*FACTS, "fault") else pl.String
 
 
-def _rows(frame: pl.DataFrame, values: Columns, faults: Columns, refuse: Refuse, notes: tuple[str, ...] = ()) -> Rows:
-    facts = [_typed(one, "fact") for one in FACTS if one in frame.columns]
-    keys = tuple(one for one in KEYS if one in frame.columns)
-
-    def fact(row: int) -> dict[str, Any]:
-        return frame[row].select(facts).row(0, named=True) if facts else {}
-
-    return Rows(frame, keys, values, faults, fact, refuse, notes)
-
-
-def _read_careful(grid: Grid, told: Told) -> Log:
-    """CSV with whatever else can stand in it: N/A, repeated headers, units, a last line that was cut off."""
-    import polars as pl
-
-    def refuse(row: int, message: str, column: str, allowed: str) -> BadInput:
-        return grid.wrong(row, message, column=column, allowed=allowed)
-
-    columns: dict[str, pl.Series] = {}
-    missing: Columns = {}
-    for name in grid.header.names:
-        if name not in (*TIMES, *KEYS, *VALUES, "fault"):
-            continue
-        if grid.header.names.count(name) > 1:
-            line = grid.header.line
-            raise BadInput("is given twice", field=name, allowed="one column of a name", file=grid.path, line=line)
-        cells = grid.column(name)
-        if name in VALUES:
-            try:
-                value, missing[name] = read_numbers(cells, "W" if name == "power_w" else "J")
-            except Wrong as wrong:
-                raise grid.wrong(
-                    wrong.row, wrong.message, column=name, allowed=wrong.allowed, hint=wrong.hint
-                ) from None
-            columns[name] = pl.Series(name, value).fill_nan(None)
-        else:
-            columns[name] = _cast(cells, name, refuse)
-    frame = pl.DataFrame(columns)
-    values, faults = _values(frame, refuse)
-    faults: Columns = {name: np.where(faults[name] == 0, missing[name], faults[name]) for name in values}
-    return log_of_rows(_rows(frame, values, faults, refuse, grid.notes), told)
-
-
-def _cast(cells: pl.Series, name: str, refuse: Refuse) -> pl.Series:
+def _typed_texts(cells: pl.Series, name: str, refuse: Refuse) -> pl.Series:
     """Texts as the column's type, null where they are empty."""
     import polars as pl
 
+    if cells.dtype.is_numeric():
+        return cells.alias(name)
     texts = pl.select(pl.when(cells != "").then(cells)).to_series().alias(name)
     if name in FLAGS:
-        typed = texts.replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
-    elif name in ("t_ns", "channel"):
-        typed = texts.cast(pl.Int64, strict=False)
-    elif name in NUMBERS:
-        typed = texts.cast(pl.Float64, strict=False)
+        allowed = "true, false or nothing"
+        typed = texts.cast(pl.String).replace_strict(
+            {"true": True, "false": False}, default=None, return_dtype=pl.Boolean
+        )
+    elif name in (*NUMBERS, "t_ns", "channel"):
+        allowed = "a number" if name in NUMBERS else "a whole number"
+        typed = texts.cast(pl.String).cast(pl.Float64 if name in NUMBERS else pl.Int64, strict=False)
     else:
         return texts
     odd = (typed.is_null() & texts.is_not_null()).to_numpy()
     if odd.any():
         row = int(np.flatnonzero(odd)[0])
-        allowed = "true, false or nothing" if name in FLAGS else "a number" if name in NUMBERS else "a whole number"
         raise refuse(row, f"'{texts[row][:40]}' cannot be read", name, allowed)
     return typed

@@ -6,10 +6,8 @@ missing have the defaults of a plain log: source "file", instant power, semantic
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +17,8 @@ from inferatlas.errors import BadInput, InferAtlasError
 from inferatlas.measure.metering.channel import GAINS, Channel, Fault, Quantity, Series
 from inferatlas.measure.metering.logs.formats_clock import ROUNDED, Times, read_times, times_of
 from inferatlas.measure.metering.logs.formats_told import Told, as_told
-from inferatlas.measure.metering.logs.formats_values import Wrong
-from inferatlas.measure.metering.logs.log import Log
+from inferatlas.measure.metering.logs.formats_values import MOST, Wrong
+from inferatlas.measure.metering.logs.log import NUMBERS, Log, rows_of_each
 from inferatlas.measure.metering.scope import scope_of
 
 if TYPE_CHECKING:
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 
 TIMES = ("t_ns", "time_s", "timestamp")
 VALUES: tuple[Quantity, ...] = ("power_w", "energy_j")
-NUMBERS = ("window_s", "update_s", "quantum", "wrap_j", "gain", "limit_w", "u_time_s")
 FLAGS = ("shared", "assumed")
 # In the order of the table; those that are neither numbers nor flags are words
 FACTS = (
@@ -67,21 +64,21 @@ def log_of_rows(rows: Rows, told: Told) -> Log:
     """
     blank = _without_time(rows)
     times = _times(rows, blank)
-    order, bounds = _channels(rows)
+    channels = _channels(rows)
     series: list[Series] = []
     said: dict[str, None] = dict.fromkeys((*rows.notes, *times.notes))
     jumped = False
-    for start, end in pairwise(bounds):
-        fact, own = rows.fact(int(order[start])), order[start:end]
-        if blank is not None and blank[own].any():
-            if own.size > 1:
-                raise rows.refuse(int(own[blank[own]][0]), "is empty", "time", "a time in every row")
-            own = own[:0]
+    for held in channels:
+        first, fact = int(held[0]), rows.fact(int(held[0]))
+        own = held if blank is None else held[~blank[held]]
+        if own.size < held.size and held.size > 1:
+            assert blank is not None
+            raise rows.refuse(int(held[blank[held]][0]), "is empty", "time", "a time in every row")
         t_ns, spaced = times_of(times, own)
         said |= dict.fromkeys(spaced)
         jumped = jumped or bool((np.diff(t_ns) < 0).any())
         for quantity in _quantities(rows, fact, own):
-            channel = as_told(_channel(rows, fact, quantity, int(order[start]), times.step_s), told)
+            channel = as_told(_channel(rows, fact, quantity, first, times.step_s), told)
             value, fault = _with_faults(rows.values[quantity][own], rows.faults[quantity][own])
             series.append(Series(channel, t_ns, value, fault))
     reasons = ("clock_jump",) if jumped else ()
@@ -160,44 +157,14 @@ def _clock(frame: pl.DataFrame, name: str) -> Times:
 # Channels
 
 
-def _channels(rows: Rows) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows by channel, each in the order of the file, and where channels begin in them; channels as they come."""
-    codes = _dense(_codes(rows))
-    if (np.diff(codes) >= 0).all():
-        order = np.arange(codes.size)
-    else:
-        order = np.argsort(codes.astype(np.int16 if codes.max() < 2**15 else np.int64), kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(codes))])
-    _check_numbers(rows, order[starts[:-1]])
-    return order, starts
-
-
-def _codes(rows: Rows) -> NDArray[np.int64]:
-    """A number per row that is the same where all keys are."""
-    import polars as pl
-
-    codes = np.zeros(rows.frame.height, dtype=np.int64)
-    for name in rows.keys:
-        column = rows.frame[name]
-        if name == "device" and column.null_count():
-            row = int(np.flatnonzero(column.is_null().to_numpy())[0])
-            raise rows.refuse(row, "is empty", name, "a name or number of the device in every row")
-        if column.null_count() == len(column) or (not column.null_count() and column.n_unique() == 1):
-            continue
-        numbers = column.cast(pl.Categorical) if column.dtype == pl.String else column
-        numbers = numbers.to_physical() if not numbers.dtype.is_float() else numbers.rank("dense")
-        own = _dense(numbers.cast(pl.Int64).fill_null(-1).to_numpy())
-        codes = _dense(codes * (int(own.max()) + 1) + own)
-    return codes
-
-
-def _dense(codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same numbers from 0 on, without gaps, in their order."""
-    low, high = int(codes.min()), int(codes.max())
-    if high - low > 2**22:
-        return np.unique(codes, return_inverse=True)[1]
-    seen = np.bincount(codes - low) > 0
-    return (np.cumsum(seen) - 1)[codes - low]
+def _channels(rows: Rows) -> list[NDArray[np.int64]]:
+    """Rows by channel, each in the order of the file; channels as they come."""
+    if "device" in rows.keys and rows.frame["device"].null_count():
+        row = int(np.flatnonzero(rows.frame["device"].is_null().to_numpy())[0])
+        raise rows.refuse(row, "is empty", "device", "a name or number of the device in every row")
+    found = rows_of_each(rows.frame.select(rows.keys)) if rows.keys else [np.arange(rows.frame.height)]
+    _check_numbers(rows, np.array([own[0] for own in found]))
+    return found
 
 
 def _check_numbers(rows: Rows, firsts: NDArray[np.intp]) -> None:
@@ -208,7 +175,7 @@ def _check_numbers(rows: Rows, firsts: NDArray[np.intp]) -> None:
 
     named = rows.frame[firsts.tolist()].select(rows.keys).with_columns(pl.Series("row", firsts)).sort("row")
     for row in named.filter(pl.col("channel").is_duplicated()).iter_rows(named=True):
-        other = named.filter(pl.col("channel") == row["channel"]).row(0, named=True)
+        other = named.filter(pl.col("channel").eq_missing(row["channel"])).row(0, named=True)
         changed = next((name for name in rows.keys if row[name] != other[name]), None)
         if changed is not None:
             message = f"changes within channel {row['channel']}: {other[changed]}, then {row[changed]}"
@@ -235,7 +202,7 @@ def _channel(rows: Rows, fact: Mapping[str, Any], quantity: Quantity, row: int, 
         raise refuse("semantics", ", ".join(SEMANTICS))
     for name in NUMBERS:
         least = -1.0 if name in ("gain", "quantum", "u_time_s") else 0.0
-        if name in said and not (least < said[name] < math.inf and said[name] >= 0):
+        if name in said and not (least < said[name] <= MOST and said[name] >= 0):
             raise refuse(name, "a number, 0 or more" if least else "a number above 0, or nothing")
     try:
         scope = scope_of(said.pop("scope", None))
