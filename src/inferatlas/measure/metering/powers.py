@@ -177,8 +177,9 @@ def _missed(t: Array, watts: Array, update: float, whole_s: float) -> float:
     """
     jumps, gaps = np.diff(watts), np.diff(t)
     if gaps.size and gaps.max() <= TOUCHING * whole_s:
-        part = np.mod(whole_s / np.maximum(gaps, 1e-9), 1.0)
-        return math.sqrt(float(np.sum(jumps**2 * (update**2 + 6 * gaps**2 * part * (1 - part)))) / 12)
+        part = whole_s / np.maximum(gaps, 1e-9)
+        part -= np.floor(part)
+        return math.sqrt(float(np.dot(jumps * jumps, update**2 + 6 * gaps * gaps * part * (1 - part))) / 12)
     missed, moved = jumps * np.maximum(gaps, update), np.flatnonzero(jumps)
     neighbours = np.diff(t[1:][moved]) <= 1.5 * np.maximum(gaps[moved[1:]], update)
     back = -float(np.sum((missed[moved[1:]] * missed[moved[:-1]])[neighbours]))
