@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from inferatlas.measure.metering.channel import Channel, Series
 from inferatlas.measure.metering.logs.log import Log
@@ -84,19 +85,39 @@ def day() -> Log:
     return Log(tuple(series), 1_790_000_000 * 10**9)
 
 
+def logs_of(log: Log, folder: Path) -> dict[str, Path]:
+    """The same day as files: our own, plain ones, and one of nvidia-smi, whose stamps differ from device to device."""
+    ours = folder / "day.parquet"
+    write_table(log, ours)
+    unix_ns, readings = log.unix_ns or 0, len(log.series[0].value)
+    late_ms = pl.lit(pl.Series(np.tile(np.arange(DEVICES) * 2, readings)))
+    frame = pl.DataFrame(
+        {
+            "t": np.repeat(log.series[0].t_ns, DEVICES),
+            "device": [series.channel.device for series in log.series] * readings,
+            "power_w": np.stack([series.value for series in log.series], axis=1).ravel(),
+        }
+    )
+    stamp = (pl.col("t") + unix_ns).cast(pl.Datetime("ns"))
+    columns = {
+        "plain CSV": {"time_s": pl.col("t") / 1e9},
+        "CSV with ISO stamps": {"timestamp": stamp.dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")},
+    }
+    found = {"our log (Parquet)": ours}
+    for name, first in columns.items():
+        found[name] = folder / f"{name}.csv"
+        frame.select(**first, device="device", power_w="power_w").write_csv(found[name])
+    found["nvidia-smi CSV"] = folder / "smi.csv"
+    moment = (stamp + pl.duration(milliseconds=late_ms)).dt.strftime("%Y/%m/%d %H:%M:%S%.3f")
+    lines = pl.format("{}, {}, NVIDIA H100 80GB HBM3, {} W", moment, "device", "power_w")
+    text = frame.select(lines).to_series().str.join("\n").item()
+    found["nvidia-smi CSV"].write_text(f"timestamp, uuid, name, power.draw [W]\n{text}\n")
+    return found
+
+
 def integrating(folder: Path) -> None:
     """Wall and CPU seconds of the whole command on a log of a day, interpreter start included."""
-    log = day()
-    ours, plain = folder / "day.parquet", folder / "day.csv"
-    write_table(log, ours)
-    with plain.open("w") as file:
-        file.write("time_s,device,power_w\n")
-        for series in log.series:
-            lines = (
-                f"{t:.1f},{series.channel.device},{w}" for t, w in zip(series.t_ns / 1e9, series.value, strict=True)
-            )
-            file.write("\n".join(lines) + "\n")
-    for name, path in (("our log (Parquet)", ours), ("plain CSV", plain)):
+    for name, path in logs_of(day(), folder).items():
         seconds = []
         for _ in range(RUNS + 1):
             before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()

@@ -97,7 +97,8 @@ def report_words(found: Report) -> str:
     what = "The command" if found.command is not None else "The window"
     ended = f" It ended with status {found.exit_code}." if found.exit_code else ""
     if not found.windows:
-        return f"{what} ran, and nothing on this machine could be read.{ended}"
+        ran = "" if found.command is None else "The command ran. "
+        return f"{ran}Nothing on this machine could be read.{ended}"
     first = next((one for one in found.windows if one.joules is not None), found.windows[0])
     if first.joules is None:
         return f"{what}: energy unknown ({listed([_means(one, REASONS) for one in first.reasons])}).{ended}"

@@ -291,6 +291,7 @@ class TestMeters:
             ("time_s,power", "power", "has no unit"),
             ("timestamp, index, power.draw [J]", "power.draw [J]", "'J' is no unit of power"),
             ("timestamp, index, power.draw [hp]", "power.draw [hp]", "'hp' is no unit of power"),
+            ("timestamp, index, power.draw [W], power.limit [hp]", "power.limit [hp]", "'hp' is no unit of power"),
         ],
     )
     def test_an_unknown_unit_is_refused_by_its_column(self, written, header, column, said):

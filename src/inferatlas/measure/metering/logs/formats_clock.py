@@ -214,22 +214,28 @@ def _date_and_time(values: pl.Series) -> tuple[pl.Series, str, bool] | None:
     like, date = next(((found, date) for look, date in _FORMS if (found := look.fullmatch(values[0]))), (None, ""))
     if like is None:
         return None
-    frame, offset, zone = values.to_frame("t"), pl.lit(0), like[3] or ""
+    frame, zone = values.to_frame("t"), like[3] or ""
     whole, rest = pl.col("t").str.head(len(like[1])).str, pl.col("t").str.slice(len(like[1]))
     clock = "%H:%M:%S" if like[2] else "%H:%M"
     whole = (
         whole.to_datetime(date + clock, time_unit="ns", strict=False) if date else whole.to_time(clock, strict=False)
     )
-    if zone and frame.select(rest.str.ends_with(zone).all()).item():
-        offset, rest = pl.lit(_offset_ns(zone)), rest.str.strip_suffix(zone)
-    elif zone:  # they change, as with summer time
-        zones = rest.str.extract(rf"({_ZONE})$", 1)
+    behind = rf"^(?:{_FRACTION})?" if like[2] else "^"
+
+    def read(zones: str, without: pl.Expr, offset: pl.Expr) -> pl.Series:
+        digits = without.str.slice(1).str.pad_end(9, "0").cast(pl.Int64, strict=False)
+        fraction = pl.when(rest.str.contains(f"{behind}{zones}$")).then(digits)
+        return frame.select(whole.cast(pl.Int64) + fraction - offset).to_series()
+
+    found = read(
+        re.escape(zone), rest.str.strip_suffix(zone) if zone else rest, pl.lit(_offset_ns(zone) if zone else 0)
+    )
+    if zone and found.null_count():  # zones that change, as with summer time
+        zones = rest.str.extract(f"({_ZONE})$", 1)
         offsets = {one: _offset_ns(one) for one in frame.select(zones.unique().drop_nulls()).to_series()}
         offset = zones.replace_strict(offsets, default=None, return_dtype=pl.Int64)
-        rest = rest.str.replace(rf"{_ZONE}$", "")
-    tidy = rest.str.contains(rf"^(?:{_FRACTION})?$" if like[2] else "^$")
-    fraction = pl.when(tidy).then(rest.str.slice(1).str.pad_end(9, "0").cast(pl.Int64, strict=False))
-    return frame.select(whole.cast(pl.Int64) + fraction - offset).to_series(), zone.strip(), not date
+        found = read(_ZONE, rest.str.replace(f"{_ZONE}$", ""), offset)
+    return found, zone.strip(), not date
 
 
 def _asctime(values: pl.Series) -> tuple[pl.Series, str, bool]:

@@ -152,19 +152,24 @@ def read_quantities(grid: Grid, tool: Tool, labels: list[Label]) -> list[Numbers
         if column.name not in names:
             continue
         place = names.index(column.name)
-        title, unit = grid.header.names[place], labels[place].unit or column.unit
         quantity: Quantity = "energy_j" if column.semantics == "counter" else "power_w"
-        wrong, allowed = "is given twice", "one column of a name"
-        if names.count(column.name) == 1:
-            wrong = f"'{unit}' is no unit of {'energy' if quantity == 'energy_j' else 'power'}"
-            allowed = UNITS_SHOWN if unit not in UNITS or UNITS[unit][1] != quantity else ""
-        if allowed:
-            raise BadInput(wrong, field=title, allowed=allowed, file=grid.path, line=grid.header.line)
-        value, fault = _read(grid, place, unit)
+        value, fault = _read(grid, place, _unit(grid, labels, place, quantity, column.unit))
         limits = place_of(labels, column.limit) if column.limit else None
-        limit = None if limits is None else _read(grid, limits, labels[limits].unit or "W")[0]
-        found.append(Numbers(column, quantity, title, value, fault, limit))
+        limit = None if limits is None else _read(grid, limits, _unit(grid, labels, limits, "power_w", "W"))[0]
+        found.append(Numbers(column, quantity, grid.header.names[place], value, fault, limit))
     return found
+
+
+def _unit(grid: Grid, labels: list[Label], place: int, quantity: Quantity, otherwise: str) -> str:
+    """The unit that a column's header says, or that it has otherwise; a column of its name has to be the only one."""
+    unit, title = labels[place].unit or otherwise, grid.header.names[place]
+    if sum(label.name == labels[place].name for label in labels) > 1:
+        wrong, allowed = "is given twice", "one column of a name"
+    elif unit not in UNITS or UNITS[unit][1] != quantity:
+        wrong, allowed = f"'{unit[:40]}' is no unit of {'energy' if quantity == 'energy_j' else 'power'}", UNITS_SHOWN
+    else:
+        return unit
+    raise BadInput(wrong, field=title, allowed=allowed, file=grid.path, line=grid.header.line)
 
 
 def _read(grid: Grid, place: int, unit: str) -> tuple[NDArray[np.float64], NDArray[np.int8]]:

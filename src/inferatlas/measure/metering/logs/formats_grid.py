@@ -98,7 +98,7 @@ def _at_once(path: Path, header: Header, kinds: Mapping[str, Any]) -> tuple[Grid
     # a value that spans lines makes fewer rows than lines, and a row that is too short ends without a value
     if cells.height != _line_count(path) - header.line or not cells.height or cells[last].null_count():
         return None
-    if (cells[last].cast(pl.String) == header.names[-1]).any():  # the header again
+    if not schema[last].is_numeric() and (cells[last] == header.names[-1]).any():  # the header again
         return None
     few = [cells[place].unique().cast(pl.String) for place in places if schema[place] == pl.Categorical]
     if any((one != one.str.strip_chars(PADDING)).any() for one in few):

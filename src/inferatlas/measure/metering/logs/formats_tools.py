@@ -43,15 +43,16 @@ class Tool:
 
     Parameters
     ----------
-    name : as `Channel.source`. title : in words. document : where columns and their meaning are documented.
+    name : as `Channel.source`. document : where columns and their meaning are documented, "" where nothing but a
+    header's own units says what they are.
     columns : quantities, by the name of their header. times, devices : names of columns, the preferred ones first.
-    label : the column with the name that people call a device. update_s, gain, quantum : as in `Channel`.
+    label : the column with the name that people call a device. update_s, gain : as in `Channel`.
     floors : stamps are the seconds that had begun. polls_all : without a column of devices its rows are of all
-    devices in turn. untimed : what to do where it writes no times.
+    devices in turn. untimed : what to do where it writes no times. drops : columns that are not read where one of
+    others says better what it is.
     """
 
     name: str
-    title: str
     document: str
     columns: tuple[Column, ...]
     layout: Layout = "csv"
@@ -63,12 +64,12 @@ class Tool:
     floors: bool = False
     polls_all: bool = True
     untimed: str = ""
-    drops: tuple[tuple[str, tuple[str, ...]], ...] = ()  # a column, where one of others says better what it is
+    drops: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 NVIDIA = Tool(
     "nvidia-smi",
-    "nvidia-smi --query-gpu=... --format=csv",
+    # nvidia-smi --query-gpu=... --format=csv
     # averages are of the last second, a module is GPU, CPU and what else draws power on it: the document below; what
     # power.draw is depends on the generation: `of_generation`
     "https://docs.nvidia.com/deploy/nvidia-smi/index.html",
@@ -87,7 +88,7 @@ NVIDIA = Tool(
 )
 GAUDI = Tool(
     "hl-smi",
-    "hl-smi -Q ... -f csv",
+    # hl-smi -Q ... -f csv
     # -Q and its names: the document below; stamps: https://github.com/intel/PerfSpect (telemetry of Gaudi); whether the
     # power is instant or an average is unverified
     "https://docs.habana.ai/en/latest/Management_and_Monitoring/Embedded_System_Tools_Guide/"
@@ -100,7 +101,7 @@ GAUDI = Tool(
 )
 AMD = Tool(
     "amd-smi",
-    "amd-smi metric -p -w SECONDS --csv, amd-smi monitor -p -w SECONDS --csv",
+    # amd-smi metric -p -w SECONDS --csv, amd-smi monitor -p -w SECONDS --csv
     # socket_power and power_usage are the current or the average socket power, whichever the generation has, and stamps
     # are whole seconds: https://github.com/ROCm/amdsmi , amdsmi_cli/amdsmi_commands.py and amdsmi_logger.py
     "https://rocm.docs.amd.com/projects/amdsmi/en/latest/how-to/amdsmi-cli-tool.html",
@@ -116,7 +117,7 @@ AMD = Tool(
 )
 ROCM = Tool(
     "rocm-smi",
-    "rocm-smi --showpower --csv",
+    # rocm-smi --showpower --csv
     # names: https://github.com/ROCm/rocm_smi_lib , python_smi_tools/rocm_smi.py; it writes no times: people put them
     # before
     "https://rocm.docs.amd.com/projects/rocm_smi_lib/en/latest/",
@@ -131,7 +132,7 @@ ROCM = Tool(
 )
 INTEL = Tool(
     "xpu-smi",
-    "xpu-smi dump -m 1,8",
+    # xpu-smi dump -m 1,8
     # stamps are times of day; power is the slope of energy (reference/energy.md, section 2). Intel's exporter takes the
     # energy for a counter (rest/prometheus_exporter/prometheus_exporter_types.py of
     # https://github.com/intel/xpumanager ); that it goes on counting over a whole dump is unverified
@@ -145,7 +146,7 @@ INTEL = Tool(
 )
 DMON = Tool(
     "nvidia-smi",
-    "nvidia-smi dmon",
+    # nvidia-smi dmon
     "https://docs.nvidia.com/deploy/nvidia-smi/index.html",
     (Column("pwr", "instant", Scope.GPU, assumed=True),),
     layout="spaced",
@@ -157,7 +158,7 @@ DMON = Tool(
 )
 DCGM = Tool(
     "dcgm",
-    "dcgmi dmon -e 155,156,157",
+    # dcgmi dmon -e 155,156,157
     # POWER (averaged: reference/energy.md, section 2), TOTEC (mJ) and POWINST are fields 155, 156 and 157:
     # https://github.com/NVIDIA/DCGM , common/dcgm_fields.cpp
     "https://docs.nvidia.com/datacenter/dcgm/latest/user-guide/feature-overview.html",
@@ -175,7 +176,7 @@ DCGM = Tool(
 )
 PTDAEMON = Tool(
     "ptdaemon",
-    "SPEC PTDaemon (spl.txt of MLPerf Power)",
+    # SPEC PTDaemon (spl.txt of MLPerf Power)
     # forms are those of logs_example in the folder below. That a value is the mean of the second before it is
     # unverified: section 2.13.2 of https://www.spec.org/power/docs/SPECpower_ssj2008-Run_Reporting_Rules.html says what
     # an analyser has to do, and was not at hand. What is plugged into it the log does not say
@@ -269,7 +270,6 @@ def _from_units(labels: Sequence[Label]) -> Tool | None:
     metered = any(_METER.search(_words(label.name)) for label in labels)
     return Tool(
         "pdu" if metered else "file",
-        "CSV whose headers say their units",
         "",
         tuple(_column(label, *kind, wide) for label, kind in zip(used, kinds, strict=True)),
         times=TIMES,
