@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from serving import Served, send
+from web_servers import Served, send
 
 from inferatlas.measure.metering.channel import Fault
 from inferatlas.measure.metering.meter import Meter

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from serving import Served, send
+from web_servers import Served, send
 
 from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import Channel, Fault

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from serving import Served, send
+from web_servers import Served, send
 
 from inferatlas.errors import BadInput
 from inferatlas.measure.metering.channel import Fault

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from serving import Served, send
+from web_servers import Served, send
 
 from inferatlas.measure.metering.channel import Fault
 from inferatlas.measure.metering.sources import web
