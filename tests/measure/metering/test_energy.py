@@ -132,3 +132,8 @@ def codes_of(node: ast.AST) -> set[str]:
         parts = [node.value] if any(named(one) for one in flat) else []
     words = {one.value for part in parts if part for one in ast.walk(part) if isinstance(one, ast.Constant)}
     return {word for word in words if isinstance(word, str) and re.fullmatch("[a-z]{6,}|[a-z]+(_[a-z]+)+", word)}
+
+
+def test_an_uncertainty_larger_than_its_energy_is_written_out():
+    assert str(energy(619.0, u_terms={"gain": 154.8})).startswith("619 J ± 150 J")
+    assert str(energy(619.0, u_terms={"gain": 1.234e5})).startswith("619 J ± 120000 J")

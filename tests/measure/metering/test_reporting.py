@@ -147,3 +147,28 @@ def test_outlets_that_are_read_in_turn_once_a_minute_are_bracketed(tmp_path):
     (one,) = integrated(tmp_path / "pdu.csv").windows
     assert one.duration_s == pytest.approx(7140.0 - 30.0) and "edge_not_bracketed" not in one.reasons
     assert one.joules == pytest.approx(1600.0 * one.duration_s)
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"start": "70s"}, "from"), ({"start": "20s", "stop": "10s"}, "to"), ({"stop": "-70s"}, "to"),
+        ({"idle": "20s..10s"}, "idle"), ({"idle": "soon..10s"}, "idle"),
+    ],
+)  # fmt: skip
+def test_a_window_without_length_is_told_by_what_was_asked_with_the_extent_of_the_log(path, asked, field):
+    with pytest.raises(BadInput) as caught:
+        integrated(path, **asked)
+    assert caught.value.field == field and "the log runs from" in caught.value.message
+
+
+def test_a_log_of_one_moment_has_no_energy(tmp_path):
+    (tmp_path / "log.csv").write_text("time_s,power_w\n5,100\n5,110\n")
+    with pytest.raises(BadInput, match="of one moment") as caught:
+        integrated(tmp_path / "log.csv")
+    assert caught.value.file == str(tmp_path / "log.csv")
+
+
+def test_stretches_of_a_window_of_centuries_follow_each_other(log):
+    (line, *_) = power_over_time(log, 0, 200 * 366 * 86400 * S)
+    assert np.all(np.diff(line.edges_s) > 0)

@@ -153,7 +153,7 @@ def _in_unit_of(shown: str, joules: float) -> str:
     prefix = unit.removesuffix("J")
     if prefix not in PREFIXES:
         return show(joules, "J")
-    return f"{joules / PREFIXES[prefix]:.2g} {unit}"
+    return f"{float(f'{joules / PREFIXES[prefix]:.2g}'):g} {unit}"  # 150, not 1.5e+02
 
 
 def together(energies: Sequence[Energy]) -> Energy:

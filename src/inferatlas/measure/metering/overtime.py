@@ -44,7 +44,8 @@ def power_over_time(log: Log, a_ns: int, b_ns: int, stretches: int = 100) -> tup
     >>> power_over_time(log, 0, 4 * 10**9, 4)[0].watts.tolist()
     [50.0, 150.0, 250.0, 350.0]
     """
-    edges = a_ns + (b_ns - a_ns) * np.arange(stretches + 1, dtype=np.int64) // stretches
+    # 100 times a window of three years is more than 64 bits hold
+    edges = np.array([a_ns + (b_ns - a_ns) * n // stretches for n in range(stretches + 1)], dtype=np.int64)
     ways = _ways(log, a_ns, b_ns)
     chosen = replace(log, series=tuple(_settled(one, a_ns, b_ns) for one in log.series if _way(one.channel) in ways))
     each = [energies(chosen, int(low), int(high)) for low, high in pairwise(edges)]

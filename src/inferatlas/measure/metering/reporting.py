@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from inferatlas.errors import BadInput
+from inferatlas.errors import BadInput, called
 from inferatlas.measure.metering.accounting.attribution import Per, WithIdle, baseline, per, with_idle
 from inferatlas.measure.metering.accounting.footprint import Footprint, OverTime, footprint
 from inferatlas.measure.metering.accounting.intensity import Intensity, read_intensity
@@ -19,7 +19,7 @@ from inferatlas.measure.metering.energy import Energy
 from inferatlas.measure.metering.finding import Refusal
 from inferatlas.measure.metering.judging import MOST_GAP_S
 from inferatlas.measure.metering.logs.log import Log
-from inferatlas.measure.metering.logs.moments import moment
+from inferatlas.measure.metering.logs.moments import extent, moment
 from inferatlas.measure.metering.logs.tables import read_log
 from inferatlas.measure.metering.sampler import Cost
 from inferatlas.measure.metering.scope import Scope, scope_of
@@ -200,15 +200,24 @@ def _span(log: Log, start: str | None, stop: str | None, path: str | Path) -> tu
     a = begin if start is None else moment(start, log, field="from")
     b = end if stop is None else moment(stop, log, field="to")
     if not b > a:
-        raise BadInput(f"the window is {(b - a) / 1e9:g} s long", field="to", allowed="a time after the start")
+        raise _too_short(log, (b - a) / 1e9, "from" if stop is None and start is not None else "to", path)
     return a, b
+
+
+def _too_short(log: Log, seconds: float, field: str, path: str | Path) -> BadInput:
+    span = log.span_ns
+    if span is not None and span[0] == span[1]:
+        return BadInput("all its readings are of one moment", field="log", allowed="two moments or more", file=path)
+    message = f"the window is {seconds:g} s long; {extent(log)}"
+    return BadInput(message, field=field, allowed="an end after the start", file=path)
 
 
 def _idle_span(text: str, log: Log, path: str | Path) -> tuple[int, int]:
     first, dots, last = text.partition("..")
     if not dots or not first or not last:
         raise BadInput(f"'{text}' is no span of time", field="idle", allowed="FROM..TO, as in 0s..30s")
-    return _span(log, first, last, path)
+    with called("idle", "from"), called("idle", "to"):
+        return _span(log, first, last, path)
 
 
 def _asked(site: Site) -> bool:

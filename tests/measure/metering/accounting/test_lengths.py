@@ -171,3 +171,9 @@ def test_columns_out_of_range_are_refused(field, value):
 def test_a_split_of_no_tokens_is_refused():
     with pytest.raises(BadInput, match="output_tokens"):
         fit_lengths(grid()).split(100, 0)
+
+
+@pytest.mark.parametrize("gain", [-0.1, 1.0, float("nan"), float("inf")])
+def test_a_gain_out_of_range_is_refused(gain):
+    with pytest.raises(BadInput, match="out of range"):
+        fit_lengths(grid(), gain=gain)

@@ -450,6 +450,10 @@ class TestClocks:
     def test_an_impossible_first_stamp_is_not_in_the_calendar(self, written):
         assert "not in the calendar" in refusal(written("datetime,Power (W)\n2024-02-30 04:19:41,1\n")).message
 
+    def test_times_of_day_are_of_the_day_in_utc(self, written):
+        log = read_log(written("Timestamp,Power (W)\n00:30:00.5+01:00,1\n00:30:01.5+01:00,2\n"))
+        assert seconds(log) == [23.5 * 3600 + 0.5, 23.5 * 3600 + 1.5]
+
     def test_zones_that_change_are_followed(self, written):
         text = "datetime,Power (W)\n2024-03-31T01:59:59.5+01:00,1\n2024-03-31T03:00:00.5+02:00,2\n"
         log = read_log(written(text))

@@ -292,6 +292,10 @@ class TestRefused:
             ("time_s,power_w\n0,400\n1,inf\n", 3, "power_w", "not finite"),
             ("timestamp,power_w\n2026-09-21T00:00:00Z,1\n2026-09-21T00:00:61Z,1\n", 3, "timestamp", "not a time"),
             ("time_s,device,power_w\n0,a,400\n1,,400\n", 3, "device", "is empty"),
+            ("time_s,device,power_w\n0,,400\n1,,400\n", 2, "device", "is empty"),
+            ("time_s,power_w\n5,400\n1789948801,400\n", 3, "time_s", "another unit"),
+            ("time_s,energy_j\n5,400\n6,1e300\n", 3, "energy_j", "not finite"),
+            ("time_s,channel,scope,power_w\n0,,gpu,1\n1,,board,1\n", 3, "scope", "changes within channel"),
             ("time_s,power_w\n0,400\n1\n2,400\n", 3, "log", "1 values in a row"),
             ("time_s,power_w\n0,400\n1,2,3\n", 3, "log", "3 values in a row"),
             ("time_s,power_w,power_w\n0,400,400\n", 1, "power_w", "given twice"),
@@ -348,11 +352,22 @@ class TestRefused:
         error = refusal(path)
         assert error.field == field and "is of type" in error.message
 
-    @pytest.mark.parametrize("held", ["x", "[]", '{"schema": 2}', '{"schema": 1, "notes": 5}'])
+    @pytest.mark.parametrize(
+        "held", ["x", "[]", '{"schema": 2, "remarks": [], "reasons": [], "notes": []}', '{"schema": 1, "notes": 5}']
+    )
     def test_parquet_of_ours_that_says_odd_things_of_itself(self, tmp_path, held):
         path = tmp_path / "power.parquet"
         pl.DataFrame({"time_s": [0.0], "power_w": [1.0]}).write_parquet(path, metadata={MARK: held})
         assert refusal(path).allowed == "schema 1"
+
+    def test_parquet_of_ours_without_its_channels_is_a_plain_log(self, tmp_path):
+        path = tmp_path / "power.parquet"
+        held = '{"schema": 1, "remarks": [], "reasons": [], "notes": ["n"]}'
+        pl.DataFrame({"time_s": [0.0, 0.0], "power_w": [1.0, 2.0], "device": ["a", "b"]}).write_parquet(
+            path, metadata={MARK: held}
+        )
+        log = read_log(path)
+        assert (values(log), log.notes) == ([[1.0], [2.0]], ("n",))
 
     def test_parquet_that_polars_panics_at(self, tmp_path, monkeypatch):
         def panic(*_: object, **__: object) -> None:

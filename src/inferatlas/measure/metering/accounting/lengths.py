@@ -165,8 +165,8 @@ def fit_lengths(grid: Grid, *, gain: float = 0.0) -> LengthFit:
 
     Raises
     ------
-    BadInput : fewer than 4 different pairs of lengths, no run of one output token, or lengths that do not tell the
-        coefficients apart; each with what to measure.
+    BadInput : a gain out of range; fewer than 4 different pairs of lengths, no run of one output token, or lengths that
+        do not tell the coefficients apart, each with what to measure.
 
     Examples
     --------
@@ -177,6 +177,8 @@ def fit_lengths(grid: Grid, *, gain: float = 0.0) -> LengthFit:
     >>> [round(each, 6) for each in fit.split(1000, 100)[:2]]
     [50.0, 42.1]
     """
+    if not 0 <= gain < 1:
+        raise BadInput(f"{gain!r} is out of range", field="gain", allowed="0 or more, below 1")
     pairs, which = np.unique(np.stack([grid.input_tokens, grid.output_tokens], axis=-1), axis=0, return_inverse=True)
     if len(pairs) < LEAST_PAIRS:
         message, allowed = f"{len(pairs)} different pairs of input and output tokens", f"{LEAST_PAIRS} or more"

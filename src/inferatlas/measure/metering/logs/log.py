@@ -79,7 +79,7 @@ def rows_of_each(keys: pl.DataFrame) -> list[NDArray[np.int64]]:
     >>> [rows.tolist() for rows in rows_of_each(pl.DataFrame({"device": ["b", "a", "b"], "scope": ["gpu"] * 3}))]
     [[0, 2], [1]]
     """
-    varying = [name for name in keys.columns if keys[name].n_unique() > 1]
+    varying = [name for name in keys.columns if keys.width == 1 or keys[name].n_unique() > 1]
     if not varying:
         return [np.arange(keys.height)]
     each = keys.select(varying).with_row_index("row").group_by(varying, maintain_order=True).agg("row")["row"]
