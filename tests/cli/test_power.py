@@ -287,6 +287,35 @@ def test_a_killed_watch_leaves_a_log_that_integrates(cli, tmp_path):
     assert window["mean_w"] == pytest.approx(100.0) and window["readings"] > 50
 
 
+def test_a_watch_whose_file_cannot_be_written_ends_with_its_energies_and_status_2(tmp_path):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    words = [
+        "power",
+        "watch",
+        "--source",
+        "manual:100W",
+        "--for",
+        "1s",
+        "-o",
+        str(folder / "p.csv"),
+        "--format",
+        "json",
+    ]
+    process = subprocess.Popen(
+        [PYTHON, "-m", "inferatlas", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    until = time.monotonic() + 30
+    while not list(folder.iterdir()) and time.monotonic() < until:
+        time.sleep(0.02)
+    for one in folder.iterdir():
+        one.unlink()
+    folder.rmdir()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2 and "cannot be written" in err
+    assert json.loads(out)["windows"][0]["joules"] > 0
+
+
 def test_wrong_ways_to_watch_are_refused(cli, tmp_path):
     manual = ("--source", "manual:100W")
     cli("power", "watch", *manual, "--for", "0s").refused("for")

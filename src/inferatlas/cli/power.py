@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Group, Parameter
 
 from inferatlas.cli import flags
-from inferatlas.cli.emitting import TYPED, Sink
+from inferatlas.cli.emitting import TYPED, Sink, say
 from inferatlas.cli.flags import COST, OUTPUT, SUBJECT, flag, integer, several
 from inferatlas.errors import BadInput, InferAtlasError
 
@@ -152,9 +152,12 @@ def watch(
             source, interval_s=interval, seconds=duration, record=log, prometheus=prometheus,
             begun=view.begun, look=view.look,
         )  # fmt: skip
-    if log is not None and (view.meter is None or view.meter.trouble is None):
-        sink.tell(f"wrote {log}")
     sink.put(found, page=report_page, rows=report_rows, html=report_html)
+    if view.meter is not None and view.meter.trouble is not None:  # the energies stand, the file was asked for
+        say(str(view.meter.trouble), badge="error")
+        return view.meter.trouble.exit_code
+    if log is not None:
+        sink.tell(f"wrote {log}")
     return 0
 
 

@@ -172,3 +172,19 @@ def test_a_log_of_one_moment_has_no_energy(tmp_path):
 def test_stretches_of_a_window_of_centuries_follow_each_other(log):
     (line, *_) = power_over_time(log, 0, 200 * 366 * 86400 * S)
     assert np.all(np.diff(line.edges_s) > 0)
+
+
+def test_an_interval_of_the_grid_without_a_reading_is_said_to_have_the_mean_power(tmp_path):
+    start = np.datetime64(1_790_000_000, "s")
+    t = np.concatenate([np.arange(0.0, 10.0, 0.1), np.arange(50.0, 60.0, 0.1)])
+    flat = series(channel("counter", update_s=0.1), t, 1e5 + 300.0 * t)
+    write_table(Log((flat,), 1_790_000_000 * S), tmp_path / "power.parquet")
+    grid = tmp_path / "grid.csv"
+    rows = [(start + np.timedelta64(n * 20, "s"), 100.0 + n) for n in range(4)]
+    grid.write_text("timestamp,gco2e_per_kwh\n" + "".join(f"{t}Z,{value}\n" for t, value in rows))
+    site = Site(region="FRA", pue=1.0, carbon_series=str(grid))
+    gone = replace(flat, value=np.where(t < 50.0, flat.value, np.nan), fault=np.where(t < 50.0, 0, 5).astype(np.int8))
+    write_table(Log((gone,), 1_790_000_000 * S), tmp_path / "gone.parquet")
+    whole, partly = (integrated(tmp_path / name, site=site) for name in ("power.parquet", "gone.parquet"))
+    assert "mean_power_used" not in whole.footprints[0].remarks
+    assert "mean_power_used" in partly.footprints[0].remarks

@@ -176,3 +176,10 @@ def test_a_file_that_cannot_be_written_leaves_status_and_energies(tmp_path):
     found = run_command([PYTHON, "-c", f"import shutil, sys; shutil.rmtree({str(folder)!r}); sys.exit(9)"], one)
     assert found.exit_code == 9 and found.windows[0].joules > 0
     assert any("the readings were not kept" in note for note in found.notes)
+
+
+def test_what_a_source_does_not_read_is_said_with_the_energy():
+    source = Played((channel("instant"), lambda t: 400.0))
+    source.notes = ("GPU 3 is not read: not permitted",)
+    found = run_command([PYTHON, "-c", "pass"], Meter([source], interval_s=0.005))
+    assert "nvml: GPU 3 is not read: not permitted" in found.notes

@@ -126,7 +126,10 @@ def report(
             notes.append(f"idle of {one.source}{one.part and ' ' + one.part} is not valid: {', '.join(quiet.reasons)}")
     each_of = whole(windows)
     each = tuple(per(one, count, what) for one in each_of for what, count in counts.named())
-    prints = tuple(_footprint(one, log, span_ns, site) for one in each_of) if _asked(site) else ()
+    prints: tuple[Footprint, ...] = ()
+    if _asked(site):
+        series = None if site.carbon_series is None else read_intensity(site.carbon_series)
+        prints = tuple(_footprint(one, log, span_ns, site, series) for one in each_of)
     return Report(tuple(windows), tuple(both), each, prints, tuple(notes), log=log, span_ns=span_ns)
 
 
@@ -147,7 +150,7 @@ def rehearse(counts: Counts, site: Site) -> None:
     for what, count in counts.named():
         per(one, count, what)
     if _asked(site):
-        _footprint(one, Log(()), (0, 1), replace(site, carbon_series=None))
+        _footprint(one, Log(()), (0, 1), site, None)
         if site.carbon_series is not None:
             read_intensity(site.carbon_series)
 
@@ -228,18 +231,27 @@ def _asked(site: Site) -> bool:
     return site.region is not None
 
 
-def _footprint(energy: Energy, log: Log, span_ns: tuple[int, int], site: Site) -> Footprint:
+def _footprint(
+    energy: Energy, log: Log, span_ns: tuple[int, int], site: Site, series: Intensity | None
+) -> Footprint:  # fmt: skip
     assert site.region is not None
-    series = None if site.carbon_series is None else read_intensity(site.carbon_series)
-    over_time = None if series is None or energy.joules is None else _by_interval(energy, log, span_ns, series)
-    return footprint(
+    over_time, whole_of = None, True
+    if series is not None and energy.joules is not None:
+        over_time, whole_of = _by_interval(energy, log, span_ns, series)
+    found = footprint(
         energy, region=site.region, site=site.site, pue=site.pue, wue_site=site.wue_site,
         usd_per_kwh=site.usd_per_kwh, intensity=series if over_time is not None else None, over_time=over_time,
     )  # fmt: skip
+    return found if whole_of else replace(found, remarks=(*found.remarks, "mean_power_used"))
 
 
-def _by_interval(energy: Energy, log: Log, span_ns: tuple[int, int], series: Intensity) -> OverTime:
-    """The energy of a window over the intervals of a series, which sum to the window's."""
+def _by_interval(
+    energy: Energy, log: Log, span_ns: tuple[int, int], series: Intensity
+) -> tuple[OverTime, bool]:  # fmt: skip
+    """The energy of a window over the intervals of a series, which sum to the window's, and whether all were read.
+
+    The window's mean power stands in where no reading lies in an interval.
+    """
     if log.unix_ns is None:
         raise BadInput(
             "the log does not say when it was taken", field="carbon_series", allowed="a log with a timestamp column"
@@ -247,14 +259,13 @@ def _by_interval(energy: Energy, log: Log, span_ns: tuple[int, int], series: Int
     a, b = span_ns
     edges = np.union1d(series.start_s, series.stop_s) * 1e9 - log.unix_ns
     cuts = [a, *(int(edge) for edge in edges if a < edge < b), b]
-    joules = np.array([_of_interval(energy, energies(log, *edges), edges) for edges in pairwise(cuts)])
+    read = [_of_interval(energy, energies(log, *edges)) for edges in pairwise(cuts)]
+    mean = (energy.joules or 0.0) / energy.duration_s * np.diff(cuts) / 1e9
+    joules = np.array([own if one is None else one for one, own in zip(read, mean, strict=True)])
     times = (np.array(cuts) + log.unix_ns) / 1e9
-    return OverTime(times[:-1], times[1:], joules * (energy.joules or 0.0) / joules.sum())
+    return OverTime(times[:-1], times[1:], joules * (energy.joules or 0.0) / joules.sum()), None not in read
 
 
-def _of_interval(energy: Energy, found: Sequence[Energy], edges: tuple[int, int]) -> float:
-    """Joules of an interval; the window's mean power stands in where no reading lies in it."""
+def _of_interval(energy: Energy, found: Sequence[Energy]) -> float | None:
     key = energy.source, energy.scope, energy.part
-    own = next(one for one in found if (one.source, one.scope, one.part) == key)
-    mean_w = (energy.joules or 0.0) / energy.duration_s
-    return (edges[1] - edges[0]) / 1e9 * mean_w if own.joules is None else own.joules
+    return next(one for one in found if (one.source, one.scope, one.part) == key).joules

@@ -124,7 +124,7 @@ class Sampler:
         self._threads: list[threading.Thread] = []
         self._started = self._stopped = 0.0
         self._flushing = threading.RLock()  # whoever holds it finds every reading either on the disk or in memory
-        self._notes: tuple[str, ...] = ()
+        self._notes = tuple(f"{source.name}: {note}" for source in self.sources for note in source.notes)
         self._process = os.getpid()
         self.trouble: BadInput | None = None
 
@@ -142,7 +142,7 @@ class Sampler:
             self._read_clocks()
             if self.journal is not None:
                 self.journal.begin(self.channels, self._clocks[0][1])
-                self._notes = self.journal.notes
+                self._notes += self.journal.notes
         except BadInput:
             self.stop()
             raise

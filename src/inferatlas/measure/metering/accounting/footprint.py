@@ -30,6 +30,7 @@ REMARKS = {
     "pue_not_applied": "the meter was at the facility, whose overhead it reads: no PUE was applied",
     "scope_partial": "the meter covers less than a server at its plug: host, network and supplies are not in it",
     "scope_stated": "the scope is the user's word, the log does not say it",
+    "mean_power_used": "no reading lay in an interval of the series: the mean power of the window stands in",
     "tables_disagree": "another table has another intensity for the same grid: see the range",
 }
 

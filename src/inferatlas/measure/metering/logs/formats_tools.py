@@ -103,7 +103,8 @@ AMD = Tool(
     "amd-smi",
     # amd-smi metric -p -w SECONDS --csv, amd-smi monitor -p -w SECONDS --csv
     # socket_power and power_usage are the current or the average socket power, whichever the generation has, and stamps
-    # are whole seconds: https://github.com/ROCm/amdsmi , amdsmi_cli/amdsmi_commands.py and amdsmi_logger.py
+    # are whole seconds (reference/energy.md, section 12):
+    # https://github.com/ROCm/amdsmi , amdsmi_cli/amdsmi_commands.py and amdsmi_logger.py
     "https://rocm.docs.amd.com/projects/amdsmi/en/latest/how-to/amdsmi-cli-tool.html",
     (
         Column("socket_power", "instant", Scope.GPU, assumed=True),
@@ -160,7 +161,7 @@ DCGM = Tool(
     "dcgm",
     # dcgmi dmon -e 155,156,157
     # POWER (averaged: reference/energy.md, section 2), TOTEC (mJ) and POWINST are fields 155, 156 and 157:
-    # https://github.com/NVIDIA/DCGM , common/dcgm_fields.cpp
+    # https://github.com/NVIDIA/DCGM , common/dcgm_fields.cpp ; the short name POWINST is unverified
     "https://docs.nvidia.com/datacenter/dcgm/latest/user-guide/feature-overview.html",
     (
         Column("power", "average", Scope.GPU, assumed=True),

@@ -22,7 +22,7 @@ REDFISH: dict[str, Scope] = {
     "Rack": Scope.RACK,
 }
 
-# System enclosure types of SMBIOS (DMTF DSP0134, section 7.4.1) that are not systems of their own: a blade, and a
+# System enclosure types of SMBIOS (DMTF DSP0134; numbers unverified) that are not systems of their own: a blade, and a
 # chassis of several systems, where the reading may be of one of them or of all.
 BLADE, SEVERAL_SYSTEMS = 28, 25
 DMI = "sys/class/dmi/id/chassis_type"

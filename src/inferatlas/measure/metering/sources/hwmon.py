@@ -63,7 +63,7 @@ class _Covers:
 CARDS = {("amdgpu", 1): Scope.GPU, ("i915", 1): Scope.BOARD, ("xe", 1): Scope.BOARD, ("xe", 2): Scope.GPU}
 
 # A processor with CPU and GPU shows the voltage of its northbridge (as above: "APUs only"); MI300A is one and does not
-# (Linux, drivers/gpu/drm/amd/pm/amdgpu_pm.c), but is known by its number (https://pci-ids.ucw.cz).
+# (Linux, drivers/gpu/drm/amd/pm/amdgpu_pm.c), but is known by its number (unverified).
 MI300A = "0x74a0"
 
 # Chips whose counters are shown elsewhere as well: amd_energy reads the registers of RAPL

@@ -17,8 +17,8 @@ from inferatlas.measure.metering.sources.sysfs import MICRO, Files, number_of, s
 
 TREE = "sys/class/powercap"
 UPDATE_S = 1e-3  # AMD: https://docs.kernel.org/5.10/hwmon/amd_energy.html; Intel: reference/energy.md, section 2
-# No processor is rated above 500 W (data sheets of AMD EPYC 9965, Intel Xeon 6980P); twice that is beyond all. It tells
-# a wrap from a reset, and whether a counter may have wrapped unseen: AMD's goes round in 131 s at 500 W.
+# Unverified: no processor is rated above 500 W (AMD EPYC 9965, Intel Xeon 6980P; data sheets not read). Twice that is
+# beyond all. It tells a wrap from a reset, and whether a counter may have wrapped unseen, which takes 131 s at 500 W.
 MOST_W = 1000.0
 STEPS = 2**32 - 1  # the range is that of a 32-bit register (ENERGY_STATUS_MASK, drivers/powercap/intel_rapl_common.c)
 
