@@ -1,0 +1,115 @@
+"""What the client does to the measurement: how late it stamps, how busy it is.
+
+Two delays are watched. The loop's own: how long an event waited in a round until its turn came, and how late a timer
+was. The kernel's: on plain sockets of Linux the kernel notes when a packet came (SO_TIMESTAMPNS); of one read in
+`EVERY` it is asked, which also shows time in which this process did not run at all.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+SO_TIMESTAMPNS = 35  # include/uapi/asm-generic/socket.h; Python has no name for it
+EVERY = 32  # one read in so many asks the kernel: 32 reads cost about as much as one such question
+STAMP = struct.Struct("qq")  # struct timespec of 64-bit kernels
+ROOM = socket.CMSG_SPACE(STAMP.size) if hasattr(socket, "CMSG_SPACE") else 0
+BINS = 8 * 48  # of delays: 8 in each factor of two, up to 2**48 ns
+
+
+def stamped(sock: socket.socket) -> bool:
+    """Ask the kernel to note when packets of a socket come; whether it will."""
+    if not sys.platform.startswith("linux") or sys.maxsize < 2**32:
+        return False
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    except OSError:
+        return False
+    return True
+
+
+class Delays:
+    """A histogram of delays in ns, in bins 12.5 % wide or less: memory stays as it is however long the run."""
+
+    __slots__ = ("counts", "longest")
+
+    def __init__(self) -> None:
+        self.counts = [0] * BINS
+        self.longest = 0
+
+    def add(self, delay_ns: int, many: int = 1) -> None:
+        self.longest = max(self.longest, delay_ns)
+        bits = delay_ns.bit_length() - 1 if delay_ns > 0 else 0  # cheap: 3 bits after the leading one
+        step = (delay_ns >> (bits - 3)) & 7 if bits >= 3 else 0
+        self.counts[min(8 * bits + step, BINS - 1)] += many
+
+    def quantile(self, p: float) -> float | None:
+        """Seconds: the upper edge of the bin, at most 12.5 % too much; None where nothing was seen."""
+        counts = np.asarray(self.counts)
+        total = int(counts.sum())
+        if not total:
+            return None
+        at = int(np.searchsorted(np.cumsum(counts), p * total))
+        bits, step = divmod(at, 8)
+        edge = ((9 + step) << bits) / 8
+        return min(edge, self.longest) / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The client's own account of a run; None where it could not be seen.
+
+    cpu_s : of this process, from the first due request to the end. cpu_share : that over the duration: 1 is a whole
+    core. event_loop_lag : how long an event or a timer waited for its turn. stamp_delay : from the packet in the kernel
+    to its time stamp here. memory_bytes : most that was resident. opened : connections. retries : requests sent again
+    because the server had closed an idle connection. most_in_flight : requests at one time.
+    """
+
+    duration_s: float
+    cpu_s: float
+    cpu_share: float
+    event_loop_lag_p50_s: float | None
+    event_loop_lag_p99_s: float | None
+    event_loop_lag_max_s: float
+    stamp_delay_p50_s: float | None
+    stamp_delay_p99_s: float | None
+    memory_bytes: int | None
+    opened: int
+    retries: int
+    most_in_flight: int
+    reads: int
+
+
+def resident() -> int | None:
+    """Most memory that this process had, in bytes."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+class Watch:
+    """Collects what `Health` tells."""
+
+    def __init__(self) -> None:
+        self.lag, self.stamp = Delays(), Delays()
+        self.opened = self.retries = self.most_in_flight = self.reads = 0
+        self.begin()
+
+    def begin(self) -> None:
+        self._cpu, self._t = time.process_time(), time.monotonic()
+
+    def told(self) -> Health:
+        seconds, cpu = time.monotonic() - self._t, time.process_time() - self._cpu
+        return Health(
+            seconds, cpu, cpu / seconds if seconds > 0 else 0.0, self.lag.quantile(0.5), self.lag.quantile(0.99),
+            self.lag.longest / 1e9, self.stamp.quantile(0.5), self.stamp.quantile(0.99), resident(), self.opened,
+            self.retries, self.most_in_flight, self.reads,
+        )  # fmt: skip
