@@ -1,0 +1,195 @@
+"""One point of load, from its first request to its record; or what is left of it, after a kill."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from inferatlas.errors import BadInput
+from inferatlas.measure.bench.client.answer import Answer
+from inferatlas.measure.bench.client.health import Health
+from inferatlas.measure.bench.client.sending import Progress, Sender, Sent
+from inferatlas.measure.bench.loads import Loaded, load_of, warm_up
+from inferatlas.measure.bench.plan import Plan, Point
+from inferatlas.measure.bench.record.document import Facts, finish
+from inferatlas.measure.bench.record.energy import readings_file
+from inferatlas.measure.bench.record.journal import NAME as JOURNAL
+from inferatlas.measure.bench.record.journal import Journal, State, read_state
+from inferatlas.measure.bench.server.scraping import Scraper
+from inferatlas.measure.bench.setting import Setting
+from inferatlas.measure.bench.watching import Recent, View, Watcher
+from inferatlas.measure.metering.live import Live, take_all
+from inferatlas.measure.metering.meter import Meter
+
+LOOK_NS = 500_000_000  # between two looks of whoever watches
+STAGGER_S, MOST_STAGGER_S = 0.002, 1.0  # per client of a closed loop, and for all
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What became of a point. ``interrupted`` : it was stopped, and can go on."""
+
+    folder: Path
+    document: dict[str, Any]
+    interrupted: bool
+
+
+def run_point(folder: Path, plan: Plan, point: Point, setting: Setting, watcher: Watcher, facts: Facts) -> Ran:
+    """Measure a point into its folder, or what is left of it.
+
+    Parameters
+    ----------
+    folder : new, or of a run that was killed. facts : of the bench, for the record.
+
+    Raises
+    ------
+    BadInput : a load that cannot be made, a folder that cannot be written.
+    """
+    loaded = load_of(plan, point, setting)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = read_state(folder / JOURNAL) if (folder / JOURNAL).exists() else State()
+    segment = len(state.segments)
+    if warm := warm_up(plan, loaded, setting):
+        _sent(plan, point, setting, warm, lambda _: None)
+    watcher.begun(point, len(loaded.requests))
+    journal = Journal(folder)
+    try:
+        with _metered(folder, segment, plan, setting, watcher) as meter:
+            journal.segment(segment)
+            with _scraped(folder, journal, plan, setting, state) as origin_s:
+                sent = _load(plan, point, setting, loaded, journal, state, watcher, meter)
+            if sent.stopped:
+                journal.event("interrupted", "stopped by whoever ran it")
+    finally:
+        _close(journal, watcher)
+    health = _worst(sent.health, facts.healths.get(point.name))
+    document = finish(folder, plan, point, setting, loaded, replace(facts, health=health, origin_s=origin_s), sent.stopped)
+    return Ran(folder, document, sent.stopped)
+
+
+def _load(
+    plan: Plan, point: Point, setting: Setting, loaded: Loaded, journal: Journal, state: State, watcher: Watcher,
+    meter: Meter | None,
+) -> Sent:  # fmt: skip
+    """Send what is left, and show how it goes."""
+    recent, total = Recent(), len(loaded.requests)
+    lives = [] if meter is None else [Live(channel) for source in meter.sources for channel in source.channels]
+    seen = [0] * (0 if meter is None else len(meter.sources))
+    looked = 0
+
+    def ended(answer: Answer) -> None:
+        journal.answer(answer)
+        recent.take(answer)
+
+    def tick(progress: Progress) -> bool:
+        nonlocal looked, seen
+        now = time.monotonic_ns()
+        if now - looked >= LOOK_NS:
+            looked = now
+            journal.retry()
+            if meter is not None and not meter.ended:
+                fresh, seen = meter.fresh(seen)
+                take_all(lives, fresh)
+            watcher.look(recent.view(point, total, len(state.done), progress, _watts(lives)))
+        return watcher.stopped()
+
+    stagger = plan.rules.stagger_s
+    if stagger is None:
+        stagger = min(STAGGER_S * (loaded.requests.clients or 0), MOST_STAGGER_S)
+    return _sent(
+        plan, point, setting, loaded, ended, done=frozenset(state.done), replies=state.replies, tick=tick,
+        ramp_s=stagger, duration_s=point.duration_s,
+    )  # fmt: skip
+
+
+def _sent(plan: Plan, point: Point, setting: Setting, loaded: Loaded, ended: Any, **more: Any) -> Sent:
+    keep = not setting.stream.usage and setting.counter.exact
+    return Sender(
+        setting.targets, loaded.requests, loaded.asks, ended, limits=setting.limits,
+        most_in_flight=plan.rules.most_in_flight, keep_text=keep, **more,
+    ).run()  # fmt: skip
+
+
+def _watts(lives: list[Live]) -> float | None:
+    """Of the channel that a window's energy would be told of: the first."""
+    return next((one.watts for one in lives if one.watts is not None), None)
+
+
+@contextmanager
+def _metered(folder: Path, segment: int, plan: Plan, setting: Setting, watcher: Watcher) -> Iterator[Meter | None]:
+    """Power while it runs: of sources that were named, or of this machine where the server runs on it."""
+    here = all(one.host in LOOPBACK for one in setting.endpoints)
+    if plan.no_power or not (plan.power or here):
+        yield None
+        return
+    meter = Meter(plan.power, interval_s=plan.power_interval_s, record=readings_file(folder, segment))
+    if not meter.sources:
+        meter.close()
+        yield None
+        return
+    try:
+        with meter:
+            yield meter
+    except BadInput as error:
+        if not meter.ended:
+            raise
+        watcher.told(f"readings of power: {error}")  # the run stands, with what is in the journal
+
+
+@contextmanager
+def _scraped(folder: Path, journal: Journal, plan: Plan, setting: Setting, state: State) -> Iterator[float]:
+    """The engine's own metrics while it runs. Gives the moment, on the monotonic clock, from which they count."""
+    origin_s = time.monotonic() - _passed_s(state)
+    urls = [engine.metrics_url for engine in setting.engines]
+    known = [url for url in urls if url is not None]
+    if not plan.scrape_s or len(known) < len(urls):
+        yield origin_s
+        return
+    scraper = Scraper(
+        known, folder / "server.journal", origin_s=origin_s, interval_s=plan.scrape_s, headers=setting.headers,
+        context=setting.tls,
+    )  # fmt: skip
+    scraper.start()
+    try:
+        yield origin_s
+    finally:
+        health = scraper.stop()
+        if health.failures:
+            journal.event("scrape_failed", f"{health.failures} of {health.scrapes + health.failures}: {health.last_failure}")
+
+
+def _passed_s(state: State) -> float:
+    """Time since the run was first begun, as the wall clock has it."""
+    if not state.segments:
+        return 0.0
+    return max((time.time_ns() - state.segments[0][0]) / 1e9, 0.0)
+
+
+def _close(journal: Journal, watcher: Watcher) -> None:
+    try:
+        journal.close()
+    except BadInput as error:
+        watcher.told(str(error))
+        raise
+
+
+def _worst(now: Health, before: dict[str, Any] | None) -> dict[str, Any]:
+    """The client's account of all segments: times add up, delays and shares are the worst."""
+    found = {name: getattr(now, name) for name in Health.__dataclass_fields__}
+    if before is None:
+        return found
+    added = ("duration_s", "cpu_s", "opened", "retries", "reads")
+    for name, value in before.items():
+        if name in added:
+            found[name] = (found[name] or 0) + (value or 0)
+        elif value is not None:
+            found[name] = value if found.get(name) is None else max(found[name], value)
+    return found
+
+
+__all__ = ["Ran", "View", "run_point"]

@@ -1,0 +1,117 @@
+"""Energy of a run's window, and power over time, from the readings that were kept beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inferatlas.measure.bench.record.tables import UNFINISHED, Clock
+from inferatlas.measure.metering.energy import Energy, together
+from inferatlas.measure.metering.logs.journal import ENDING, read_journal
+from inferatlas.measure.metering.logs.log import Log
+from inferatlas.measure.metering.windows import energies
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Span = tuple[float, float]
+
+
+def readings_file(folder: Path, segment: int) -> Path:
+    """Where the readings of a segment are kept; while it runs, and after a kill, in a journal beside."""
+    return folder / f"readings-{segment}.parquet"
+
+
+def read_readings(folder: Path, segments: int) -> list[Log | None]:
+    """The log of each segment; None where power was not read.
+
+    Raises
+    ------
+    BadInput : a log that is damaged.
+    """
+    from inferatlas.measure.metering.logs.tables import read_log
+
+    found: list[Log | None] = []
+    for segment in range(segments):
+        table = readings_file(folder, segment)
+        journal = table.with_name(table.name + ENDING)
+        if table.exists():
+            found.append(read_log(table))
+        else:
+            found.append(read_journal(journal) if journal.exists() else None)
+    return found
+
+
+def energies_of(logs: Sequence[Log | None], clock: Clock, spans: Sequence[Span]) -> tuple[Energy, ...]:
+    """Energy over spans of a run (seconds since it began), one per source, scope and part; accelerators first.
+
+    Spans that no segment's readings cover make the energy invalid, never smaller.
+    """
+    each: list[tuple[Energy, ...]] = []
+    for low, high in spans:
+        for segment, log in enumerate(logs):
+            begin, end = clock.bounds_s(segment)
+            a, b = max(low, begin), min(high, end)
+            if a >= b:
+                continue
+            if log is None:
+                return ()
+            each.append(energies(log, clock.ns(a, segment), clock.ns(b, segment)))
+    if not each or len({len(one) for one in each}) != 1:
+        return ()
+    return tuple(_sum(own) for own in zip(*each, strict=True))
+
+
+def _sum(parts: tuple[Energy, ...]) -> Energy:
+    if len(parts) == 1:
+        return parts[0]
+    whole, first = together(parts), parts[0]
+    return replace(
+        whole,
+        duration_s=sum(one.duration_s for one in parts),
+        covered_s=sum(one.covered_s for one in parts),
+        device=first.device,
+        name=first.name,
+        devices=(),
+    )
+
+
+def headline(found: Sequence[Energy]) -> Energy | None:
+    """The energy that tokens are set against: the first that is known, accelerators before nodes."""
+    return next((one for one in found if one.joules is not None), None)
+
+
+def write_power(folder: Path, logs: Sequence[Log | None], clock: Clock) -> None:
+    """Write power.parquet: time_s, device, power_w; that of a counter is its mean between two readings."""
+    import polars as pl
+
+    tables = [_power(log, clock, segment) for segment, log in enumerate(logs) if log is not None]
+    schema: Any = {"time_s": pl.Float64, "device": pl.String, "power_w": pl.Float64}
+    table = pl.concat([pl.DataFrame(schema=schema), *tables]).sort("time_s", "device")
+    target = folder / f"power.parquet{UNFINISHED}"
+    table.write_parquet(target)
+    target.replace(folder / "power.parquet")
+
+
+def _power(log: Log, clock: Clock, segment: int) -> pl.DataFrame:
+    import polars as pl
+
+    schema: Any = {"time_s": pl.Float64, "device": pl.String, "power_w": pl.Float64}
+    tables = [pl.DataFrame(schema=schema)]
+    for one in log.series:
+        good = (one.fault == 0) & np.isfinite(one.value)
+        t_ns, value = one.t_ns[good], one.value[good]
+        if one.channel.semantics == "counter":
+            step = np.diff(t_ns) / 1e9
+            fine = (step > 0) & (np.diff(value) >= 0)
+            value, t_ns = np.diff(value)[fine] / step[fine], t_ns[1:][fine]
+        device = f"{one.channel.source}:{one.channel.name or one.channel.device}"
+        if one.channel.part:
+            device += f" {one.channel.part}"
+        columns = {"time_s": clock.all_s(t_ns, segment), "device": [device] * t_ns.size, "power_w": value}
+        tables.append(pl.DataFrame(columns, schema=schema))
+    return pl.concat(tables)

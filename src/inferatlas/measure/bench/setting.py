@@ -1,0 +1,217 @@
+"""What all points of a bench share: the servers as they answered, the client's targets, how tokens are counted."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from inferatlas.errors import BadInput
+from inferatlas.measure.bench.client.answer import Answer
+from inferatlas.measure.bench.client.connection import Target
+from inferatlas.measure.bench.client.sending import Limits, Sender
+from inferatlas.measure.bench.plan import Plan
+from inferatlas.measure.bench.prompts.bodies import Form, forcing
+from inferatlas.measure.bench.prompts.counting import Counter, Estimate, Overhead, TokenizerFile, calibrated
+from inferatlas.measure.bench.prompts.server_counting import ServerCounter
+from inferatlas.measure.bench.prompts.synthetic import Synthetic
+from inferatlas.measure.bench.server.address import Endpoint, Secret, authorisation, endpoint_at
+from inferatlas.measure.bench.server.identify import Engine, identify
+from inferatlas.workload.requests import Requests
+
+PROBE_WORDS = (16, 256)  # prompts of two lengths: what a word costs, and what the server adds
+PROBE_TOKENS = 8
+PROBE_SEED = 2**30  # no point's
+AGENT = b"inferatlas-bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """How answers come, as a first request showed. ``usage`` : whether the server tells tokens. ``tokens_per_event`` :
+    None where that is unknown. ``streamed`` : in events, as asked.
+    """
+
+    usage: bool
+    tokens_per_event: float | None
+    streamed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """See above. ``counter`` : None where token ids are sent. ``notes`` : what was found out, in sentences."""
+
+    endpoints: tuple[Endpoint, ...]
+    engines: tuple[Engine, ...]
+    targets: tuple[Target, ...]
+    headers: Secret
+    tls: ssl.SSLContext | None
+    form: Form
+    counter: Counter
+    overhead: Overhead
+    stream: Stream
+    limits: Limits
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def model(self) -> str:
+        return self.form.model
+
+
+def prepare(plan: Plan, *, waiting: Callable[[float, str], None] | None = None) -> Setting:
+    """Ask the servers what they are, and learn how they answer from two small requests.
+
+    Parameters
+    ----------
+    waiting : called while a server is not ready, with the seconds waited and why.
+
+    Raises
+    ------
+    BadInput : a server that is not there, refuses, or does not serve the model; a first request that fails.
+    """
+    endpoints = tuple(endpoint_at(one) for one in plan.base_urls)
+    if not endpoints:
+        raise BadInput("no server", field="base_url", allowed="http://host:port")
+    headers = authorisation(plan.api_key_env)
+    tls = _tls(plan) if any(one.scheme == "https" for one in endpoints) else None
+    engines = tuple(
+        identify(
+            one, model=plan.model, headers=headers, context=tls, patience_s=plan.rules.wait_ready_s, waiting=waiting
+        )
+        for one in endpoints
+    )
+    first = engines[0]
+    rules = plan.rules
+    limits = Limits(rules.connect_timeout_s, rules.timeout_s, rules.stall_timeout_s, rules.drain_s)
+    force: Any = plan.force or forcing(first.name).force
+    form = Form(first.model, plan.api, force, temperature=plan.temperature, extra=plan.extra)
+    targets = tuple(_target(one, form, headers, tls) for one in endpoints)
+    counted = _counter(plan, endpoints[0], first.model, headers, tls)
+    overhead = Overhead()
+    if isinstance(counted, ServerCounter):
+        with suppress(BadInput):  # a server may count texts and not chats
+            overhead = counted.overhead(plan.api)
+    answers = [one for target in targets for one in _probe(target, form, limits)]
+    notes = [note for engine in engines for note in engine.notes]
+    if counted is None:
+        counted, overhead, note = _learnt(answers[: len(PROBE_WORDS)])
+        notes.append(note)
+    elif not overhead.known:
+        overhead = _added(answers[: len(PROBE_WORDS)], counted)
+    stream = _stream(answers)
+    if not stream.usage:
+        notes.append(
+            "the server tells no usage: output tokens are counted by the tokenizer"
+            if counted.exact
+            else "the server tells no usage, and no tokenizer is known: output tokens stay unknown (--tokenizer)"
+        )
+    if stream.usage and (stream.tokens_per_event or 1.0) > 1.0 and "continuous_usage_stats" not in plan.extra:
+        form = Form(first.model, plan.api, force, temperature=plan.temperature, continuous_usage=True, extra=plan.extra)
+        notes.append("events carry several tokens: usage is asked for with each, so that they can be counted")
+    return Setting(
+        endpoints, engines, targets, headers, tls, form, counted, overhead, stream, limits, tuple(dict.fromkeys(notes))
+    )
+
+
+def _tls(plan: Plan) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=plan.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise BadInput(f"no certificates can be read: {error}", field="ca_file", file=plan.ca_file) from None
+    if plan.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _target(endpoint: Endpoint, form: Form, headers: Secret, tls: ssl.SSLContext | None) -> Target:
+    """The address behind a name, found once; the first one that can be connected to."""
+    try:
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise BadInput(f"'{endpoint.host}' is not known: {error.strerror}", field="base_url") from None
+    family, _, _, _, address = found[0]
+    for other in found:
+        with suppress(OSError), socket.socket(other[0], socket.SOCK_STREAM) as trial:
+            trial.settimeout(5.0)
+            trial.connect(other[4])
+            family, address = other[0], other[4]
+            break
+    lines = [
+        f"POST {endpoint.path(form.api)} HTTP/1.1".encode("ascii"),
+        b"Host: " + endpoint.netloc.encode("idna" if not endpoint.netloc.isascii() else "ascii"),
+        b"User-Agent: " + AGENT,
+        b"Accept: text/event-stream",
+        b"Content-Type: application/json",
+        *(f"{name}: {value}".encode("latin-1") for name, value in headers.items()),
+        b"Content-Length: ",
+    ]
+    return Target(endpoint.host, family, address, b"\r\n".join(lines), tls if endpoint.scheme == "https" else None)
+
+
+def _counter(
+    plan: Plan, endpoint: Endpoint, model: str, headers: Secret, tls: ssl.SSLContext | None
+) -> Counter | None:
+    """The model's own tokenizer, or the server that counts with it; None where there is neither."""
+    if plan.tokenizer is not None:
+        return TokenizerFile(plan.tokenizer)
+    with suppress(BadInput):
+        return ServerCounter(str(endpoint), model, headers=headers, tls=tls)
+    return None
+
+
+def _probe(target: Target, form: Form, limits: Limits) -> list[Answer]:
+    """Two small requests, before anything is measured."""
+    many = len(PROBE_WORDS)
+    requests = Requests(
+        "first", np.zeros(many), np.array(PROBE_WORDS), np.full(many, PROBE_TOKENS), clients=many
+    )  # fmt: skip
+    answers: list[Answer] = []
+    Sender([target], requests, Synthetic(requests, form, seed=PROBE_SEED), answers.append, limits=limits).run()
+    for one in answers:
+        if one.status != "done":
+            detail = f": {one.detail}" if one.detail else ""
+            raise BadInput(f"a first request failed, {one.reason}{detail}", field="base_url")
+    return sorted(answers, key=lambda one: one.number)
+
+
+def _learnt(answers: list[Answer]) -> tuple[Counter, Overhead, str]:
+    """How long texts are, from what the server said of two prompts."""
+    told = [one.input_tokens for one in answers]
+    characters = [_characters(one) for one in answers]
+    if None not in told:
+        with suppress(BadInput):
+            estimate, overhead = calibrated(characters, [one or 0 for one in told])
+            return estimate, overhead, f"prompts are made by an {estimate.name}, from the server's usage of two"
+    return Estimate(), Overhead(), "prompts are made by an estimate: neither tokenizer nor usage tells of tokens"
+
+
+def _added(answers: list[Answer], counter: Counter) -> Overhead:
+    """What the server adds to a prompt, where a tokenizer counts the text."""
+    first = answers[0]
+    if first.input_tokens is None:
+        return Overhead()
+    own = counter.count([_text(first)])[0]
+    return Overhead(prompt=max(first.input_tokens - own, 0), known=True)
+
+
+def _text(answer: Answer) -> str:
+    import json
+
+    body = json.loads(answer.ask.body)
+    return body["messages"][0]["content"] if "messages" in body else body["prompt"]
+
+
+def _characters(answer: Answer) -> int:
+    return len(_text(answer))
+
+
+def _stream(answers: list[Answer]) -> Stream:
+    told = [one for one in answers if one.output_tokens is not None]
+    events = sum(len(one.stamps) for one in told)
+    each = sum(one.output_tokens or 0 for one in told) / events if events else None
+    return Stream(bool(told) and len(told) == len(answers), each, all(one.streamed for one in answers))
