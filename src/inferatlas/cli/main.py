@@ -55,6 +55,7 @@ for _name, _path, _help in (
     ("validate", "validate:validate", "How far predictions are from a table of measurements, and the scoreboard."),
     ("evidence", "evidence:app", "Measured points: read public formats, find those nearest to a question."),
     ("power", "power:app", "Power and energy of real devices, with their uncertainty."),
+    ("bench", "bench:app", "Load on a real endpoint, measured; runs compared; results of other tools."),
     ("export", "export:app", "Results in the formats of other tools: a run as a timeline for Perfetto."),
     ("--install-completion", "completion:install", "Install completion for your shell."),
 ):

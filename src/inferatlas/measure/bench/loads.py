@@ -59,11 +59,13 @@ def load_of(plan: Plan, point: Point, setting: Setting) -> Loaded:
     if plan.prompts.dataset is not None:
         said = recorded(plan, setting)
         requests = _of_conversations(plan, point, said)
-        return Loaded(requests, Recorded(said, form), _about(requests) | {"dataset_sha256": said.sha256}, _turns(requests))
+        return Loaded(
+            requests, Recorded(said, form), _about(requests) | {"dataset_sha256": said.sha256}, _turns(requests)
+        )
     requests = _made(plan, point)
     live = requests.previous is not None
     asks = Synthetic(
-        requests, form, seed=seed, counter=None if plan.prompts.token_ids else setting.counter,
+        requests, form, seed=seed, counter=None if plan.prompts.token_ids else setting.words,
         overhead=setting.overhead, token_ids=ID_RANGE if plan.prompts.token_ids else None, live=live,
     )  # fmt: skip
     return Loaded(requests, asks, _about(requests), _turns(requests))
@@ -80,7 +82,7 @@ def warm_up(plan: Plan, loaded: Loaded, setting: Setting) -> Loaded | None:
     clients = min(many, requests.clients or many)
     before = Requests("warm-up", np.zeros(many), np.full(many, typical), np.full(many, outputs), clients=clients)
     asks = Synthetic(
-        before, setting.form, seed=plan.seed * MANY_SEEDS + MANY_SEEDS - 1, counter=setting.counter,
+        before, setting.form, seed=plan.seed * MANY_SEEDS + MANY_SEEDS - 1, counter=setting.words,
         overhead=setting.overhead,
     )  # fmt: skip
     return Loaded(before, asks, {})
@@ -109,7 +111,9 @@ def _made(plan: Plan, point: Point) -> Requests:
         )
     if point.kind == "closed":
         return make_requests(load, many, seed, think_s=prompts.think_s, longest=prompts.longest)
-    requests = make_requests(load, many, seed, longest=prompts.longest, **(_arrival(point) if point.kind == "open" else {}))
+    requests = make_requests(
+        load, many, seed, longest=prompts.longest, **(_arrival(point) if point.kind == "open" else {})
+    )
     if point.kind == "offline":
         return replace(requests, arrival_s=np.zeros(many))
     if point.kind == "ramp":

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from inferatlas.errors import BadInput
 from inferatlas.measure.bench.client.answer import Answer
-from inferatlas.measure.bench.client.health import Health
 from inferatlas.measure.bench.client.sending import Progress, Sender, Sent
 from inferatlas.measure.bench.loads import Loaded, load_of, warm_up
 from inferatlas.measure.bench.plan import Plan, Point
-from inferatlas.measure.bench.record.document import Facts, finish
+from inferatlas.measure.bench.record.document import CLIENT, RUN, Facts, finish
 from inferatlas.measure.bench.record.energy import readings_file
 from inferatlas.measure.bench.record.journal import NAME as JOURNAL
 from inferatlas.measure.bench.record.journal import Journal, State, read_state
+from inferatlas.measure.bench.server.scraping import JOURNAL as SCRAPES
 from inferatlas.measure.bench.server.scraping import Scraper
-from inferatlas.measure.bench.setting import Setting
+from inferatlas.measure.bench.setting import LOOPBACK, Setting
 from inferatlas.measure.bench.watching import Recent, View, Watcher
 from inferatlas.measure.metering.live import Live, take_all
 from inferatlas.measure.metering.meter import Meter
 
 LOOK_NS = 500_000_000  # between two looks of whoever watches
 STAGGER_S, MOST_STAGGER_S = 0.002, 1.0  # per client of a closed loop, and for all
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ def run_point(folder: Path, plan: Plan, point: Point, setting: Setting, watcher:
     """
     loaded = load_of(plan, point, setting)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / RUN).unlink(missing_ok=True)  # of a start that was interrupted
     state = read_state(folder / JOURNAL) if (folder / JOURNAL).exists() else State()
     segment = len(state.segments)
     if warm := warm_up(plan, loaded, setting):
@@ -61,14 +62,14 @@ def run_point(folder: Path, plan: Plan, point: Point, setting: Setting, watcher:
     try:
         with _metered(folder, segment, plan, setting, watcher) as meter:
             journal.segment(segment)
-            with _scraped(folder, journal, plan, setting, state) as origin_s:
+            with _scraped(folder, journal, plan, setting, state):
                 sent = _load(plan, point, setting, loaded, journal, state, watcher, meter)
+            journal.event(CLIENT, json.dumps(asdict(sent.health)))
             if sent.stopped:
                 journal.event("interrupted", "stopped by whoever ran it")
     finally:
         _close(journal, watcher)
-    health = _worst(sent.health, facts.healths.get(point.name))
-    document = finish(folder, plan, point, setting, loaded, replace(facts, health=health, origin_s=origin_s), sent.stopped)
+    document = finish(folder, plan, point, setting, loaded, facts, interrupted=sent.stopped)
     return Ran(folder, document, sent.stopped)
 
 
@@ -142,25 +143,25 @@ def _metered(folder: Path, segment: int, plan: Plan, setting: Setting, watcher: 
 
 
 @contextmanager
-def _scraped(folder: Path, journal: Journal, plan: Plan, setting: Setting, state: State) -> Iterator[float]:
-    """The engine's own metrics while it runs. Gives the moment, on the monotonic clock, from which they count."""
-    origin_s = time.monotonic() - _passed_s(state)
+def _scraped(folder: Path, journal: Journal, plan: Plan, setting: Setting, state: State) -> Iterator[None]:
+    """The engine's own metrics while it runs."""
     urls = [engine.metrics_url for engine in setting.engines]
     known = [url for url in urls if url is not None]
     if not plan.scrape_s or len(known) < len(urls):
-        yield origin_s
+        yield
         return
     scraper = Scraper(
-        known, folder / "server.journal", origin_s=origin_s, interval_s=plan.scrape_s, headers=setting.headers,
-        context=setting.tls,
+        known, folder / SCRAPES, origin_s=time.monotonic() - _passed_s(state), interval_s=plan.scrape_s,
+        headers=setting.headers, context=setting.tls,
     )  # fmt: skip
     scraper.start()
     try:
-        yield origin_s
+        yield
     finally:
         health = scraper.stop()
         if health.failures:
-            journal.event("scrape_failed", f"{health.failures} of {health.scrapes + health.failures}: {health.last_failure}")
+            total = health.scrapes + health.failures
+            journal.event("scrape_failed", f"{health.failures} of {total}: {health.last_failure}")
 
 
 def _passed_s(state: State) -> float:
@@ -176,20 +177,6 @@ def _close(journal: Journal, watcher: Watcher) -> None:
     except BadInput as error:
         watcher.told(str(error))
         raise
-
-
-def _worst(now: Health, before: dict[str, Any] | None) -> dict[str, Any]:
-    """The client's account of all segments: times add up, delays and shares are the worst."""
-    found = {name: getattr(now, name) for name in Health.__dataclass_fields__}
-    if before is None:
-        return found
-    added = ("duration_s", "cpu_s", "opened", "retries", "reads")
-    for name, value in before.items():
-        if name in added:
-            found[name] = (found[name] or 0) + (value or 0)
-        elif value is not None:
-            found[name] = value if found.get(name) is None else max(found[name], value)
-    return found
 
 
 __all__ = ["Ran", "View", "run_point"]

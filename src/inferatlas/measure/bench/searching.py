@@ -18,7 +18,7 @@ MOST_TRIALS = 24
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a load gave. ``met`` : every target was met, and the load was delivered. ``throughput`` : output tokens/s."""
+    """What a load gave. ``met`` : it was delivered, and every target met. ``throughput`` : output tokens per s."""
 
     load: float
     met: bool
@@ -47,8 +47,8 @@ def next_load(trials: Sequence[Trial], *, whole: bool, most: float = math.inf) -
     --------
     >>> next_load([Trial(1, True), Trial(2, True)], whole=False), next_load([Trial(4, False)], whole=False)
     (4.0, 2.0)
-    >>> next_load([Trial(4, True), Trial(8, False)], whole=True), next_load([Trial(7, True), Trial(8, False)], whole=True)
-    (6.0, None)
+    >>> [next_load([Trial(low, True), Trial(8, False)], whole=True) for low in (4, 7)]
+    [6.0, None]
     """
     if len(trials) >= MOST_TRIALS:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from inferatlas.errors import BadInput
+from inferatlas.measure.bench.asks import Ask
 from inferatlas.measure.bench.client.answer import Answer
 from inferatlas.measure.bench.client.connection import Target
 from inferatlas.measure.bench.client.sending import Limits, Sender
 from inferatlas.measure.bench.plan import Plan
-from inferatlas.measure.bench.prompts.bodies import Form, forcing
+from inferatlas.measure.bench.prompts.bodies import Bodies, Form, forcing, messages_json, text_json
 from inferatlas.measure.bench.prompts.counting import Counter, Estimate, Overhead, TokenizerFile, calibrated
 from inferatlas.measure.bench.prompts.server_counting import ServerCounter
-from inferatlas.measure.bench.prompts.synthetic import Synthetic
+from inferatlas.measure.bench.prompts.stock import word_stock
 from inferatlas.measure.bench.server.address import Endpoint, Secret, authorisation, endpoint_at
 from inferatlas.measure.bench.server.identify import Engine, identify
 from inferatlas.workload.requests import Requests
@@ -28,6 +29,7 @@ PROBE_WORDS = (16, 256)  # prompts of two lengths: what a word costs, and what t
 PROBE_TOKENS = 8
 PROBE_SEED = 2**30  # no point's
 AGENT = b"inferatlas-bench"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,9 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """See above. ``counter`` : None where token ids are sent. ``notes`` : what was found out, in sentences."""
+    """See above. ``counter`` : of any text; ``words`` : of made-up prompts, None where a word is taken for a token.
+    ``notes`` : what was found out, in sentences.
+    """
 
     endpoints: tuple[Endpoint, ...]
     engines: tuple[Engine, ...]
@@ -52,6 +56,7 @@ class Setting:
     tls: ssl.SSLContext | None
     form: Form
     counter: Counter
+    words: Counter | None
     overhead: Overhead
     stream: Stream
     limits: Limits
@@ -76,7 +81,10 @@ def prepare(plan: Plan, *, waiting: Callable[[float, str], None] | None = None) 
     endpoints = tuple(endpoint_at(one) for one in plan.base_urls)
     if not endpoints:
         raise BadInput("no server", field="base_url", allowed="http://host:port")
-    headers = authorisation(plan.api_key_env)
+    private = all(one.scheme == "https" or one.host in LOOPBACK for one in endpoints)
+    headers = (
+        authorisation(plan.api_key_env) if plan.api_key_env or private else Secret()
+    )  # no key unasked in the clear
     tls = _tls(plan) if any(one.scheme == "https" for one in endpoints) else None
     engines = tuple(
         identify(
@@ -91,18 +99,19 @@ def prepare(plan: Plan, *, waiting: Callable[[float, str], None] | None = None) 
     form = Form(first.model, plan.api, force, temperature=plan.temperature, extra=plan.extra)
     targets = tuple(_target(one, form, headers, tls) for one in endpoints)
     counted = _counter(plan, endpoints[0], first.model, headers, tls)
+    answers = [_probe(target, form, limits) for target in targets]
+    notes = [note for engine in engines for note in engine.notes]
+    if counted is None:
+        counted, note = _learnt(answers[0])
+        notes.append(note)
+    words = None if counted == Estimate() else counted
     overhead = Overhead()
     if isinstance(counted, ServerCounter):
         with suppress(BadInput):  # a server may count texts and not chats
             overhead = counted.overhead(plan.api)
-    answers = [one for target in targets for one in _probe(target, form, limits)]
-    notes = [note for engine in engines for note in engine.notes]
-    if counted is None:
-        counted, overhead, note = _learnt(answers[: len(PROBE_WORDS)])
-        notes.append(note)
-    elif not overhead.known:
-        overhead = _added(answers[: len(PROBE_WORDS)], counted)
-    stream = _stream(answers)
+    if not overhead.known and words is not None:
+        overhead = _added(answers[0], words)
+    stream = _stream([one for own in answers for one in own])
     if not stream.usage:
         notes.append(
             "the server tells no usage: output tokens are counted by the tokenizer"
@@ -113,7 +122,18 @@ def prepare(plan: Plan, *, waiting: Callable[[float, str], None] | None = None) 
         form = Form(first.model, plan.api, force, temperature=plan.temperature, continuous_usage=True, extra=plan.extra)
         notes.append("events carry several tokens: usage is asked for with each, so that they can be counted")
     return Setting(
-        endpoints, engines, targets, headers, tls, form, counted, overhead, stream, limits, tuple(dict.fromkeys(notes))
+        endpoints,
+        engines,
+        targets,
+        headers,
+        tls,
+        form,
+        counted,
+        words,
+        overhead,
+        stream,
+        limits,
+        tuple(dict.fromkeys(notes)),
     )
 
 
@@ -153,9 +173,7 @@ def _target(endpoint: Endpoint, form: Form, headers: Secret, tls: ssl.SSLContext
     return Target(endpoint.host, family, address, b"\r\n".join(lines), tls if endpoint.scheme == "https" else None)
 
 
-def _counter(
-    plan: Plan, endpoint: Endpoint, model: str, headers: Secret, tls: ssl.SSLContext | None
-) -> Counter | None:
+def _counter(plan: Plan, endpoint: Endpoint, model: str, headers: Secret, tls: ssl.SSLContext | None) -> Counter | None:
     """The model's own tokenizer, or the server that counts with it; None where there is neither."""
     if plan.tokenizer is not None:
         return TokenizerFile(plan.tokenizer)
@@ -164,14 +182,42 @@ def _counter(
     return None
 
 
+class _Probes:
+    """Small requests that show how a server answers and counts: two lengths, and for chat three messages."""
+
+    live, name, notes = False, "first requests", ()
+
+    def __init__(self, form: Form) -> None:
+        self._bodies, self._chat = Bodies(form), form.api == "chat"
+        stock = word_stock()
+        self.texts = [stock.text(PROBE_SEED, "own", n, words) for n, words in enumerate(PROBE_WORDS)]
+
+    def __len__(self) -> int:
+        return len(PROBE_WORDS) + self._chat
+
+    def said(self, number: int) -> list[str]:
+        """Texts of the messages of a request."""
+        return self.texts[:1] * 3 if number == len(PROBE_WORDS) else [self.texts[number]]
+
+    def ask(self, number: int, replies: Sequence[str] = ()) -> Ask:
+        texts = self.said(number)
+        roles = ("user", "assistant", "user")
+        prompt = messages_json(list(zip(roles, texts, strict=False))) if self._chat else text_json(texts[0])
+        return self._bodies.ask(prompt, None, PROBE_TOKENS, number)
+
+
 def _probe(target: Target, form: Form, limits: Limits) -> list[Answer]:
-    """Two small requests, before anything is measured."""
-    many = len(PROBE_WORDS)
-    requests = Requests(
-        "first", np.zeros(many), np.array(PROBE_WORDS), np.full(many, PROBE_TOKENS), clients=many
-    )  # fmt: skip
+    """Small requests before anything is measured: their answers, in the order of `_Probes`.
+
+    Raises
+    ------
+    BadInput : one of them failed.
+    """
+    probes = _Probes(form)
+    many = len(probes)
+    requests = Requests("first", np.zeros(many), np.ones(many, int), np.full(many, PROBE_TOKENS), clients=many)
     answers: list[Answer] = []
-    Sender([target], requests, Synthetic(requests, form, seed=PROBE_SEED), answers.append, limits=limits).run()
+    Sender([target], requests, probes, answers.append, limits=limits).run()
     for one in answers:
         if one.status != "done":
             detail = f": {one.detail}" if one.detail else ""
@@ -179,35 +225,26 @@ def _probe(target: Target, form: Form, limits: Limits) -> list[Answer]:
     return sorted(answers, key=lambda one: one.number)
 
 
-def _learnt(answers: list[Answer]) -> tuple[Counter, Overhead, str]:
-    """How long texts are, from what the server said of two prompts."""
-    told = [one.input_tokens for one in answers]
-    characters = [_characters(one) for one in answers]
+def _learnt(answers: list[Answer]) -> tuple[Counter, str]:
+    """How long texts are, from what the server said of prompts of two lengths."""
+    told = [one.input_tokens for one in answers[: len(PROBE_WORDS)]]
+    texts = _Probes(Form("any")).texts
     if None not in told:
         with suppress(BadInput):
-            estimate, overhead = calibrated(characters, [one or 0 for one in told])
-            return estimate, overhead, f"prompts are made by an {estimate.name}, from the server's usage of two"
-    return Estimate(), Overhead(), "prompts are made by an estimate: neither tokenizer nor usage tells of tokens"
+            estimate, _ = calibrated([len(text) for text in texts], [one or 0 for one in told])
+            return estimate, f"prompts are made by an {estimate.name}, from the server's usage of two"
+    return Estimate(), "a word is taken for a token: neither a tokenizer nor usage tells of tokens"
 
 
 def _added(answers: list[Answer], counter: Counter) -> Overhead:
-    """What the server adds to a prompt, where a tokenizer counts the text."""
-    first = answers[0]
-    if first.input_tokens is None:
+    """What the server adds to a prompt and to each message, where the text can be counted."""
+    probes = _Probes(Form("any"))
+    told = [one.input_tokens for one in answers]
+    if None in told:
         return Overhead()
-    own = counter.count([_text(first)])[0]
-    return Overhead(prompt=max(first.input_tokens - own, 0), known=True)
-
-
-def _text(answer: Answer) -> str:
-    import json
-
-    body = json.loads(answer.ask.body)
-    return body["messages"][0]["content"] if "messages" in body else body["prompt"]
-
-
-def _characters(answer: Answer) -> int:
-    return len(_text(answer))
+    more = [(tokens or 0) - sum(counter.count(probes.said(n))) for n, tokens in enumerate(told)]
+    each = max(round((more[-1] - more[0]) / 2), 0) if len(more) > len(PROBE_WORDS) else 0
+    return Overhead(prompt=max(more[0] - each, 0), message=min(each, max(more[0], 0)), known=True)
 
 
 def _stream(answers: list[Answer]) -> Stream:

@@ -75,6 +75,7 @@ class Sender:
     targets : where requests go: one after the other over all, turns of a conversation to the same.
     requests, asks : when, and what. done : see `Feed`. ended : is handed every `Answer` whose fate is known.
     replies : texts of earlier turns, from a run that was killed.
+    keep_text : of answers, for whoever counts their tokens.
     tick : called every 0.1 s or so; True ends the run.
     """
 
@@ -91,11 +92,12 @@ class Sender:
         ramp_s: float = 0.0,
         duration_s: float | None = None,
         most_in_flight: int | None = None,
+        keep_text: bool = False,
         tick: Callable[[Progress], bool] = lambda _: False,
     ) -> None:
         self._targets, self._requests, self._asks, self._ended_ = tuple(targets), requests, asks, ended
         self._limits, self._done, self._ramp_s, self._duration_s = limits, done, ramp_s, duration_s
-        self._most, self._tick = most_in_flight, tick
+        self._most, self._keep_text, self._tick = most_in_flight, keep_text or asks.live, tick
         self._replies = dict(replies or {})
         self._idle: list[list[Connection]] = [[] for _ in self._targets]
         self._open: dict[int, Connection] = {}
@@ -207,7 +209,7 @@ class Sender:
         else:
             self._ahead_bytes -= len(ask.body)
         place = self._root(number) % len(self._targets)
-        answer = Answer(number, ask, due_ns, place, keep_text=self._asks.live)
+        answer = Answer(number, ask, due_ns, place, keep_text=self._keep_text)
         progress = self.progress
         progress.sent += 1
         progress.in_flight += 1

@@ -7,6 +7,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from urllib.parse import SplitResult, quote, urlsplit
 
 from inferatlas.errors import BadInput
@@ -98,7 +99,7 @@ def endpoint_at(text: str) -> Endpoint:
         raise _no_address(text, _hint(text)) from None
     if parts.scheme not in PORTS:
         raise _no_address(text, None)
-    if not host or port == 0 or (parts.netloc.endswith(":") and port is None) or re.search(r"[\s\x00-\x1f\\]", written):
+    if not host or port == 0 or parts.netloc.endswith(":") or re.search(r"[\s\x00-\x1f\x7f\\]", written):
         raise _no_address(text, _hint(text))
     return Endpoint(parts.scheme, _host(text, host), port or PORTS[parts.scheme], _prefix(parts))
 
@@ -113,9 +114,14 @@ def _no_secrets(text: str) -> None:
 def _host(text: str, host: str) -> str:
     """A host as it stands in a request: names beyond ASCII in the form that resolvers know."""
     try:
-        return host if ":" in host else host.encode("idna").decode("ascii")
-    except UnicodeError:
-        raise _no_address(text, None) from None
+        if ":" in host:
+            return str(IPv6Address(host))
+        found = host.encode("idna").decode("ascii").lower()
+    except ValueError:  # among them what cannot be encoded
+        found = ""
+    if not re.fullmatch(r"[a-z0-9_.-]+", found):
+        raise _no_address(text, _hint(text))
+    return found
 
 
 def _prefix(parts: SplitResult) -> str:

@@ -5,12 +5,12 @@ The load client shares this process, so nothing is read here: a line per scrape 
 (`tables.py` reads them after the run). The file, `server.journal`, is JSON lines:
 
     {"opened": "2026-11-29T12:13:16Z", "targets": ["http://h:8000/metrics"]}    once per start
-    {"r": 0, "series": ["vllm:num_requests_running{...}", ...]}                 when the names on a page changed
-    {"r": 0, "t": 12.5, "u": 0.0004, "v": ["3", ...]}                           the values, in the order of the names
+    {"n": 305419896, "series": ["vllm:num_requests_running{...}", ...]}         when the names on a page changed
+    {"r": 0, "t": 12.5, "u": 0.0004, "n": 305419896, "v": ["3", ...]}           the values, in the order of the names
     {"r": 0, "t": 13.5, "failed": "does not answer in time"}
 
-``r`` counts the endpoints, ``t`` is the middle of the question, in s since the start of the run, ``u`` its standard
-uncertainty. A kill at any moment tears the last line at most, which readers leave out.
+``r`` counts the endpoints, ``n`` is the CRC-32 of the names, ``t`` is the middle of the question, in s since the start
+of the run, ``u`` its standard uncertainty. A kill at any moment tears the last line at most, which readers leave out.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import os
 import ssl
 import threading
 import time
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,8 @@ class _Target:
     replica: int
     url: str
     connection: Connection
-    names: list[bytes] = field(default_factory=list)
+    names: list[bytes] | None = None  # those that the journal has
+    number: int = 0
     thread: threading.Thread | None = None
     scrapes: int = 0
     failures: int = 0
@@ -157,13 +159,16 @@ class Scraper:
         lines = [line.rpartition(b" ") for line in kept_lines(reply.body)]
         names = [name for name, _, _ in lines]
         if names != target.names:
-            target.names = names
-            self._write({"r": target.replica, "series": [one.decode("utf-8", "replace") for one in names]})
+            target.number = zlib.crc32(b"\n".join(names))
+            written = self._write({"n": target.number, "series": [one.decode("utf-8", "replace") for one in names]})
+            target.names = names if written else None
         # the page was made between question and answer: any moment is as likely
         middle_s = (reply.asked_s + reply.answered_s) / 2 - self._origin_s
         uncertain_s = (reply.answered_s - reply.asked_s) / math.sqrt(12)
         values = [value.decode("ascii", "replace") for _, _, value in lines]
-        self._write({"r": target.replica, "t": round(middle_s, 6), "u": round(uncertain_s, 6), "v": values})
+        self._write(
+            {"r": target.replica, "t": round(middle_s, 6), "u": round(uncertain_s, 6), "n": target.number, "v": values}
+        )
         target.scrapes += 1
 
     def _failed(self, target: _Target, asked_s: float, why: str) -> None:
@@ -171,18 +176,19 @@ class Scraper:
         target.last_failure = why
         self._write({"r": target.replica, "t": round(asked_s - self._origin_s, 6), "failed": why})
 
-    def _write(self, line: dict[str, Any]) -> None:
-        """Append a line; a full disk costs the line and not the run."""
+    def _write(self, line: dict[str, Any]) -> bool:
+        """Append a line, or say that it was not written: a full disk costs the line and not the run."""
         content = json.dumps(line, separators=(",", ":")).encode() + b"\n"
         with self._lock:
             if self._file is None:
-                return
+                return False
             try:
                 content = b"\n" + content if self._torn else content
                 self._torn = os.write(self._file, content) < len(content)
             except OSError:
                 self._torn = True
             self._unwritten += self._torn
+            return not self._torn
 
 
 def _connection(url: str, context: ssl.SSLContext | None) -> Connection:

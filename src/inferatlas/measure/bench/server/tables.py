@@ -69,17 +69,14 @@ def scrapes(journal: str | Path) -> list[Scrape]:
     names: dict[int, list[Key | None]] = {}
     found: list[Scrape] = []
     for line in _lines(Path(journal)):
-        replica = line.get("r")
-        if not isinstance(replica, int):
-            continue
         if "series" in line:
-            names[replica] = [_key(one) for one in line["series"]]
+            names[line["n"]] = [_key(one) for one in line["series"]]
         elif "failed" in line:
-            found.append(Scrape(replica, float(line["t"]), None, {}, str(line["failed"])))
-        elif "v" in line and len(line["v"]) == len(names.get(replica, ())):
-            pairs = zip(names[replica], map(_number, line["v"]), strict=True)
+            found.append(Scrape(line["r"], line["t"], None, {}, line["failed"]))
+        elif "v" in line and line["n"] in names:
+            pairs = zip(names[line["n"]], map(_number, line["v"]), strict=True)
             values = {key: value for key, value in pairs if key is not None and value is not None}
-            found.append(Scrape(replica, float(line["t"]), line.get("u"), values))
+            found.append(Scrape(line["r"], line["t"], line["u"], values))
     return sorted(found, key=lambda one: one.time_s)
 
 

@@ -1,0 +1,292 @@
+"""A bench: its points one after the other, and those that a search or repetitions add; begun, or gone on with."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from inferatlas.errors import BadInput
+from inferatlas.measure.bench import protocols
+from inferatlas.measure.bench.metrics.repeats import again, headlines
+from inferatlas.measure.bench.plan import MOST_REPETITIONS, NAME, Plan, Point, check, read_plan, write_plan
+from inferatlas.measure.bench.point import Ran, run_point
+from inferatlas.measure.bench.record.document import RUN, Facts
+from inferatlas.measure.bench.record.journal import NAME as JOURNAL
+from inferatlas.measure.bench.searching import Knee, Trial, knee, next_load, saturated
+from inferatlas.measure.bench.server.environment import environment
+from inferatlas.measure.bench.setting import Setting, prepare
+from inferatlas.measure.bench.watching import Watcher
+from inferatlas.workload import parse_targets
+from inferatlas.workload.targets import ServiceTarget
+
+MOST_CLIENTS, MOST_RATE = 65_536.0, 1e6  # a search goes no further
+WANTED = "output_tokens_per_s", "ttft_s.mean", "itl_s.mean"  # whose interval over repetitions is to be narrow
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a bench gave. ``runs`` : documents of `run.json` with their folders. ``knee`` : where one was searched.
+    ``interrupted`` : it can go on. ``met`` : whether every run kept its targets; None without targets.
+    """
+
+    folder: Path
+    plan: Plan
+    runs: tuple[tuple[Path, dict[str, Any]], ...]
+    knee: Knee | None
+    interrupted: bool
+
+    @property
+    def met(self) -> bool | None:
+        targets = parse_targets(self.plan.slo)
+        if not targets:
+            return None
+        return all(missed_targets(document, targets) == [] for _, document in self.runs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it: the issue's shape, and with a search where it ended."""
+        found = {
+            "directory": str(self.folder), "runs": [told(folder, document) for folder, document in self.runs],
+            "interrupted": self.interrupted,
+        }  # fmt: skip
+        if self.knee is not None:
+            found["knee"] = {"low": self.knee.low, "high": self.knee.high, "monotonic": self.knee.monotonic}
+        return found
+
+
+def told(folder: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """A run as JSON tells it."""
+    validity = document["validity"]
+    return {
+        "directory": str(folder), "load": document["load"], "valid": validity["valid"],
+        "verdict": validity["verdict"], "reasons": validity["reasons"], "remarks": validity["remarks"],
+        "requests": document["requests"], "metrics": document["metrics"], "client": document["client"],
+        "missed": missed_targets(document, parse_targets(document["slo"])), "definitions": document["definitions"],
+    } | ({"protocol_metrics": document["protocol_metrics"]} if "protocol_metrics" in document else {})  # fmt: skip
+
+
+def missed_targets(document: dict[str, Any], targets: Iterable[ServiceTarget]) -> list[str]:
+    """Targets that a run missed; one whose metric is unknown is missed."""
+    metrics, missed = document["metrics"], []
+    for target in targets:
+        value = metrics.get(target.metric)
+        if target.metric in ("ttft", "itl", "latency"):
+            value = (metrics.get(f"{target.metric}_s") or {}).get(target.statistic)
+        if value is None or not target.met(value):
+            missed.append(target.text())
+    return missed
+
+
+def begin(plan: Plan, output: Path, watcher: Watcher, *, typed: tuple[str, ...] = ()) -> Bench:
+    """Begin a bench in a new folder below another.
+
+    Parameters
+    ----------
+    plan : as given; its protocol is applied here. output : where the folder of the bench is made. typed : the command.
+
+    Raises
+    ------
+    BadInput : a plan that cannot be done, a server that is not there, a folder that cannot be written.
+    """
+    plan = check(protocols.apply(plan))
+    _writable(output)
+    setting = prepare(plan, waiting=_waiting(watcher))
+    plan = replace(plan, model=setting.model)
+    folder = _new(output, setting.model)
+    write_plan(plan, folder)
+    watcher.told(f"writing {folder}")
+    return _run(plan, folder, setting, watcher, typed)
+
+
+def resume(folder: Path, watcher: Watcher, *, typed: tuple[str, ...] = ()) -> Bench:
+    """Go on with a bench that was killed or interrupted: nothing that was measured is lost or measured again.
+
+    Parameters
+    ----------
+    folder : of the bench, or of one of its points.
+
+    Raises
+    ------
+    BadInput : no bench, or one that another program still writes.
+    """
+    folder = folder if (folder / NAME).is_file() or not (folder.parent / NAME).is_file() else folder.parent
+    plan = check(read_plan(folder))
+    setting = prepare(plan, waiting=_waiting(watcher))
+    return _run(plan, folder, setting, watcher, typed)
+
+
+def _run(plan: Plan, folder: Path, setting: Setting, watcher: Watcher, typed: tuple[str, ...]) -> Bench:
+    with _alone(folder):
+        facts = Facts(environment(typed or ("inferatlas",)), plan.command, plan.notes, _hardware(plan))
+        found: dict[str, Ran] = {}
+        at = 0
+        while at < len(plan.points):
+            point = plan.points[at]
+            place = folder / point.name
+            ran = _whole(place) or run_point(place, plan, point, setting, watcher, facts)
+            found[point.name] = ran
+            if ran.interrupted:
+                break
+            at += 1
+            if at == len(plan.points) and (more := _more(plan, found)):
+                plan = plan.with_points(*more)
+                write_plan(plan, folder)
+        runs = tuple((ran.folder, ran.document) for ran in found.values())
+        interrupted = any(ran.interrupted for ran in found.values())
+        return Bench(folder, plan, runs, knee(trials(plan, found)) if plan.find_knee and found else None, interrupted)
+
+
+def _whole(folder: Path) -> Ran | None:
+    """A point that was measured before, to its end."""
+    file = folder / RUN
+    if not file.is_file() or (folder / JOURNAL).exists():
+        return None
+    document = json.loads(file.read_text(encoding="utf-8"))
+    return None if document.get("unfinished") else Ran(folder, document, False)
+
+
+# Points that follow from what was measured
+
+
+def _more(plan: Plan, found: dict[str, Ran]) -> tuple[Point, ...]:
+    """Points to add: repetitions that an interval asks for, else the next load of a search."""
+    last = plan.points[-1]
+    if plan.precision is not None:
+        same = [found[one.name].document["metrics"] for one in plan.points if one.load == last.load]
+        if _wide(same, plan.precision):
+            return (replace(last, name=_name(last, len(same) + 1), repetition=len(same) + 1),)
+    if not plan.find_knee:
+        return ()
+    seen = trials(plan, found)
+    if not plan.slo and last.kind == "closed" and saturated(seen):
+        return ()
+    whole = last.kind == "closed"
+    load = next_load(seen, whole=whole, most=MOST_CLIENTS if whole else MOST_RATE)
+    if load is None:
+        return ()
+    requests = None if last.requests is None else last.requests
+    point = replace(
+        last, concurrency=round(load) if whole else None, request_rate=None if whole else float(f"{load:.4g}"),
+        requests=requests, repetition=1,
+    )  # fmt: skip
+    point = replace(point, name=_name(point, 1))
+    return () if any(one.name == point.name for one in plan.points) else (point,)
+
+
+def _wide(runs: list[dict[str, Any]], within: float) -> bool:
+    """Whether another repetition is needed: an interval of one of the main metrics is wider than asked."""
+    values = [[headlines(one).get(name) for one in runs] for name in WANTED]
+    return any(again(one, within, most=MOST_REPETITIONS) for one in values)
+
+
+def trials(plan: Plan, found: dict[str, Ran]) -> list[Trial]:
+    """What each load that was measured gave."""
+    targets = parse_targets(plan.slo)
+    seen = []
+    for point in plan.points:
+        if point.name not in found:
+            continue
+        document = found[point.name].document
+        metrics, load = document["metrics"], point.concurrency if point.kind == "closed" else point.request_rate
+        reasons = set(document["validity"]["reasons"]) | set(document["validity"]["remarks"])
+        kept = not missed_targets(document, targets) if targets else True
+        stands = not reasons & {"overloaded", "too_many_failures", "nothing_completed", "load_not_delivered"}
+        if point.kind == "closed":
+            stands = not reasons & {"too_many_failures", "nothing_completed"}
+        seen.append(Trial(float(load or 0), kept and stands, metrics["output_tokens_per_s"]))
+    return seen
+
+
+def _name(point: Point, repetition: int) -> str:
+    """The name of a point's folder: what is loaded, and which repetition."""
+    return point_name(point.kind, point.concurrency, point.request_rate, repetition)
+
+
+def point_name(kind: str, concurrency: int | None, rate: float | None, repetition: int = 1, more: str = "") -> str:
+    """A folder's name.
+
+    Examples
+    --------
+    >>> point_name("closed", 8, None), point_name("open", None, 0.5, 2), point_name("trace", None, None)
+    ('c8', 'r0.5-2', 'trace')
+    """
+    base = f"c{concurrency}" if kind == "closed" else f"r{rate:g}" if kind == "open" else kind
+    return base + more + (f"-{repetition}" if repetition > 1 else "")
+
+
+# Folders
+
+
+def _writable(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        trial = output / ".inferatlas"
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise BadInput(f"cannot be written: {error.strerror}", field="output", file=output) from None
+
+
+def _new(output: Path, model: str) -> Path:
+    """A folder that did not exist: the moment, and the model."""
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", model.rstrip("/").rsplit("/", 1)[-1]).strip("-.")[:40] or "model"
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S")
+    for number in range(1, 1000):
+        folder = output / (f"{stamp}-{slug}" + (f"-{number}" if number > 1 else ""))
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise BadInput(f"cannot be written: {error.strerror}", field="output", file=output) from None
+        return folder
+    raise BadInput("a thousand benches began in this second", field="output", file=output)
+
+
+class _alone:
+    """A lock on the folder of a bench, which ends with the process however that ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / ".lock"
+
+    def __enter__(self) -> None:
+        self._file = self._path.open("w")
+        try:
+            import fcntl
+        except ImportError:  # not on Windows
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise BadInput(
+                "is being written by another program", field="resume", file=self._path.parent,
+                hint="wait for it, or end it",
+            ) from None  # fmt: skip
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def _hardware(plan: Plan) -> dict[str, Any]:
+    """What serves, as whoever measures says: the client cannot see it from afar."""
+    return {"accelerator": plan.accelerator, "accelerators": plan.count}
+
+
+def _waiting(watcher: Watcher) -> Callable[[float, str], None]:
+    said = -math.inf
+
+    def wait(seconds: float, why: str) -> None:
+        nonlocal said
+        if time.monotonic() - said > 5.0:
+            said = time.monotonic()
+            watcher.told(f"waiting for the server ({seconds:.0f} s): it {why}")
+
+    return wait
