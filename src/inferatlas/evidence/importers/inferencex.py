@@ -32,22 +32,23 @@ from inferatlas.evidence.importers.rows import (
 )
 
 
-def _row(record: dict[str, Any]) -> Row:
-    record = _flat(record)
+def row(record: dict[str, Any]) -> Row:
+    """One result; rates and power are of the whole deployment, names as printed. Raises `Unreadable`."""
+    record = flat(record)
     need(record, "hw", "model", "framework", "conc")
     model, part = str(record["model"]), _hardware(str(record["hw"]))
     framework, image = str(record["framework"]), text(record, "image")
-    row = Row({
+    one = Row({
         "accelerator": part, "engine": names.engine(framework), "engine_version": _version(image), "model": model,
         "weights": names.precision(text(record, "precision"), names.accelerator(part).slug, names.model(model).slug),
         "load": "closed_loop", "concurrency": positive(record, "conc"), "input_tokens": positive(record, "isl"),
         "output_tokens": positive(record, "osl"), "source": "inferencex", "licence": "Apache-2.0",
         "reference": text(record, "run_url") or "SemiAnalysisAI/InferenceX",
     }, notes=[f"{key}={value}" for key, value in (("framework", framework), ("image", image)) if value])  # fmt: skip
-    v = row.values
+    v = one.values
     v["activations"] = names.activations(v["weights"])
-    _layout(row, record)
-    _throughput(row, record)
+    _layout(one, record)
+    _throughput(one, record)
     for column, key, kind in (("ttft_s", "ttft", ""), ("itl_s", "tpot", "TPOT, "), ("latency_s", "e2el", "")):
         statistic = next((s for s in ("mean", "median") if positive(record, f"{s}_{key}")), None)
         if statistic is None:
@@ -59,23 +60,23 @@ def _row(record: dict[str, Any]) -> Row:
         raise Unreadable("no measured figure (tput_per_gpu, mean_ttft, mean_tpot, mean_e2el)")
     speculation = text(record, "spec_decoding") or text(record, "spec_method") or text(record, "mtp")
     if speculation and speculation.lower() not in ("none", "off", "false", "0"):
-        row.notes.append(f"speculative decoding: {speculation}")
-    _power(row, record)
-    return row
+        one.notes.append(f"speculative decoding: {speculation}")
+    _power(one, record)
+    return one
 
 
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """An API row in the words of ``agg_*.json``."""
+def flat(record: dict[str, Any]) -> dict[str, Any]:
+    """A result in the words of ``agg_*.json``, also from a row of the API, which nests its figures."""
     if not isinstance(at(record, "metrics"), dict):
         return record
-    flat = record | record["metrics"]
-    flat.setdefault("hw", record.get("hardware"))
+    found = record | record["metrics"]
+    found.setdefault("hw", record.get("hardware"))
     if not flag(record, "disagg") and "tp" not in record:
-        flat |= {"tp": record.get("decode_tp"), "ep": record.get("decode_ep"), "is_multinode": False}
-        flat["dp_attention"] = record.get("decode_dp_attention")
+        found |= {"tp": record.get("decode_tp"), "ep": record.get("decode_ep"), "is_multinode": False}
+        found["dp_attention"] = record.get("decode_dp_attention")
         if workers := number(record, "num_decode_gpu"):  # one set of GPUs does both
-            flat["tp"] = workers
-    return flat
+            found["tp"] = workers
+    return found
 
 
 def _hardware(printed: str) -> str:
@@ -144,7 +145,7 @@ def _power(row: Row, record: dict[str, Any]) -> None:
 
 def read(file: Path) -> Iterator[Found]:
     """The rows of one JSON file: an object, a list of objects or JSON lines."""
-    return each(json_records(file), _row)
+    return each(json_records(file), row)
 
 
 FORMAT = Format(read, ("agg_*.json", "*.json*"))

@@ -19,6 +19,7 @@ REASONS = {
     "error_event": "the stream carried an error of the server",
     "no_tokens": "the stream ended without a token",
     "interrupted": "the run was stopped while the request was in flight",
+    "unknown": "another tool says that it failed, and not how",
     "previous_failed": "the turn before it failed, so it was not sent",
 }
 HTTP = "http_"  # followed by the status, for example http_429

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from inferatlas.errors import BadInput
 from inferatlas.measure.bench.record.chunks import spread
+from inferatlas.measure.bench.record.columns import schema
 from inferatlas.measure.bench.record.journal import NAME, State, read_state
 
 STRETCH_TOKENS = 50_000  # held in memory at once
@@ -79,18 +80,18 @@ def write_tables(
 
     state = read_state(folder / NAME)
     clock = Clock(state)
-    schema: Any = _schema(pl)
+    kinds = schema()
     parts: list[Path] = []
     try:
         for number, rows in enumerate(_stretches(folder / NAME, state)):
             table = [_row(line, state, clock, open_loop, conversations, model, counter) for line in rows]
-            columns = zip(schema.items(), zip(*table, strict=True), strict=True)
+            columns = zip(kinds.items(), zip(*table, strict=True), strict=True)
             part = folder / f"requests.parquet{UNFINISHED}{number}"
             frame = pl.DataFrame([pl.Series(name, values, dtype=kind) for (name, kind), values in columns])
-            frame.cast(schema).write_ipc(part, compression="lz4")  # lists of one length came as arrays
+            frame.cast(kinds).write_ipc(part, compression="lz4")  # lists of one length came as arrays
             parts.append(part)
         target = folder / f"requests.parquet{UNFINISHED}"
-        frame = pl.scan_ipc(parts) if parts else pl.LazyFrame(schema=schema)
+        frame = pl.scan_ipc(parts) if parts else pl.LazyFrame(schema=kinds)
         frame.sink_parquet(target, compression="zstd", row_group_size=ROWS)
         target.replace(folder / "requests.parquet")
         _write_events(folder, state, clock)
@@ -110,9 +111,9 @@ def _write_events(folder: Path, state: State, clock: Clock) -> None:
         for number, (_, begin_ns) in enumerate(state.segments)
     ]
     rows += [(clock.s(t_ns, segment), kind, detail) for segment, t_ns, kind, detail in state.events]
-    schema: Any = {"time_s": pl.Float64, "kind": pl.String, "detail": pl.String}
+    kinds: Any = {"time_s": pl.Float64, "kind": pl.String, "detail": pl.String}
     target = folder / f"events.parquet{UNFINISHED}"
-    pl.DataFrame(sorted(rows, key=lambda row: row[0] or 0.0), schema=schema, orient="row").write_parquet(target)
+    pl.DataFrame(sorted(rows, key=lambda row: row[0] or 0.0), schema=kinds, orient="row").write_parquet(target)
     target.replace(folder / "events.parquet")
 
 
@@ -142,7 +143,7 @@ def _row(
     model: str | None,
     counter: Counter | None,
 ) -> tuple[Any, ...]:
-    """One row of requests.parquet, in the order of `_schema`."""
+    """One row of requests.parquet, in the order of `COLUMNS`."""
     number = line["id"]
     segment = state.segment_of[number]
     gaps, marks = line["gaps"], line["marks"]
@@ -179,17 +180,3 @@ def _row(
         line["retries"], line["endpoint"], model, None, line["status"], line["reason"], line["detail"], line["http"],
         line["finish"], conversation, turn, line["prompt"], segment, line["streamed"], token_s, each, known_by,
     )  # fmt: skip
-
-
-def _schema(pl: Any) -> dict[str, Any]:
-    """Columns of requests.parquet; docs/benchmarking.md says what each means."""
-    f, i, s = pl.Float64, pl.Int64, pl.String
-    return {
-        "id": i, "due_s": f, "sent_s": f, "connect_s": f, "first_byte_s": f, "first_token_s": f, "first_answer_s": f,
-        "finish_s": f, "end_s": f, "failed_s": f, "ttft_s": f, "ttft_service_s": f, "ttft_answer_s": f, "latency_s": f,
-        "latency_service_s": f, "itl_s": f, "send_lag_s": f, "asked_input_tokens": i, "input_tokens": i,
-        "asked_output_tokens": i, "output_tokens": i, "output_tokens_source": s, "cached_tokens": i, "chunks": i,
-        "preemptions": i, "retries": i, "replica": i, "model": s, "adapter": s, "status": s, "reason": s, "detail": s,
-        "http_status": i, "finish_reason": s, "conversation": i, "turn": i, "prompt": s, "segment": i,
-        "streamed": pl.Boolean, "token_s": pl.List(f), "chunk_tokens": pl.List(pl.Int32), "chunk_tokens_source": s,
-    }  # fmt: skip
