@@ -56,6 +56,7 @@ for _name, _path, _help in (
     ("evidence", "evidence:app", "Measured points: read public formats, find those nearest to a question."),
     ("power", "power:app", "Power and energy of real devices, with their uncertainty."),
     ("bench", "bench:app", "Load on a real endpoint, measured; runs compared; results of other tools."),
+    ("runs", "runs:app", "Run records, measured and simulated: list them, show one, ask them in SQL."),
     ("export", "export:app", "Results in the formats of other tools: a run as a timeline for Perfetto."),
     ("--install-completion", "completion:install", "Install completion for your shell."),
 ):
