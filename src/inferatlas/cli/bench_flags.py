@@ -161,6 +161,7 @@ class Meters:
     ] = ()
     no_power: Annotated[bool, flag("Read no power.", METER)] = False
     power_interval: Annotated[float, timed("Between readings.", METER)] = 0.1
+    idle: Annotated[float, timed("Rest before each load, for idle power: 30s.", METER)] = 0.0
     scrape_interval: Annotated[float, timed("Between readings of the engine's /metrics; 0: none.", METER)] = 1.0
     accelerator: Annotated[str | None, flag("What serves, for the record.", DEPLOYMENT, *flags.ACCELERATOR)] = None
     count: Annotated[int | None, integer("How many of them.", DEPLOYMENT, "--count", "--total-gpus")] = None
@@ -182,7 +183,7 @@ def plan_of(
         slo=tuple(one.text() for one in parse_targets(_spread_out(slo))), find_knee=loading.find_knee,
         precision=loading.precision, api_key_env=server.api_key_env, ca_file=server.ca_file, insecure=server.insecure,
         tokenizer=server.tokenizer, force=_force(asking), temperature=asking.temperature, extra=_extra(server),
-        power=meters.power, no_power=meters.no_power, power_interval_s=meters.power_interval,
+        power=meters.power, no_power=meters.no_power, power_interval_s=meters.power_interval, idle_s=meters.idle,
         scrape_s=meters.scrape_interval, accelerator=meters.accelerator, count=meters.count, notes=meters.note,
         seed=loading.seed, command=TYPED.get(),
     )  # fmt: skip

@@ -107,6 +107,7 @@ class Plan:
 
     base_urls : one or several, taken in turn. api_key_env : variable with the key. force : how a length is forced,
     None: as the engine allows. extra : fields that every body gets. find_knee : go on beyond the points given.
+    idle_s : rest before each point, for idle power.
     """
 
     base_urls: tuple[str, ...]
@@ -129,6 +130,7 @@ class Plan:
     power: tuple[str, ...] = ()
     no_power: bool = False
     power_interval_s: float = 0.1
+    idle_s: float = 0.0
     scrape_s: float = 1.0
     accelerator: str | None = None
     count: int | None = None
@@ -183,6 +185,7 @@ def check(plan: Plan) -> Plan:
         raise BadInput(f"{plan.precision!r}", field="precision", allowed="a share between 0 and 1, such as 0.05")
     _between(plan.scrape_s, "scrape_interval", 0.0, 3600.0)
     _between(plan.power_interval_s, "power_interval", 1e-3, 60.0)
+    _between(plan.idle_s, "idle", 0.0, 86400.0)
     rules = plan.rules
     for name in ("connect_timeout_s", "timeout_s", "stall_timeout_s"):
         _between(getattr(rules, name), name.removesuffix("_s"), 1e-3, 1e7)

@@ -16,7 +16,7 @@ from inferatlas.measure.bench.client.sending import Progress, Sender, Sent
 from inferatlas.measure.bench.loads import Loaded, load_of, warm_up
 from inferatlas.measure.bench.plan import Plan, Point
 from inferatlas.measure.bench.record.document import CLIENT, RUN, Facts, finish
-from inferatlas.measure.bench.record.energy import readings_file
+from inferatlas.measure.bench.record.energy import IDLE, readings_file
 from inferatlas.measure.bench.record.journal import NAME as JOURNAL
 from inferatlas.measure.bench.record.journal import Journal, State, read_state
 from inferatlas.measure.bench.server.scraping import JOURNAL as SCRAPES
@@ -61,7 +61,10 @@ def run_point(folder: Path, plan: Plan, point: Point, setting: Setting, watcher:
     journal = Journal(folder)
     try:
         with _metered(folder, segment, plan, setting, watcher) as meter:
+            idle_s = _idle(plan, meter, segment)
             journal.segment(segment)
+            if idle_s:
+                journal.event(IDLE, str(idle_s))
             with _scraped(folder, journal, plan, setting, state):
                 sent = _load(plan, point, setting, loaded, journal, state, watcher, meter)
             journal.event(CLIENT, json.dumps(asdict(sent.health)))
@@ -140,6 +143,15 @@ def _metered(folder: Path, segment: int, plan: Plan, setting: Setting, watcher: 
         if not meter.ended:
             raise
         watcher.told(f"readings of power: {error}")  # the run stands, with what is in the journal
+
+
+def _idle(plan: Plan, meter: Meter | None, segment: int) -> float:
+    """Let the server rest while its power is read, before the first request of a run; how long."""
+    if meter is None or segment or not plan.idle_s:
+        return 0.0
+    time.sleep(plan.idle_s)
+    meter.wait_for(time.monotonic_ns())
+    return plan.idle_s
 
 
 @contextmanager

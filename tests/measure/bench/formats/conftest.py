@@ -10,9 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from inferatlas.measure.bench.formats.rows import COLUMNS, Rows
-
-KINDS = {"f64": pl.Float64, "i64": pl.Int64, "text": pl.String, "f64s": pl.List(pl.Float64), "i32s": pl.List(pl.Int32)}
+from inferatlas.measure.bench.formats.rows import Rows
+from inferatlas.measure.bench.record.columns import schema
 
 
 def asked(sent: float, events: list[tuple[float, int]], *, due: float | None = None, **told: Any) -> dict[str, Any]:
@@ -53,8 +52,7 @@ def make_record(tmp_path: Path) -> Callable[..., Path]:
         rows = Rows(open_loop=load["kind"] == "open")
         for one in CLOSED if requests is None else requests:
             rows.add(**one)
-        schema = {name: KINDS[kind] for name, kind in COLUMNS.items()}
-        pl.DataFrame(rows.columns, schema=schema).write_parquet(folder / "requests.parquet")
+        pl.DataFrame(rows.columns, schema=schema()).write_parquet(folder / "requests.parquet")
         whole = {
             "schema_version": 1, "kind": "measured", "started": "2026-11-29T12:13:16+00:00", "models": ["tiny"],
             "hardware": HARDWARE, "software": {"engine": "vllm", "version": "0.11"}, "load": load,

@@ -34,8 +34,8 @@ class Foreign:
     output_tokens, requests, duration_s, model and so on, as in run.json; what is unknown is missing.
     ``requests``: columns of requests.parquet (`columns.COLUMNS`; seconds since the start of the run), None where the
     tool gives no requests. ``metrics``: figures that mean what ours mean, in our names and units; durations are dicts
-    of statistics (mean, std, min, max, p50, p99 ...). ``foreign``: figures that mean something else, under the tool's own
-    names and in the unit that the definition tells. ``definitions``: what each figure means. ``counts``: sent,
+    of statistics (mean, std, min, max, p50, p99 ...). ``foreign``: figures that mean something else, under the tool's
+    own names and in the unit that the definition tells. ``definitions``: what each figure means. ``counts``: sent,
     completed, and failed by reason. ``remarks``: codes for the validity of the run.
     """
 

@@ -34,7 +34,7 @@ DEFINITIONS: dict[str, Definition] = {
     "send_lag_s": Definition("Sending less the time when the request was due.", "s"),
     "connect_s": Definition("Connecting, with TLS, of the requests that needed a new connection.", "s"),
     "output_tokens_per_s": Definition(
-        "Output tokens whose event arrived in the window, those of failed requests too, over its length.", "1/s"
+        "Output tokens whose event arrived in the window, of failed requests too where known, over its length.", "1/s"
     ),
     "total_tokens_per_s": Definition(
         "Output tokens whose event arrived in the window and input tokens of the requests whose first token came in "

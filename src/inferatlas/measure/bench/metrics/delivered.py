@@ -99,7 +99,7 @@ class Lengths:
 
     ``output_off``, ``input_off``: sum of the differences over the sum asked for. ``cached``: share of input tokens
     found in a cache of the server. ``more_chunks``: requests with more events than tokens. ``unknown_output``,
-    ``unknown_input``: share of the requests with a first token whose tokens are unknown. ``estimated``: requests whose
+    ``unknown_input``: share of those with a first token whose tokens are unknown. ``estimated``: requests whose
     tokens a tokenizer counted here, or that were spread over events by their text.
     """
 
@@ -122,7 +122,8 @@ def lengths_of(timings: Timings) -> Lengths:
     >>> lengths_of(timings_of(columns, closed=True)).output_off
     0.109375
     """
-    done, began = timings.done, np.isfinite(timings.first_token_s)
+    done = timings.done
+    began = done & np.isfinite(timings.first_token_s)
     guessed = (timings.output_tokens_source == "tokenizer") | (timings.chunk_tokens_source == "text")
     return Lengths(
         _off(timings.output_tokens[done], timings.asked_output_tokens[done]),

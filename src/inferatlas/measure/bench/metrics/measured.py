@@ -157,16 +157,18 @@ def measure(
     steady = window is not None and window.steady
     spans = np.array(window.spans) if window is not None and steady else whole
     seconds = float((spans[:, 1] - spans[:, 0]).sum())
-    chosen = _chosen(timings, spans if steady else None)
+    chosen = _chosen(timings, spans)
+    # offline all began before the window: it has rates, while latencies and goodput are of the whole run
+    of_window = steady and bool(chosen.any())
+    chosen = chosen if of_window else np.isfinite(timings.sent_s)
+    kept_s = seconds if of_window else float((whole[:, 1] - whole[:, 0]).sum())
     done = chosen & timings.done
     block = (timings.clients or 1) if timings.closed else 1
     blocks = blocks_of(timings.clock_s[done], block, seed=seed)
     spreads = {name: spread_of(getattr(timings, name)[done], blocks) for name in OF_REQUESTS}
     latency = timings.latency_s[done]
     known = latency[np.isfinite(latency)]
-    token_gap, chunk_gap, arrived = gap_spreads(
-        give, lambda at: within(at, spans), _orderly(timings), block, seed
-    )  # fmt: skip
+    token_gap, chunk_gap, arrived = gap_spreads(give, lambda at: within(at, spans), timings.clock_s, block, seed)
     lengths = lengths_of(timings)
     output, total = _tokens(timings, lengths, float(arrived.sum()), spans)
     kept = good(timings, targets) & chosen if limits(targets) else None
@@ -179,8 +181,8 @@ def measure(
         spreads=spreads | {"token_gap_s": token_gap, "chunk_gap_s": chunk_gap},
         rates=_rates(timings, flow, lengths, spans, (output, total) if steady else None),
         requests_per_s=_per(int((timings.done & within(timings.finish_s, spans)).sum()), seconds),
-        goodput_per_s=None if kept is None else _per(int(kept.sum()), seconds),
-        goodput_tokens_per_s=None if kept is None else _per(float(timings.output_tokens[kept].sum()), seconds),
+        goodput_per_s=None if kept is None else _per(int(kept.sum()), kept_s),
+        goodput_tokens_per_s=None if kept is None else _per(float(timings.output_tokens[kept].sum()), kept_s),
         goodput_share=None if kept is None else _per(int(kept.sum()), int(chosen.sum())),
         latency_cv=float(known.std() / known.mean()) if known.size > 1 and known.mean() > 0 else None,
         latency_cv_interval=variation_interval(blocks, latency) if known.size > 1 else None,
@@ -191,14 +193,9 @@ def measure(
     )
 
 
-def _chosen(timings: Timings, spans: Floats | None) -> Flags:
+def _chosen(timings: Timings, spans: Floats) -> Flags:
     """Requests that were sent, and began in the window."""
-    sent = np.isfinite(timings.sent_s)
-    return sent if spans is None else sent & within(timings.clock_s, spans, sending=True)
-
-
-def _orderly(timings: Timings) -> Floats:
-    return np.nan_to_num(timings.clock_s, nan=np.inf)
+    return np.isfinite(timings.sent_s) & within(timings.clock_s, spans, sending=True)
 
 
 def _per(count: float, seconds: float) -> float | None:

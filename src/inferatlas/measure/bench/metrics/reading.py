@@ -41,7 +41,9 @@ def read_timings(folder: Path, load: Mapping[str, Any] | None = None, *, events:
     wanted = [one for one in (*TIMES, *COUNTS, *TEXTS, "status", "segment") if one in names]
     chosen: list[Any] = list(wanted)
     if "chunk_tokens" in names and not events:
-        chosen.append(pl.col("chunk_tokens").list.first().alias("first_tokens"))
+        chosen.append(
+            pl.col("chunk_tokens").list.eval(pl.element().filter(pl.element() > 0)).list.first().alias("first_tokens")
+        )
     if events:
         chosen += [one for one in ("token_s", "chunk_tokens") if one in names]
     return _timings(pl.scan_parquet(file).select(chosen).collect(), _load(folder, load), file)
@@ -117,7 +119,7 @@ def _events(table: pl.DataFrame, file: Path) -> tuple[Floats, Floats, Ints]:
     """Times of events, their tokens, and where those of each request begin.
 
     The table has the time of every token; those of one event share it. Where tokens of events are unknown it has the
-    time of every event.
+    time of every event. An event to which no token was given, where a stream had more of them, is none.
     """
     if "token_s" not in table.columns:
         return np.zeros(0), np.zeros(0), np.zeros(table.height + 1, np.int64)
@@ -140,4 +142,6 @@ def _events(table: pl.DataFrame, file: Path) -> tuple[Floats, Floats, Ints]:
             file=file,
         )
     flat = table["token_s"].filter(stamps > 0).explode().to_numpy() if stamps.any() else np.zeros(0)
-    return flat[upto[1:] - 1], np.where(known, tokens, np.nan), start
+    some = tokens > 0
+    kept = np.concatenate([[0], np.cumsum(some)])
+    return flat[upto[1:][some] - 1], np.where(known, tokens, np.nan)[some], kept[start]

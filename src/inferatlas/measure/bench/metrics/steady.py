@@ -124,11 +124,11 @@ def steady_window(timings: Timings, flow: Flow | None = None) -> Window:
         return Window((), "overloaded", growth)
     if not spans:
         return Window((), "short", growth)
-    trends = trends_in(timings, flow, max(spans, key=lambda one: one[1] - one[0]))
+    trends, checked = trends_in(timings, flow, max(spans, key=lambda one: one[1] - one[0]))
     drifts = [abs(t.change) > (SLOWING if name == "ttft_s" else DRIFT) and t.sure > SURE for name, t in trends.items()]
     if any(drifts):
-        return Window((), "no_steady_state", growth, True, trends)
-    return Window(tuple(spans), "", growth, bool(trends), trends)
+        return Window((), "no_steady_state", growth, checked, trends)
+    return Window(tuple(spans), "", growth, checked, trends)
 
 
 def _segments(timings: Timings) -> Iterator[tuple[_Rows, float]]:
@@ -149,17 +149,17 @@ def filled(rows: _Rows, clients: int | None) -> tuple[float, float] | None:
     N is the number of users, or the most that were in flight where that is less. Offline, all requests are in flight
     and N is the most of them that had begun to answer and had not ended: what the server has in its batch.
     """
-    most, when = most_in_flight(rows.sent, rows.finish)
-    if clients is None:
-        most, when = most_in_flight(rows.first, rows.finish)
+    most, when = most_in_flight(rows.sent if clients else rows.first, rows.finish)
     n = min(clients or most, most)
     first, ends = np.sort(rows.first[np.isfinite(rows.first)]), np.sort(rows.finish[np.isfinite(rows.finish)])
     left = rows.sent.size - n + 1  # when so many have ended, N - 1 are unfinished
     if n == 0 or first.size < n or ends.size < left:
         return None
     begin, end = max(float(first[n - 1]), when), float(ends[left - 1])
-    round_ended = int(((ends > begin) & (ends <= end)).sum()) >= n
-    return (begin, end) if end > begin and round_ended else None
+    # a round of all users must begin and end in it; offline none begins in it
+    began = n if clients is None else int(((rows.sent >= begin) & (rows.sent < end)).sum())
+    ended = int(((ends > begin) & (ends <= end)).sum())
+    return (begin, end) if end > begin and min(began, ended) >= n else None
 
 
 def settled(rows: _Rows, until: float) -> tuple[tuple[float, float] | None, float]:
@@ -181,18 +181,21 @@ def settled(rows: _Rows, until: float) -> tuple[tuple[float, float] | None, floa
     return ((start, drain) if inside >= LEAST else None), 0.0
 
 
-def trends_in(timings: Timings, flow: Flow, span: tuple[float, float]) -> dict[str, Trend]:
-    """Growth within a span of requests in flight, tokens per second and time to the first token.
+def trends_in(timings: Timings, flow: Flow, span: tuple[float, float]) -> tuple[dict[str, Trend], bool]:
+    """Growth within a span of requests in flight, tokens per second and time to the first token, and whether it counts.
 
-    Nothing where the span is too short: its parts must be longer than what a request takes.
+    Parts of the span must be longer than what a request takes. Where they cannot be, a closed loop is not judged; in an
+    open loop a trend is still a reason for doubt: requests that take as long as the run are what overload looks like.
     """
     latency = timings.latency_service_s
     known = within(timings.sent_s, np.array([span]), sending=True) & np.isfinite(latency)
     if not known.any():
-        return {}
+        return {}, False
     parts = int(min((span[1] - span[0]) / (LATENCIES_A_PART * float(latency[known].mean())), MOST_PARTS))
-    if parts < FEWEST_PARTS:
-        return {}
+    checked = parts >= FEWEST_PARTS
+    if not checked and timings.closed:
+        return {}, False
+    parts = max(parts, FEWEST_PARTS)
     edges = np.linspace(*span, parts + 1)
     found = {"concurrency": trend(in_flight(timings.sent_s, timings.ended_s, edges))}
     if flow.output.any():
@@ -202,7 +205,7 @@ def trends_in(timings: Timings, flow: Flow, span: tuple[float, float]) -> dict[s
     if counts.all():
         waited = np.bincount(place, timings.ttft_service_s[known], minlength=parts)[:parts]
         found["ttft_s"] = trend(waited / counts)
-    return found
+    return found, checked
 
 
 def trend(values: Floats) -> Trend:

@@ -44,7 +44,7 @@ class Timings:
     closed : the clock of a request starts when it is sent, not when it is due.
     clients : users of a closed loop; None: unknown, or no closed loop.
     chunk_s, chunk_tokens : shape (m,), time and tokens of each event that carried tokens, request by request in the
-        order of time; NaN tokens: unknown. Empty where the events are read apart (`reading.stretches`).
+        order of time; NaN tokens: unknown, never 0. Empty where the events are read apart (`reading.stretches`).
     start : shape (n + 1,), where the events of each request begin, and the last ones end.
     """
 
@@ -187,6 +187,8 @@ def timings_of(
         raise BadInput(f"{tokens.size} counts for {times.size} events", field="chunk_tokens")
     if begins.shape != (n + 1,) or np.any(np.diff(begins) < 0) or begins[0] != 0 or begins[-1] != times.size:
         raise BadInput(f"events of {n} requests need {n + 1} ascending places from 0 to {times.size}", field="start")
+    if np.any(tokens <= 0):
+        raise BadInput("an event without tokens is none of these", field="chunk_tokens", allowed="above 0, or NaN")
     filled: dict[str, Any] = {name: np.full(n, np.nan) for name in TIMES + COUNTS}
     filled |= {name: np.full(n, "") for name in TEXTS} | {"segment": np.zeros(n, np.int64)}
     kinds = dict.fromkeys(TEXTS, np.str_) | {"segment": np.int64, "done": np.bool_}

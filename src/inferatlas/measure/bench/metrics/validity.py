@@ -18,6 +18,7 @@ Gravity = Literal["invalid", "degraded", "note"]
 BUSY, LIMITED = 0.70, 0.90  # share of the client's processor
 STAMP_S, STAMP_OF_ITL = 0.002, 0.10  # s, and share of the median gap: p99 of the delay of a stamp
 LOAD_OFF, LOAD_WRONG = 0.02, 0.10  # share by which the delivered load differs from that asked for
+STARVED_S, STARVED_OF_ITL = 0.010, 0.50  # the same beyond which the client was measured (ours): both are exceeded
 LENGTHS_OFF = 0.01  # share of the tokens asked for
 FAILED = 0.01  # share of the requests
 LAG_OF_TTFT = 0.10  # share of the median TTFT that a late sending may be (ours; TTFT has it inside in open loop)
@@ -26,6 +27,8 @@ CACHED = 0.01  # share of the input tokens
 CODES: dict[str, str] = {
     "client_busy": "the client used more than 70 % of its processor",
     "client_limited": "the client used more than 90 % of its processor: it was measured, not the server",
+    "client_starved": "half of the time between tokens, and 10 ms, passed before events were stamped (p99): the client "
+    "did not run when it should have, so it was measured, not the server",
     "client_unwatched": "the client's own health was not recorded",
     "stamps_late": "events were stamped late: p99 above 2 ms, or above 10 % of the median time between tokens",
     "sends_late": "requests were sent later than due: p99 above 10 % of the median time to the first token",
@@ -112,7 +115,9 @@ def _of_client(metrics: Metrics, health: Mapping[str, float | None]) -> Found:
     if share is not None and share > BUSY:
         found.append(("client_limited", "invalid") if share > LIMITED else ("client_busy", "degraded"))
     gap = metrics.spreads["itl_s"].p50
-    if delay is not None and (delay > STAMP_S or (gap is not None and delay > STAMP_OF_ITL * gap)):
+    if delay is not None and delay > max(STARVED_S, STARVED_OF_ITL * (gap or 0.0)):
+        found.append(("client_starved", "invalid"))
+    elif delay is not None and (delay > STAMP_S or (gap is not None and delay > STAMP_OF_ITL * gap)):
         found.append(("stamps_late", "degraded"))
     lag, wait = metrics.spreads["send_lag_s"].p99, metrics.spreads["ttft_s"].p50
     if lag is not None and wait is not None and lag > max(STAMP_S, LAG_OF_TTFT * wait):

@@ -19,7 +19,7 @@ from inferatlas.measure.bench.metrics.reading import read_timings, stretches
 from inferatlas.measure.bench.metrics.steady import steady_window
 from inferatlas.measure.bench.metrics.validity import judge
 from inferatlas.measure.bench.plan import Plan, Point
-from inferatlas.measure.bench.record.energy import energies_of, headline, read_readings, write_power
+from inferatlas.measure.bench.record.energy import energies_of, headline, idle_power, read_readings, write_power
 from inferatlas.measure.bench.record.journal import NAME as JOURNAL
 from inferatlas.measure.bench.record.journal import State
 from inferatlas.measure.bench.record.tables import Clock, write_tables
@@ -31,7 +31,7 @@ from inferatlas.measure.metering.energy import Energy
 from inferatlas.workload import parse_targets
 
 RUN, SCHEMA, UNFINISHED = "run.json", 1, ".tmp"
-STRETCH = 100_000  # tokens in memory at once
+STRETCH = 500_000  # tokens in memory at once
 CLIENT = "client"  # event of the journal: how the client did in a segment
 ADDED = ("duration_s", "cpu_s", "opened", "retries", "reads")  # of the client's account; of the others the most counts
 CLOCKS = {
@@ -73,7 +73,7 @@ def finish(
     clock = Clock(state)
     logs = read_readings(folder, len(state.segments))
     write_power(folder, logs, clock)
-    metrics, energies = _measured(folder, plan, load, state, clock, logs)
+    metrics, energies = _measured(folder, plan, point, load, state, clock, logs)
     health = client_of(state)
     forced = setting.form.force != "none"
     shares = {name: health.get(name) for name in ("cpu_share", "stamp_delay_p99_s", "event_loop_lag_p99_s")}
@@ -106,7 +106,7 @@ def finish(
 
 
 def _measured(
-    folder: Path, plan: Plan, load: dict[str, Any], state: State, clock: Clock, logs: Sequence[Any]
+    folder: Path, plan: Plan, point: Point, load: dict[str, Any], state: State, clock: Clock, logs: Sequence[Any]
 ) -> tuple[Metrics, tuple[Energy, ...]]:
     """Metrics of the steady window, with the energy of the same window."""
     timings = read_timings(folder, load, events=False)
@@ -115,14 +115,17 @@ def _measured(
         return stretches(folder, load, STRETCH)
 
     flow = flow_of(timings, parts())
-    window = steady_window(timings, flow)
-    spans = window.spans if window.steady else tuple(map(tuple, timings.spans().tolist()))
+    # a ramp and a trace change all the time, as they should: their metrics are of the whole run
+    window = None if point.kind in ("ramp", "trace") else steady_window(timings, flow)
+    steady = window is not None and window.steady
+    spans = window.spans if window is not None and steady else tuple(map(tuple, timings.spans().tolist()))
     energies = energies_of(logs, clock, spans)
     main = headline(energies)
     energy = None
     if main is not None and main.joules is not None:
         scope = "unknown" if main.scope is None else main.scope.label
-        energy = EnergySum(main.joules, main.uncertainty_j, scope, sum(high - low for low, high in spans))
+        seconds = sum(high - low for low, high in spans)
+        energy = EnergySum(main.joules, main.uncertainty_j, scope, seconds, idle_power(state, logs, main))
     return measure(timings, parse_targets(plan.slo), window, energy, parts=parts, flow=flow, seed=plan.seed), energies
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inferatlas.measure.bench.record.journal import State
 from inferatlas.measure.bench.record.tables import UNFINISHED, Clock
 from inferatlas.measure.metering.energy import Energy, together
 from inferatlas.measure.metering.logs.journal import ENDING, read_journal
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Span = tuple[float, float]
+IDLE = "idle"  # event of the journal at the end of idle time; its detail: how long that was, in s
 
 
 def readings_file(folder: Path, segment: int) -> Path:
@@ -83,6 +85,18 @@ def _sum(parts: tuple[Energy, ...]) -> Energy:
 def headline(found: Sequence[Energy]) -> Energy | None:
     """The energy that tokens are set against: the first that is known, accelerators before nodes."""
     return next((one for one in found if one.joules is not None), None)
+
+
+def idle_power(state: State, logs: Sequence[Log | None], of: Energy) -> float | None:
+    """W that the meter of an energy showed before the first request, while nothing was asked; None: not measured."""
+    for segment, t_ns, kind, detail in state.events:
+        log = logs[segment] if 0 <= segment < len(logs) else None
+        if kind != IDLE or log is None:
+            continue
+        for one in energies(log, t_ns - round(float(detail) * 1e9), t_ns):
+            if (one.source, one.scope, one.part) == (of.source, of.scope, of.part):
+                return one.mean_w
+    return None
 
 
 def write_power(folder: Path, logs: Sequence[Log | None], clock: Clock) -> None:
