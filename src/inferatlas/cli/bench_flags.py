@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,6 +174,7 @@ def plan_of(
 ) -> Plan:
     """The plan that flags describe."""
     from inferatlas.measure.bench.plan import Plan
+    from inferatlas.measure.bench.server.masking import command_line
     from inferatlas.workload import parse_targets
 
     if not server.base_url:
@@ -185,7 +187,7 @@ def plan_of(
         tokenizer=server.tokenizer, force=_force(asking), temperature=asking.temperature, extra=_extra(server),
         power=meters.power, no_power=meters.no_power, power_interval_s=meters.power_interval, idle_s=meters.idle,
         scrape_s=meters.scrape_interval, accelerator=meters.accelerator, count=meters.count, notes=meters.note,
-        seed=loading.seed, command=TYPED.get(),
+        seed=loading.seed, command=command_line(shlex.split(TYPED.get())),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import json
 import queue
 import socket
 import ssl
@@ -119,6 +120,8 @@ class Connection:
             answered_s = time.monotonic()
             found = {name.lower(): value for name, value in answer.getheaders()}
             content = _read(answer, most_bytes)
+            for secret in secrets_of(headers):  # a server may repeat what it was asked
+                content = content.replace(secret.encode("latin-1"), b"***")
             stays = not answer.will_close
         done_s = time.monotonic()
         if not stays:
@@ -145,6 +148,18 @@ class Connection:
         if self._sock is not None:
             self._sock.close()
             self._sock = None
+
+
+def secrets_of(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What must not be repeated of headers: the key after its scheme, as it is and as JSON writes it.
+
+    Examples
+    --------
+    >>> secrets_of({"Authorization": 'Bearer k"1', "Accept": "text/plain"})
+    ('k"1', 'k\\\\"1')
+    """
+    key = headers.get("Authorization", "").partition(" ")[2]
+    return tuple(dict.fromkeys((key, json.dumps(key, ensure_ascii=False)[1:-1]))) if key else ()
 
 
 def _opened(host: str, port: int, end: float) -> socket.socket:

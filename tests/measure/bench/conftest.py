@@ -1,6 +1,7 @@
-"""Small run records of both kinds, as the harness and the simulator write them."""
+"""Small run records of both kinds, as the harness and the simulator write them; servers to measure."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from bench_fixtures import behind, bench, llama, mock, mock_program, served, tls  # noqa: F401
 
 Measured = Callable[..., Path]
 

@@ -23,6 +23,7 @@ from inferatlas.measure.bench.prompts.server_counting import ServerCounter
 from inferatlas.measure.bench.prompts.stock import word_stock
 from inferatlas.measure.bench.server.address import Endpoint, Secret, authorisation, endpoint_at
 from inferatlas.measure.bench.server.identify import Engine, identify
+from inferatlas.measure.web import secrets_of
 from inferatlas.workload.requests import Requests
 
 PROBE_WORDS = (16, 256)  # prompts of two lengths: what a word costs, and what the server adds
@@ -170,7 +171,8 @@ def _target(endpoint: Endpoint, form: Form, headers: Secret, tls: ssl.SSLContext
         *(f"{name}: {value}".encode("latin-1") for name, value in headers.items()),
         b"Content-Length: ",
     ]
-    return Target(endpoint.host, family, address, b"\r\n".join(lines), tls if endpoint.scheme == "https" else None)
+    head, context = b"\r\n".join(lines), tls if endpoint.scheme == "https" else None
+    return Target(endpoint.host, family, address, head, context, secrets_of(headers))
 
 
 def _counter(plan: Plan, endpoint: Endpoint, model: str, headers: Secret, tls: ssl.SSLContext | None) -> Counter | None:

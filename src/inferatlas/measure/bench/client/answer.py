@@ -7,6 +7,7 @@ is known from usage in every event, from token ids or from log probabilities; el
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,8 @@ import msgspec
 from inferatlas.measure.bench.asks import Ask
 
 DETAIL = 300  # characters of a server's words that are kept
+MOST = 10_000_000  # no usage tells of more tokens: a record holds the time of each
+BOM = b"\xef\xbb\xbf"  # may open a stream
 
 
 class _Details(msgspec.Struct, gc=False):
@@ -66,8 +69,8 @@ class Answer:
     """
 
     __slots__ = (
-        "ask", "cached_tokens", "connect_ns", "detail", "done", "due_ns", "end_ns", "endpoint", "finish_reason",
-        "first_answer_ns", "first_byte_ns", "http_status", "input_tokens", "marked", "marks", "number",
+        "ask", "cached_tokens", "connect_ns", "detail", "done", "due_ns", "end_ns", "endpoint", "failing",
+        "finish_reason", "first_answer_ns", "first_byte_ns", "http_status", "input_tokens", "marked", "marks", "number",
         "output_tokens", "parts", "pending", "reason", "rest", "retries", "sent_ns", "stamps", "status", "streamed",
         "told",
     )  # fmt: skip
@@ -100,13 +103,14 @@ class Answer:
         self.streamed = True
         self.rest = b""  # of a line that is not whole
         self.pending: bytes | None = None  # of an event that is not whole
+        self.failing = False  # the event has the name "error"
         if self.parts:
             self.parts.clear()
 
     @property
     def text(self) -> str | None:
         """The answer without its reasoning, where it was to be kept."""
-        return None if self.parts is None else "".join(self.parts)
+        return None if self.parts is None else _whole_letters("".join(self.parts))
 
     def read(self, body: bytes, now: int) -> str | None:
         """Take a piece of the stream, read at this time; the reason where it is none of the API's."""
@@ -124,9 +128,12 @@ class Answer:
                     self.pending = None
                     if (reason := self.event(event, now)) is not None:
                         return reason
-            elif line.startswith(b"data:"):
+            elif line.startswith((b"data:", BOM)):
+                line = line.removeprefix(BOM)
                 content = line[6:] if line.startswith(b"data: ") else line[5:]
                 self.pending = content if self.pending is None else self.pending + b"\n" + content
+            elif line.startswith(b"event:"):
+                self.failing = line[6:].strip() == b"error"
         return None
 
     def last(self, now: int) -> str | None:
@@ -140,9 +147,12 @@ class Answer:
 
     def event(self, content: bytes, now: int) -> str | None:
         """Take the data of one event."""
+        if self.failing:
+            self.detail = _words(content)
+            return "error_event"
         try:
             event = _decode(content)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             if content.strip() == b"[DONE]":
                 self.done = True
                 return None
@@ -151,6 +161,8 @@ class Answer:
                 self.detail = _words(content)
                 return "malformed_sse"
         choices = event.choices
+        if choices is None and event.usage is None and event.error is None and b'"error"' in content:
+            event = _loosely(content) or event  # {"object": "error", ...}: vLLM before 0.9, LMDeploy
         if choices is not None and len(choices) == 1 and event.usage is None and event.error is None:
             choice = choices[0]
             text = None if choice.delta is None else choice.delta.content
@@ -176,7 +188,7 @@ class Answer:
             if text and self.parts is not None:
                 self.parts.append(text)
             if choice.finish_reason is not None:
-                self.finish_reason = choice.finish_reason
+                self.finish_reason = _whole_letters(choice.finish_reason)
             known += _counted(choice)
         if known and size:
             self.marked = "ids"
@@ -193,14 +205,14 @@ class Answer:
 
     def _usage(self, usage: _Usage) -> int:
         """Keep what usage says; the tokens since it was told last."""
-        if usage.prompt_tokens is not None:
-            self.input_tokens = usage.prompt_tokens
+        if (tokens := _whole(usage.prompt_tokens)) is not None:
+            self.input_tokens = tokens
         if usage.prompt_tokens_details is not None:
-            self.cached_tokens = usage.prompt_tokens_details.cached_tokens
-        if usage.completion_tokens is None:
+            self.cached_tokens = _whole(usage.prompt_tokens_details.cached_tokens)
+        if (tokens := _whole(usage.completion_tokens)) is None:
             return 0
-        new, self.told = usage.completion_tokens - self.told, usage.completion_tokens
-        self.output_tokens = usage.completion_tokens
+        new, self.told = tokens - self.told, tokens
+        self.output_tokens = tokens
         return max(new, 0)
 
 
@@ -221,10 +233,13 @@ def _counted(choice: _Choice) -> int:
 
 
 def _loosely(content: bytes) -> _Event | None:
-    """An event whose fields are not of the types that are usual; None where it is no object of the API."""
+    """An event whose fields are not of the types that are usual; None where it is no object of the API.
+
+    Python's own reader takes halves of UTF-16 letters, which servers in JavaScript send, and NaN.
+    """
     try:
-        found: Any = msgspec.json.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        found: Any = json.loads(content)
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict):
         return None
@@ -232,8 +247,10 @@ def _loosely(content: bytes) -> _Event | None:
     if choices is not None and not (isinstance(choices, list) and all(isinstance(one, dict) for one in choices)):
         return None
     event = _Event(choices=[_choice(one) for one in choices or ()])
-    if found.get("error") is not None:
-        event.error = msgspec.Raw(msgspec.json.encode(found["error"]))
+    if found.get("object") == "error":
+        event.error = msgspec.Raw(content)
+    elif found.get("error") is not None:
+        event.error = msgspec.Raw(json.dumps(found["error"]).encode())
     if isinstance(usage := found.get("usage"), dict):
         details = usage.get("prompt_tokens_details")
         cached = _whole(details.get("cached_tokens")) if isinstance(details, dict) else None
@@ -256,7 +273,7 @@ def _choice(found: dict[str, Any]) -> _Choice:
         calls = delta.get("tool_calls")
         choice.delta = _Delta(
             _text(delta.get("content")), _text(delta.get("reasoning_content")), _text(delta.get("reasoning")),
-            [msgspec.Raw(msgspec.json.encode(one)) for one in calls] if isinstance(calls, list) else None,
+            [msgspec.Raw(json.dumps(one).encode()) for one in calls] if isinstance(calls, list) else None,
         )  # fmt: skip
     return choice
 
@@ -268,10 +285,16 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _whole_letters(text: str) -> str:
+    """Halves of UTF-16 letters joined; a half that stays alone can be written nowhere and is replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _whole(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if number and 0 <= value <= MOST else None
 
 
 def _words(content: bytes) -> str:
-    """The beginning of what a server said, on one line."""
-    return " ".join(content[: 4 * DETAIL].decode("utf-8", "replace").split())[:DETAIL]
+    """The beginning of what a server said, on one line: more than is kept, so that no secret is cut and then missed."""
+    return " ".join(content[: 4 * DETAIL].decode("utf-8", "replace").split())

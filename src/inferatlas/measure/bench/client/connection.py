@@ -22,19 +22,24 @@ from inferatlas.measure.bench.client.poller import READ, WRITE
 from inferatlas.measure.bench.fates import HTTP
 
 MOST_BYTES = 16 * 1024 * 1024  # of one event or one reply; longer is refused
+MOST_HEAD_BYTES = 1024 * 1024  # of the headers
 READ_BYTES = 256 * 1024
 clock = time.monotonic_ns
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where requests go. ``head``: request line and headers up to the length of the body, secrets among them."""
+    """Where requests go. ``head``: request line and headers up to the length of the body, secrets among them.
+
+    ``secrets``: what no word of the server's may bring into a record, as it may stand in an error that repeats it.
+    """
 
     host: str
     family: int
     address: Any
     head: bytes = field(repr=False)
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Connection:
@@ -44,9 +49,9 @@ class Connection:
     """
 
     __slots__ = (
-        "answer", "asked_ns", "descriptor", "ended", "failed", "heard_ns", "keep", "length", "mask", "out", "parser",
-        "reads", "refuse", "reply", "reused", "sock", "stamps", "state", "status", "stream", "target", "watch",
-        "whole",
+        "answer", "asked_ns", "descriptor", "ended", "failed", "head_bytes", "heard_ns", "keep", "length", "mask",
+        "out", "parser", "reads", "refuse", "reply", "reused", "sock", "stamps", "state", "status", "stream", "target",
+        "watch", "whole",
     )  # fmt: skip
 
     def __init__(self, target: Target, watch: Watch, ended: Callable[[Connection, str | None], None]) -> None:
@@ -150,7 +155,7 @@ class Connection:
         self.parser = httptools.HttpResponseParser(self)
         self.length: int | None = None
         self.keep, self.whole, self.stream = True, False, True
-        self.status = 0
+        self.status = self.head_bytes = 0
         self.refuse: str | None = None
         self.failed: str | None = None
         self.reply = bytearray()
@@ -197,6 +202,10 @@ class Connection:
         if answer.first_byte_ns is None:
             answer.first_byte_ns = now
         self._parse(parser, memoryview(buffer)[:count], answer)
+        if not self.status:
+            self.head_bytes += count
+            if self.head_bytes > MOST_HEAD_BYTES:
+                self.failed = self.failed or "too_large"
         if self.failed is not None:
             self._end(self.failed, answer.detail)
         elif self.whole:
@@ -210,7 +219,9 @@ class Connection:
         except httptools.HttpParserUpgrade:
             self.failed = "malformed_http"
         except httptools.HttpParserError as error:
-            if self.failed is None:
+            if self.whole:  # the answer was there; what comes after it was not asked for
+                self.keep = False
+            elif self.failed is None:
                 self.failed = "malformed_http"
                 answer.detail = str(error)[:DETAIL]
 
@@ -225,6 +236,10 @@ class Connection:
                 if 0 <= delay < 10**10:  # else the wall clock was set meanwhile
                     self.watch.stamp.add(delay)
         return count, now
+
+    def on_message_begin(self) -> None:
+        if self.whole:
+            raise ValueError("an answer that nobody asked for")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
@@ -279,6 +294,8 @@ class Connection:
             reason = answer.event(bytes(self.reply), now)
         if reason is None and not answer.stamps:
             reason = "no_tokens"
+        elif reason is None and not (answer.done or answer.finish_reason or answer.told):
+            reason = "closed_mid_stream"  # nothing says that this was all: a gateway ends a broken answer like this
         self._end(reason, answer.detail)
 
     def _closed(self, words: str) -> None:
@@ -300,6 +317,8 @@ class Connection:
     def _end(self, reason: str | None, detail: str | None = None) -> None:
         answer = self.answer
         if answer is not None and reason is not None and detail:
+            for secret in self.target.secrets:
+                detail = detail.replace(secret, "***")
             answer.detail = detail[:DETAIL]
         if reason is None and self.keep and self.state == "waiting":
             self.state, self.mask, self.reused = "idle", READ, True

@@ -306,7 +306,7 @@ class Sender:
             if now - sent > limits.total_s * 1e9:
                 self._over(connection, "timeout_total" if answer.stamps else "timeout_first_token")
             elif answer.first_byte_ns is not None and now - connection.heard_ns > limits.stalled_s * 1e9:
-                self._over(connection, "timeout_stalled")
+                self._over(connection, "timeout_stalled" if answer.stamps else "timeout_first_token")
 
     def _over(self, connection: Connection, reason: str) -> None:
         connection.close()

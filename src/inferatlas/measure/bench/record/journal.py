@@ -24,6 +24,7 @@ from inferatlas.measure.bench.client.answer import Answer
 
 NAME = "requests.journal"
 MAGIC, SCHEMA = "inferatlas bench journal", 1
+FIRST = msgspec.json.encode({"format": MAGIC, "schema_version": SCHEMA}) + b"\n"
 SYNC_S = 1.0
 AGAIN = frozenset(("interrupted",))  # a run that goes on sends these once more
 
@@ -44,7 +45,7 @@ class Journal:
             _cut(self.path)
             self._file = self.path.open("ab", buffering=0)
             if not self._file.tell():
-                self._put(msgspec.json.encode({"format": MAGIC, "schema_version": SCHEMA}) + b"\n")
+                self._put(FIRST)
         except OSError as error:
             raise _unwritable(self.path, error) from None
         self._encode = msgspec.json.Encoder().encode
@@ -179,6 +180,8 @@ def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         with path.open("rb") as file:
             place = len(head := file.readline())
+            if not head.endswith(b"\n") and FIRST.startswith(head):
+                return  # killed as the file was begun
             _check_head(head, path)
             for number, line in enumerate(file, start=2):
                 if not line.endswith(b"\n"):

@@ -166,7 +166,6 @@ def _row(
         itl = (last - first) / (tokens - each[0]) / 1e9
     token_s = clock.all_s(stamps, segment)
     if each is not None:
-        each = np.asarray(each, np.int32)
         token_s = np.repeat(token_s, each)
     conversation, turn = conversations[number] if conversations is not None else (None, None)
     return (
