@@ -18,6 +18,7 @@ from inferatlas.measure.bench.asks import Ask
 
 DETAIL = 300  # characters of a server's words that are kept
 MOST = 10_000_000  # no usage tells of more tokens: a record holds the time of each
+NO_ERROR = (b"null", b"false", b"{}", b'""', b"[]")  # as some servers send with every event
 BOM = b"\xef\xbb\xbf"  # may open a stream
 
 
@@ -176,7 +177,7 @@ class Answer:
         return self._other(event, now)
 
     def _other(self, event: _Event, now: int) -> str | None:
-        if event.error is not None and bytes(event.error) != b"null":
+        if event.error is not None and bytes(event.error) not in NO_ERROR:
             self.detail = _words(bytes(event.error))
             return "error_event"
         size = known = 0

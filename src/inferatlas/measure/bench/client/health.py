@@ -1,8 +1,9 @@
 """What the client does to the measurement: how late it stamps, how busy it is.
 
 Two delays are watched. The loop's own: how long an event waited in a round until its turn came, and how late a timer
-was. The kernel's: on plain sockets of Linux the kernel notes when a packet came (SO_TIMESTAMPNS); of one read in
-`EVERY` it is asked, which also shows time in which this process did not run at all.
+was. The kernel's: on plain sockets of Linux it notes when a packet came (SO_TIMESTAMPNS), and that is the event's time:
+a client that is late, or waits a little to serve several sockets at once, does not lengthen what it measures. How long
+after the packet it was read shows whether this process ran when it should have. With TLS the time is that of the read.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import struct
 import sys
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 SO_TIMESTAMPNS = 35  # include/uapi/asm-generic/socket.h; Python has no name for it
-EVERY = 32  # one read in so many asks the kernel: 32 reads cost about as much as one such question
+EVERY = 8  # of so many reads the delay of one is noted
 STAMP = struct.Struct("qq")  # struct timespec of 64-bit kernels
 ROOM = socket.CMSG_SPACE(STAMP.size) if hasattr(socket, "CMSG_SPACE") else 0
 BINS = 8 * 48  # of delays: 8 in each factor of two, up to 2**48 ns
@@ -66,8 +68,9 @@ class Health:
 
     cpu_s : of this process, from the first due request to the end. cpu_share : that over the duration: 1 is a whole
     core. event_loop_lag : how long an event or a timer waited for its turn. stamp_delay : from the packet in the kernel
-    to its time stamp here. memory_bytes : most that was resident. opened : connections. retries : requests sent again
+    to its reading here. memory_bytes : most that was resident. opened : connections. retries : requests sent again
     because the server had closed an idle connection. most_in_flight : requests at one time.
+    stamps : who says when an event came: "kernel" for all, so that ``stamp_delay`` lengthens nothing, else "read".
     """
 
     duration_s: float
@@ -83,6 +86,7 @@ class Health:
     retries: int
     most_in_flight: int
     reads: int
+    stamps: Literal["kernel", "read"]
 
 
 def resident() -> int | None:
@@ -101,6 +105,8 @@ class Watch:
     def __init__(self) -> None:
         self.lag, self.stamp = Delays(), Delays()
         self.opened = self.retries = self.most_in_flight = self.reads = 0
+        self.stamped = True  # by the kernel, on every connection so far
+        self.lead_ns = 0  # of the wall clock before the monotonic one, renewed every round
         self.begin()
 
     def begin(self) -> None:
@@ -111,5 +117,5 @@ class Watch:
         return Health(
             seconds, cpu, cpu / seconds if seconds > 0 else 0.0, self.lag.quantile(0.5), self.lag.quantile(0.99),
             self.lag.longest / 1e9, self.stamp.quantile(0.5), self.stamp.quantile(0.99), resident(), self.opened,
-            self.retries, self.most_in_flight, self.reads,
+            self.retries, self.most_in_flight, self.reads, "kernel" if self.stamped else "read",
         )  # fmt: skip

@@ -30,7 +30,7 @@ CODES: dict[str, str] = {
     "client_starved": "half of the time between tokens, and 10 ms, passed before events were stamped (p99): the client "
     "did not run when it should have, so it was measured, not the server",
     "client_unwatched": "the client's own health was not recorded",
-    "stamps_late": "events were stamped late: p99 above 2 ms, or above 10 % of the median time between tokens",
+    "stamps_late": "events were stamped late by the client, as no kernel did it: p99 above 2 ms, or above 10 % of the median time between tokens",
     "sends_late": "requests were sent later than due: p99 above 10 % of the median time to the first token",
     "load_not_delivered": "requests were sent at another rate than asked for, by more than 2 % (invalid: 10 %)",
     "concurrency_not_reached": "fewer or more requests were in flight than asked for, by over 2 % (invalid: 10 %)",
@@ -79,13 +79,14 @@ class Verdict:
         }
 
 
-def judge(metrics: Metrics, health: Mapping[str, float | None], *, forced: bool = True) -> Verdict:
+def judge(metrics: Metrics, health: Mapping[str, Any], *, forced: bool = True) -> Verdict:
     """The verdict on a run.
 
     Parameters
     ----------
     metrics : of the run. health : of the client: ``cpu_share`` (of the processor it may use, from 0 to 1),
-        ``stamp_delay_p99_s``, or in its place ``event_loop_lag_p99_s``.
+        ``stamp_delay_p99_s``, or in its place ``event_loop_lag_p99_s``; ``stamps``: ``kernel`` where packets were
+        stamped as they came, so that reading them late lengthened nothing.
     forced : output lengths were asked for, not only limited.
 
     Examples
@@ -106,7 +107,7 @@ def judge(metrics: Metrics, health: Mapping[str, float | None], *, forced: bool 
 Found = list[tuple[str, Gravity]]
 
 
-def _of_client(metrics: Metrics, health: Mapping[str, float | None]) -> Found:
+def _of_client(metrics: Metrics, health: Mapping[str, Any]) -> Found:
     share, delay = health.get("cpu_share"), health.get("stamp_delay_p99_s")
     delay = health.get("event_loop_lag_p99_s") if delay is None else delay
     found: Found = []
@@ -117,7 +118,11 @@ def _of_client(metrics: Metrics, health: Mapping[str, float | None]) -> Found:
     gap = metrics.spreads["itl_s"].p50
     if delay is not None and delay > max(STARVED_S, STARVED_OF_ITL * (gap or 0.0)):
         found.append(("client_starved", "invalid"))
-    elif delay is not None and (delay > STAMP_S or (gap is not None and delay > STAMP_OF_ITL * gap)):
+    elif (
+        health.get("stamps") != "kernel"
+        and delay is not None
+        and (delay > STAMP_S or (gap is not None and delay > STAMP_OF_ITL * gap))
+    ):
         found.append(("stamps_late", "degraded"))
     lag, wait = metrics.spreads["send_lag_s"].p99, metrics.spreads["ttft_s"].p50
     if lag is not None and wait is not None and lag > max(STAMP_S, LAG_OF_TTFT * wait):

@@ -76,8 +76,7 @@ def finish(
     metrics, energies = _measured(folder, plan, point, load, state, clock, logs)
     health = client_of(state)
     forced = setting.form.force != "none"
-    shares = {name: health.get(name) for name in ("cpu_share", "stamp_delay_p99_s", "event_loop_lag_p99_s")}
-    verdict = judge(metrics, shares, forced=forced)
+    verdict = judge(metrics, health, forced=forced)
     document = {
         "schema_version": SCHEMA, "kind": "measured", "label": "measured", "command": facts.command,
         "started": _moment(state.segments[0][0]) if state.segments else None,
