@@ -15,6 +15,12 @@ from pathlib import Path
 import pytest
 
 from inferatlas.catalogue.facts import PROVENANCES, STATUSES
+from inferatlas.measure.bench import fates
+from inferatlas.measure.bench.formats import EXPORTS, IMPORTS
+from inferatlas.measure.bench.metrics import validity
+from inferatlas.measure.bench.metrics.definitions import DEFINITIONS
+from inferatlas.measure.bench.protocols import PROTOCOLS
+from inferatlas.measure.bench.record.columns import COLUMNS
 from inferatlas.measure.metering.energy import REASONS, REMARKS
 from inferatlas.measure.metering.finding import SOURCES
 from inferatlas.predict.mapping.reasons import CODES, OK
@@ -100,3 +106,17 @@ def test_the_metering_page_explains_every_source_reason_and_remark():
     assert table("metering.md", "reason") == list(REASONS)
     assert table("metering.md", "remark") == list(REMARKS)
     assert table("metering.md", "source")[: len(SOURCES)] == list(SOURCES)
+
+
+def test_the_benchmarking_page_explains_every_metric_column_code_and_failure():
+    assert table("benchmarking.md", "metric") == list(DEFINITIONS)
+    assert table("benchmarking.md", "column") == list(COLUMNS)
+    assert table("benchmarking.md", "code") == list(validity.CODES)
+    assert table("benchmarking.md", "failure") == list(fates.REASONS)
+
+
+def test_the_benchmarking_page_names_every_protocol_and_format():
+    assert [name.partition(":")[0] for name in table("benchmarking.md", "protocol")] == list(PROTOCOLS)
+    assert table("benchmarking.md", "tool") == list(IMPORTS)
+    text = (ROOT / "docs" / "benchmarking.md").read_text(encoding="utf-8").partition("| tool |")[2]
+    assert set(re.findall(r"`([\w-]+)`", text.partition("\n\n")[0])) >= set(EXPORTS)

@@ -52,7 +52,8 @@ def run(
     """Load an endpoint, and keep a record of every request. Exit code 4 if a target is missed, 130 after Ctrl-C."""
     from inferatlas.measure.bench.running import begin
     from inferatlas.measure.bench.running import resume as go_on
-    from inferatlas.show.bench import bench_html, bench_page, bench_rows
+    from inferatlas.show.bench import bench_page, bench_rows
+    from inferatlas.show.bench_html import bench_html
 
     sink = Sink(flags.Out(format=format, quiet=quiet))
     words = tuple(sys.argv)
