@@ -114,9 +114,9 @@ def error(program: Path, folder: Path, streams: int, stagger: str, *, ttft_ms: f
     lines.sort(key=lambda one: one[0][1])
     ttft, gap, late, found = lines[RUNS // 2]
     print(
-        f"{streams} streams, begun within {stagger}: TTFT error p50 {ttft[0]:+.2f} ms, p99 {ttft[1]:+.2f} ms; gap error "
-        f"p50 {gap[0]:.2f} ms, p99 {gap[1]:.2f} ms; most in flight {found['client']['most_in_flight']}; the mock's own "
-        f"lateness p99 {late['late_p99_us'] / 1e3:.2f} ms; {found['verdict']} {' '.join(found['reasons'])}"
+        f"{streams} streams, begun within {stagger}: TTFT error p50 {ttft[0]:+.2f} ms, p99 {ttft[1]:+.2f} ms; gap "
+        f"error p50 {gap[0]:.2f} ms, p99 {gap[1]:.2f} ms; most in flight {found['client']['most_in_flight']}; the "
+        f"mock's own lateness p99 {late['late_p99_us'] / 1e3:.2f} ms; {found['verdict']} {' '.join(found['reasons'])}"
     )
 
 

@@ -35,11 +35,12 @@ def show(
 ) -> int:
     """One run: what was asked of what, its verdict and its figures."""
     from inferatlas.measure.bench.record.finding import read_run
-    from inferatlas.show.runs import run_document, run_page, run_rows
+    from inferatlas.show.runs import run_document, run_page, run_picture, run_rows
 
     sink = Sink(out)
     found = read_run(run)
-    sink.put(found, page=run_page, rows=run_rows, document=lambda: run_document(found))
+    html = run_picture if found.document.get("kind") == "measured" else None
+    sink.put(found, page=run_page, rows=run_rows, document=lambda: run_document(found), html=html)
     return 0
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from inferatlas.measure.bench.fates import meaning
+from inferatlas.measure.bench.metrics.missed import missed_targets
 from inferatlas.measure.bench.metrics.validity import CODES
-from inferatlas.measure.bench.running import Bench, missed_targets
+from inferatlas.measure.bench.running import Bench
 from inferatlas.quantities import percent
 from inferatlas.show.bench_loads import Document, Load, Run, get, joined, loads_of
 from inferatlas.show.bench_tables import (

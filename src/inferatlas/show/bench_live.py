@@ -52,18 +52,19 @@ def live_lines(view: View, width: int = 100) -> list[str]:
     last 10 s: TTFT 200 ms · ITL 20.0 ms · 400 output tokens/s · 3.40 requests/s
     """
     ended = view.done + view.failed
+    name = view.point.name if view.place[1] == 1 else f"{view.point.name} ({view.place[0]} of {view.place[1]})"
     eta = "" if view.eta_s is None else f", {_duration(view.eta_s)} to go"
     counts = [
         f"{ended:,} of {view.total:,}", f"{_duration(view.seconds)} so far{eta}",
         *([f"{view.failed:,} failed"] if view.failed else []), f"{view.in_flight:,} in flight",
     ]  # fmt: skip
-    least = len(view.point.name) + NARROWEST + 2
+    least = len(name) + NARROWEST + 2
     lines = flowing(counts, width, least)
     with_hint = flowing([*counts, HINT], width, least)
     lines = with_hint if len(with_hint) == len(lines) else lines
-    room = min(max(width - len(view.point.name) - len(lines[0]) - 2, NARROWEST), WIDEST)
+    room = min(max(width - len(name) - len(lines[0]) - 2, NARROWEST), WIDEST)
     full = min(round(room * ended / max(view.total, 1)), room)
-    lines[0] = f"{view.point.name} {FULL * full}{FREE * (room - full)} {lines[0]}"
+    lines[0] = f"{name} {FULL * full}{FREE * (room - full)} {lines[0]}"
     rates = [
         f"last {RECENT_S:g} s: TTFT {figure(view.ttft_s, 's')}", f"ITL {figure(view.itl_s, 's')}",
         f"{figure(view.output_tokens_per_s, '1')} output tokens/s", f"{figure(view.requests_per_s, '1')} requests/s",

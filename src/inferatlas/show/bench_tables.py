@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inferatlas.measure.bench.running import missed_targets
+from inferatlas.measure.bench.metrics.missed import missed_targets
 from inferatlas.quantities import percent
 from inferatlas.show.bench_loads import Load, get
 from inferatlas.show.numbers import NONE, as_given, figure

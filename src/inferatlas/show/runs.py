@@ -106,6 +106,13 @@ def run_document(record: Record) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def run_picture(found: Record, typed: str) -> str:
+    """A measured run as a page with charts."""
+    from inferatlas.show.bench_html import run_html
+
+    return run_html(found.path, found.document, typed)
+
+
 def run_rows(record: Record) -> list[dict[str, Any]]:
     """A row per figure: metric, statistic, value."""
     return [

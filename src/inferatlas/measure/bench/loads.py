@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from inferatlas.errors import BadInput
 from inferatlas.measure.bench.asks import Asks
-from inferatlas.measure.bench.plan import Plan, Point, requests_of
+from inferatlas.measure.bench.plan import Plan, Point, Prompts, requests_of
 from inferatlas.measure.bench.prompts.conversing import Conversations, Recorded, conversations_of
 from inferatlas.measure.bench.prompts.datasets import parse_dataset
 from inferatlas.measure.bench.prompts.imitation import NAME as IMITATION
@@ -155,9 +156,24 @@ def _workload(plan: Plan, point: Point) -> Workload:
 # Conversations of a data set
 
 
+def check_files(plan: Plan) -> None:
+    """Read the data set and the traces of a plan, before any server is asked.
+
+    Raises
+    ------
+    BadInput : a file that is not there, or not what it should be, with the line.
+    """
+    if plan.prompts.dataset is not None:
+        _selected(plan.prompts, plan.seed)
+    if plan.prompts.workload is not None:
+        load_workload(plan.prompts.workload)
+    for trace in {one.trace for one in plan.points if one.trace is not None}:
+        read_trace(trace, longest=plan.prompts.longest)
+
+
 def recorded(plan: Plan, setting: Setting) -> Conversations:
     """The conversations that a plan asks, with their lengths."""
-    selection = _selected(plan)
+    selection = _selected(plan.prompts, plan.seed)
     osl = None if plan.prompts.osl is None else round(plan.prompts.osl)
     return conversations_of(
         selection, setting.counter, api=plan.api, overhead=setting.overhead,
@@ -165,8 +181,9 @@ def recorded(plan: Plan, setting: Setting) -> Conversations:
     )  # fmt: skip
 
 
-def _selected(plan: Plan) -> Selection:
-    prompts = plan.prompts
+@lru_cache(maxsize=1)
+def _selected(prompts: Prompts, seed: int) -> Selection:
+    """The conversations of a data set, read once for all points."""
     assert prompts.dataset is not None
     choice: dict[str, Any] = {
         "first": prompts.first, "characters": prompts.characters, "filter_first": prompts.filter_first,
@@ -174,7 +191,7 @@ def _selected(plan: Plan) -> Selection:
     }  # fmt: skip
     if prompts.dataset == "imitation":
         many = 2 * (prompts.first or FIRST_IMITATED)  # some are too short or too long
-        found = select(imitate_lmsys(many, plan.seed), IMITATION, **choice)
+        found = select(imitate_lmsys(many, seed), IMITATION, **choice)
         return replace(found, notes=(*IMITATION_NOTES, *found.notes))
     data = parse_dataset(prompts.dataset)
     return select(data.read(), data.name, **choice)

@@ -85,6 +85,7 @@ def _load(
     lives = [] if meter is None else [Live(channel) for source in meter.sources for channel in source.channels]
     seen = [0] * (0 if meter is None else len(meter.sources))
     looked = 0
+    place = 1 + next((n for n, one in enumerate(plan.points) if one.name == point.name), 0), len(plan.points)
 
     def ended(answer: Answer) -> None:
         journal.answer(answer)
@@ -99,7 +100,7 @@ def _load(
             if meter is not None and not meter.ended:
                 fresh, seen = meter.fresh(seen)
                 take_all(lives, fresh)
-            watcher.look(recent.view(point, total, len(state.done), progress, _watts(lives)))
+            watcher.look(recent.view(point, total, len(state.done), progress, _watts(lives), place))
         return watcher.stopped()
 
     stagger = plan.rules.stagger_s

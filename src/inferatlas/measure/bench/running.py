@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any
 
 from inferatlas.errors import BadInput
 from inferatlas.measure.bench import protocols
+from inferatlas.measure.bench.loads import check_files
+from inferatlas.measure.bench.metrics.missed import missed_targets
 from inferatlas.measure.bench.metrics.repeats import again, headlines
 from inferatlas.measure.bench.plan import MOST_REPETITIONS, NAME, Plan, Point, check, read_plan, write_plan
 from inferatlas.measure.bench.point import Ran, run_point
@@ -24,7 +28,6 @@ from inferatlas.measure.bench.server.environment import environment
 from inferatlas.measure.bench.setting import Setting, prepare
 from inferatlas.measure.bench.watching import Watcher
 from inferatlas.workload import parse_targets
-from inferatlas.workload.targets import ServiceTarget
 
 MOST_CLIENTS, MOST_RATE = 65_536.0, 1e6  # a search goes no further
 WANTED = "output_tokens_per_s", "ttft_s.mean", "itl_s.mean"  # whose interval over repetitions is to be narrow
@@ -71,18 +74,6 @@ def told(folder: Path, document: dict[str, Any]) -> dict[str, Any]:
     } | ({"protocol_metrics": document["protocol_metrics"]} if "protocol_metrics" in document else {})  # fmt: skip
 
 
-def missed_targets(document: dict[str, Any], targets: Iterable[ServiceTarget]) -> list[str]:
-    """Targets that a run missed; one whose metric is unknown is missed."""
-    metrics, missed = document["metrics"], []
-    for target in targets:
-        value = metrics.get(target.metric)
-        if target.metric in ("ttft", "itl", "latency"):
-            value = (metrics.get(f"{target.metric}_s") or {}).get(target.statistic)
-        if value is None or not target.met(value):
-            missed.append(target.text())
-    return missed
-
-
 def begin(plan: Plan, output: Path, watcher: Watcher, *, typed: tuple[str, ...] = ()) -> Bench:
     """Begin a bench in a new folder below another.
 
@@ -95,6 +86,7 @@ def begin(plan: Plan, output: Path, watcher: Watcher, *, typed: tuple[str, ...] 
     BadInput : a plan that cannot be done, a server that is not there, a folder that cannot be written.
     """
     plan = check(protocols.apply(plan))
+    check_files(plan)
     _writable(output)
     setting = prepare(plan, waiting=_waiting(watcher))
     plan = replace(plan, model=setting.model)
@@ -249,30 +241,26 @@ def _new(output: Path, model: str) -> Path:
     raise BadInput("a thousand benches began in this second", field="output", file=output)
 
 
-class _alone:
-    """A lock on the folder of a bench, which ends with the process however that ends."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / ".lock"
-
-    def __enter__(self) -> None:
-        self._file = self._path.open("w")
-        try:
-            import fcntl
-        except ImportError:  # not on Windows
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.close()
-            raise BadInput(
-                "is being written by another program", field="resume", file=self._path.parent,
-                hint="wait for it, or end it",
-            ) from None  # fmt: skip
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The folder of a bench for this process only; the lock ends with the process, however that ends."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise BadInput(
+            "is being written by another program", field="resume", file=folder, hint="wait for it, or end it"
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _hardware(plan: Plan) -> dict[str, Any]:

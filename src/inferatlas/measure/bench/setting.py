@@ -100,18 +100,20 @@ def prepare(plan: Plan, *, waiting: Callable[[float, str], None] | None = None) 
     form = Form(first.model, plan.api, force, temperature=plan.temperature, extra=plan.extra)
     targets = tuple(_target(one, form, headers, tls) for one in endpoints)
     counted = _counter(plan, endpoints[0], first.model, headers, tls)
-    answers = [_probe(target, form, limits) for target in targets]
+    known = [engine.context_tokens for engine in engines if engine.context_tokens is not None]
+    words = _probe_words(min(known, default=None))
+    answers = [_probe(target, _Probes(form, words), limits) for target in targets]
     notes = [note for engine in engines for note in engine.notes]
     if counted is None:
-        counted, note = _learnt(answers[0])
+        counted, note = _learnt(answers[0], _Probes(form, words))
         notes.append(note)
-    words = None if counted == Estimate() else counted
+    made_by = None if counted == Estimate() else counted
     overhead = Overhead()
     if isinstance(counted, ServerCounter):
         with suppress(BadInput):  # a server may count texts and not chats
             overhead = counted.overhead(plan.api)
-    if not overhead.known and words is not None:
-        overhead = _added(answers[0], words)
+    if not overhead.known and made_by is not None:
+        overhead = _added(answers[0], _Probes(form, words), made_by)
     stream = _stream([one for own in answers for one in own])
     if not stream.usage:
         notes.append(
@@ -130,7 +132,7 @@ def prepare(plan: Plan, *, waiting: Callable[[float, str], None] | None = None) 
         tls,
         form,
         counted,
-        words,
+        made_by,
         overhead,
         stream,
         limits,
@@ -189,10 +191,10 @@ class _Probes:
 
     live, name, notes = False, "first requests", ()
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, words: tuple[int, int]) -> None:
         self._bodies, self._chat = Bodies(form), form.api == "chat"
         stock = word_stock()
-        self.texts = [stock.text(PROBE_SEED, "own", n, words) for n, words in enumerate(PROBE_WORDS)]
+        self.texts = [stock.text(PROBE_SEED, "own", n, many) for n, many in enumerate(words)]
 
     def __len__(self) -> int:
         return len(PROBE_WORDS) + self._chat
@@ -208,14 +210,22 @@ class _Probes:
         return self._bodies.ask(prompt, None, PROBE_TOKENS, number)
 
 
-def _probe(target: Target, form: Form, limits: Limits) -> list[Answer]:
+def _probe_words(context_tokens: int | None) -> tuple[int, int]:
+    """Lengths of two prompts, of which three short ones fit into the context as well."""
+    short, long = PROBE_WORDS
+    if context_tokens is None:
+        return short, long
+    room = max(context_tokens // 4, 2)  # words may be several tokens, and a template adds some
+    return min(short, max(room // 4, 1)), min(long, room)
+
+
+def _probe(target: Target, probes: _Probes, limits: Limits) -> list[Answer]:
     """Small requests before anything is measured: their answers, in the order of `_Probes`.
 
     Raises
     ------
     BadInput : one of them failed.
     """
-    probes = _Probes(form)
     many = len(probes)
     requests = Requests("first", np.zeros(many), np.ones(many, int), np.full(many, PROBE_TOKENS), clients=many)
     answers: list[Answer] = []
@@ -227,10 +237,10 @@ def _probe(target: Target, form: Form, limits: Limits) -> list[Answer]:
     return sorted(answers, key=lambda one: one.number)
 
 
-def _learnt(answers: list[Answer]) -> tuple[Counter, str]:
+def _learnt(answers: list[Answer], probes: _Probes) -> tuple[Counter, str]:
     """How long texts are, from what the server said of prompts of two lengths."""
     told = [one.input_tokens for one in answers[: len(PROBE_WORDS)]]
-    texts = _Probes(Form("any")).texts
+    texts = probes.texts
     if None not in told:
         with suppress(BadInput):
             estimate, _ = calibrated([len(text) for text in texts], [one or 0 for one in told])
@@ -238,9 +248,8 @@ def _learnt(answers: list[Answer]) -> tuple[Counter, str]:
     return Estimate(), "a word is taken for a token: neither a tokenizer nor usage tells of tokens"
 
 
-def _added(answers: list[Answer], counter: Counter) -> Overhead:
+def _added(answers: list[Answer], probes: _Probes, counter: Counter) -> Overhead:
     """What the server adds to a prompt and to each message, where the text can be counted."""
-    probes = _Probes(Form("any"))
     told = [one.input_tokens for one in answers]
     if None in told:
         return Overhead()

@@ -32,6 +32,7 @@ class View:
     output_tokens_per_s: float | None
     requests_per_s: float | None
     power_w: float | None
+    place: tuple[int, int] = (1, 1)  # which point this is, of how many
 
 
 class Watcher(Protocol):
@@ -61,7 +62,9 @@ class Recent:
         if len(self.ended) > MOST:
             self.ended.popleft()
 
-    def view(self, point: Point, total: int, before: int, progress: Progress, power_w: float | None) -> View:
+    def view(
+        self, point: Point, total: int, before: int, progress: Progress, power_w: float | None, place: tuple[int, int]
+    ) -> View:  # fmt: skip
         """What to show now. ``before`` : requests that were done in an earlier start of the run."""
         now = time.monotonic()
         while self.ended and self.ended[0][0] < now - RECENT_S:
@@ -79,7 +82,7 @@ class Recent:
             point, total, before + progress.done, progress.failed, progress.in_flight, seconds, eta,
             _mean([ttft for _, ttft, _, _ in self.ended]), _mean([itl for _, _, itl, _ in self.ended]),
             sum(tokens for _, _, _, tokens in self.ended) / span if some else None,
-            len(self.ended) / span if some else None, power_w,
+            len(self.ended) / span if some else None, power_w, place,
         )  # fmt: skip
 
 

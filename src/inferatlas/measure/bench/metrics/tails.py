@@ -31,16 +31,16 @@ def needed(p: float, over: int = 0, confidence: float = CONFIDENCE) -> int:
     >>> [needed(0.99, t) for t in range(4)]
     [459, 662, 838, 1001]
     """
-    from scipy import stats
+    from scipy.special import bdtr  # the binomial distribution; scipy.stats would load 60 MB for it
 
     if not 0 < p < 1:
         raise BadInput(f"{p} is no share", field="p", allowed="between 0 and 1")
     low, high = over, max(2 * over, 16)  # so few do not suffice; so many may
-    while stats.binom.cdf(over, high, 1 - p) > 1 - confidence:
+    while bdtr(over, high, 1 - p) > 1 - confidence:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        if stats.binom.cdf(over, middle, 1 - p) > 1 - confidence:
+        if bdtr(over, middle, 1 - p) > 1 - confidence:
             low = middle
         else:
             high = middle
@@ -59,10 +59,16 @@ def upper_bound(ordered: Floats, p: float, confidence: float = CONFIDENCE) -> fl
     >>> upper_bound(np.arange(1.0, 460.0), 0.99), upper_bound(np.arange(1.0, 459.0), 0.99)
     (459.0, None)
     """
-    from scipy import stats
+    from scipy.special import bdtr
 
     n = ordered.size
-    rank = int(stats.binom.ppf(confidence, n, p)) + 1 if n else 1  # P(Binomial(n, p) <= rank - 1) >= confidence
+    below, rank = 0, n + 1  # the least rank with P(Binomial(n, p) <= rank - 1) >= confidence
+    while rank - below > 1:
+        middle = (below + rank) // 2
+        if bdtr(middle - 1, n, p) >= confidence:
+            rank = middle
+        else:
+            below = middle
     return float(ordered[rank - 1]) if rank <= n else None
 
 

@@ -30,11 +30,13 @@ CODES: dict[str, str] = {
     "client_starved": "half of the time between tokens, and 10 ms, passed before events were stamped (p99): the client "
     "did not run when it should have, so it was measured, not the server",
     "client_unwatched": "the client's own health was not recorded",
-    "stamps_late": "events were stamped late by the client, as no kernel did it: p99 above 2 ms, or above 10 % of the median time between tokens",
+    "stamps_late": "events were stamped late by the client, as no kernel did it: p99 above 2 ms, or above 10 % of the "
+    "median time between tokens",
     "sends_late": "requests were sent later than due: p99 above 10 % of the median time to the first token",
     "load_not_delivered": "requests were sent at another rate than asked for, by more than 2 % (invalid: 10 %)",
     "concurrency_not_reached": "fewer or more requests were in flight than asked for, by over 2 % (invalid: 10 %)",
-    "lengths_not_met": "output lengths differ from those asked for by more than 1 % of the tokens",
+    "lengths_not_met": "output lengths differ from those asked for by more than 1 % of the tokens (invalid where they "
+    "were forced)",
     "prompt_lengths_off": "input lengths differ from those asked for by more than 1 % of the tokens",
     "too_many_failures": "more than 1 % of the requests failed",
     "nothing_completed": "no request was completed",
@@ -44,6 +46,7 @@ CODES: dict[str, str] = {
     "no_steady_state": "load or throughput or latency changed throughout: there is no steady state",
     "too_short": "too few requests for a steady state: metrics are of the whole run, with its start and end",
     "steady_unchecked": "the steady window is too short to look for a trend in it",
+    "not_streamed": "answers came in one piece though streams were asked for: TTFT is their latency",
     "few_requests": "too few requests to bound the 99th percentile at 99 % confidence (459 are needed)",
     "cached_prompts": "more than 1 % of the input tokens were found in a cache",
     "more_chunks_than_tokens": "requests had more events than tokens: usage and stream disagree",
@@ -87,7 +90,7 @@ def judge(metrics: Metrics, health: Mapping[str, Any], *, forced: bool = True) -
     metrics : of the run. health : of the client: ``cpu_share`` (of the processor it may use, from 0 to 1),
         ``stamp_delay_p99_s``, or in its place ``event_loop_lag_p99_s``; ``stamps``: ``kernel`` where packets were
         stamped as they came, so that reading them late lengthened nothing.
-    forced : output lengths were asked for, not only limited.
+    forced : output lengths were forced, not only limited.
 
     Examples
     --------
@@ -149,8 +152,8 @@ def _of_requests(metrics: Metrics, forced: bool) -> Found:
     if interrupted:
         found.append(("interrupted", "degraded"))
     lengths = metrics.lengths
-    if forced and lengths.output_off is not None and lengths.output_off > LENGTHS_OFF:
-        found.append(("lengths_not_met", "invalid"))
+    if lengths.output_off is not None and lengths.output_off > LENGTHS_OFF:
+        found.append(("lengths_not_met", "invalid" if forced else "degraded"))
     if lengths.input_off is not None and lengths.input_off > LENGTHS_OFF:
         found.append(("prompt_lengths_off", "degraded"))
     if lengths.cached is not None and lengths.cached > CACHED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,9 @@ def finish(
     health = client_of(state)
     forced = setting.form.force != "none"
     verdict = judge(metrics, health, forced=forced)
+    if _unstreamed(folder):
+        word = "degraded" if verdict.verdict == "valid" else verdict.verdict
+        verdict = replace(verdict, verdict=word, remarks=(*verdict.remarks, "not_streamed"))
     document = {
         "schema_version": SCHEMA, "kind": "measured", "label": "measured", "command": facts.command,
         "started": _moment(state.segments[0][0]) if state.segments else None,
@@ -155,6 +158,14 @@ def client_of(state: State) -> dict[str, Any]:
             else:
                 found[name] = before + value if name in ADDED else max(before, value)
     return found
+
+
+def _unstreamed(folder: Path) -> bool:
+    """Whether answers came in one piece though streams were asked for."""
+    import polars as pl
+
+    told = pl.scan_parquet(folder / "requests.parquet").select((~pl.col("streamed")).any()).collect().item()
+    return bool(told)
 
 
 def _write_scrapes(folder: Path) -> None:

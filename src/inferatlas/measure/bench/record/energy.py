@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Span = tuple[float, float]
+POWER = "time_s", "device", "name", "scope", "part", "power_w"  # columns of power.parquet
 IDLE = "idle"  # event of the journal at the end of idle time; its detail: how long that was, in s
 
 
@@ -100,12 +101,16 @@ def idle_power(state: State, logs: Sequence[Log | None], of: Energy) -> float | 
 
 
 def write_power(folder: Path, logs: Sequence[Log | None], clock: Clock) -> None:
-    """Write power.parquet: time_s, device, power_w; that of a counter is its mean between two readings."""
+    """Write power.parquet: a row per reading; the power of a counter is its mean between two readings.
+
+    ``device`` is the source with the device's identity, ``name`` what people call it, ``scope`` and ``part`` what the
+    reading covers.
+    """
     import polars as pl
 
     tables = [_power(log, clock, segment) for segment, log in enumerate(logs) if log is not None]
-    schema: Any = {"time_s": pl.Float64, "device": pl.String, "power_w": pl.Float64}
-    table = pl.concat([pl.DataFrame(schema=schema), *tables]).sort("time_s", "device")
+    schema: Any = dict.fromkeys(POWER, pl.String) | {"time_s": pl.Float64, "power_w": pl.Float64}
+    table = pl.concat([pl.DataFrame(schema=schema).select(POWER), *tables]).sort("time_s", "device")
     target = folder / f"power.parquet{UNFINISHED}"
     table.write_parquet(target)
     target.replace(folder / "power.parquet")
@@ -114,8 +119,8 @@ def write_power(folder: Path, logs: Sequence[Log | None], clock: Clock) -> None:
 def _power(log: Log, clock: Clock, segment: int) -> pl.DataFrame:
     import polars as pl
 
-    schema: Any = {"time_s": pl.Float64, "device": pl.String, "power_w": pl.Float64}
-    tables = [pl.DataFrame(schema=schema)]
+    schema: Any = dict.fromkeys(POWER, pl.String) | {"time_s": pl.Float64, "power_w": pl.Float64}
+    tables = [pl.DataFrame(schema=schema).select(POWER)]
     for one in log.series:
         good = (one.fault == 0) & np.isfinite(one.value)
         t_ns, value = one.t_ns[good], one.value[good]
@@ -123,9 +128,12 @@ def _power(log: Log, clock: Clock, segment: int) -> pl.DataFrame:
             step = np.diff(t_ns) / 1e9
             fine = (step > 0) & (np.diff(value) >= 0)
             value, t_ns = np.diff(value)[fine] / step[fine], t_ns[1:][fine]
-        device = f"{one.channel.source}:{one.channel.name or one.channel.device}"
-        if one.channel.part:
-            device += f" {one.channel.part}"
-        columns = {"time_s": clock.all_s(t_ns, segment), "device": [device] * t_ns.size, "power_w": value}
-        tables.append(pl.DataFrame(columns, schema=schema))
+        channel = one.channel
+        scope = None if channel.scope is None else channel.scope.label
+        same = (f"{channel.source}:{channel.device}", channel.name or None, scope, channel.part or None)
+        columns = {"time_s": clock.all_s(t_ns, segment), "power_w": value}
+        table = pl.DataFrame(columns).with_columns(
+            pl.lit(value, pl.String).alias(name) for name, value in zip(POWER[1:-1], same, strict=True)
+        )
+        tables.append(table.select(POWER))
     return pl.concat(tables)

@@ -14,6 +14,7 @@ from inferatlas.measure.bench.metrics.flow import flow_of, in_flight, within
 from inferatlas.measure.bench.metrics.gaps import CLASSES, LOW, STEP, gaps_of
 from inferatlas.measure.bench.metrics.reading import REQUESTS, read_timings, stretches
 from inferatlas.measure.bench.metrics.timings import Flags, Floats, Timings
+from inferatlas.measure.metering.sources.asking import told_apart
 
 BINS = 150  # of the time of a run: what the eye tells apart
 POINTS = 400  # of a distribution
@@ -25,7 +26,7 @@ class OverTime:
     """Means over n stretches of a run that follow each other; NaN where unknown.
 
     ``edges_s`` : shape (n + 1,), since the start of the run. ``in_flight``, ``output_tokens_per_s`` : shape (n,).
-    ``power_w`` : shape (n,) by device; devices of one name are one line, their mean. ``running``, ``waiting`` :
+    ``power_w`` : shape (n,) by device, scope and part; those of one name are numbered. ``running``, ``waiting`` :
     shape (n,), requests as the engine counts them, over all endpoints; None where it was not asked or does not say.
     ``steady`` : (from, to) of the steady window; empty: there is none.
     """
@@ -97,11 +98,14 @@ def _power(folder: Path, edges: Floats) -> dict[str, Floats]:
     file = folder / "power.parquet"
     if not file.is_file():
         return {}
-    table = pl.read_parquet(file, columns=["time_s", "device", "power_w"]).drop_nulls()
-    found = {}
-    for (device,), own in sorted(table.partition_by("device", as_dict=True).items()):
-        found[str(device)] = _means(own["time_s"].to_numpy(), own["power_w"].to_numpy(), edges)
-    return found
+    table = pl.read_parquet(file)
+    which = [name for name in ("device", "scope", "part") if name in table.columns]
+    parts = table.drop_nulls("power_w").partition_by(which, maintain_order=True)
+    names = [str((one["name"][0] if "name" in one.columns else None) or one["device"][0]) for one in parts]
+    return {
+        name: _means(own["time_s"].to_numpy(), own["power_w"].to_numpy(), edges)
+        for name, own in zip(told_apart(names), parts, strict=True)
+    }
 
 
 def _means(times: Floats, values: Floats, edges: Floats) -> Floats:
