@@ -31,7 +31,7 @@ from inferatlas.measure.metering.energy import Energy
 from inferatlas.workload import parse_targets
 
 RUN, SCHEMA, UNFINISHED = "run.json", 1, ".tmp"
-STRETCH = 500_000  # tokens in memory at once
+STRETCH = 200_000  # tokens in memory at once
 CLIENT = "client"  # event of the journal: how the client did in a segment
 ADDED = ("duration_s", "cpu_s", "opened", "retries", "reads")  # of the client's account; of the others the most counts
 CLOCKS = {
