@@ -55,7 +55,7 @@ class Server:
     ca_file: Annotated[str | None, flag("Certificates to trust.", ENDPOINT)] = None
     insecure: Annotated[bool, flag("Trust any certificate.", ENDPOINT)] = False
     tokenizer: Annotated[str | None, flag("tokenizer.json of the model. Default: the server counts.", ENDPOINT)] = None
-    wait_ready: Annotated[float, timed("Wait for a server that starts: 5m.", ENDPOINT)] = 0.0
+    wait_ready: Annotated[float, timed("Wait for a server that starts: 5min.", ENDPOINT)] = 0.0
     extra_body: Annotated[str | None, flag("JSON object put into every request.", ENDPOINT)] = None
 
 
@@ -114,7 +114,7 @@ class Loading:
         int | None, integer("Requests of a point. Default: 10 per client, 60 s of a rate, at least 50.", LOAD,
                             "--requests", "--num-prompts", "--request-count")
     ] = None  # fmt: skip
-    duration: Annotated[float | None, timed("Send for so long: 5m.", LOAD)] = None
+    duration: Annotated[float | None, timed("Send for so long: 5min.", LOAD)] = None
     warmup: Annotated[int, integer("Requests before, not counted.", LOAD, "--warmup", "--warmup-request-count")] = 4
     stagger: Annotated[
         float | None, timed("Clients begin within this time; 0: at once. Default: 2 ms each, at most 1 s.", LOAD)

@@ -58,7 +58,7 @@ class Delays:
             return None
         at = int(np.searchsorted(np.cumsum(counts), p * total))
         bits, step = divmod(at, 8)
-        edge = ((9 + step) << bits) / 8
+        edge = ((9 + step) << bits) / 8 if bits >= 3 else 2 << bits
         return min(edge, self.longest) / 1e9
 
 

@@ -1,0 +1,119 @@
+"""Points that follow from what was measured, and folders of a bench."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inferatlas.errors import BadInput
+from inferatlas.measure.bench.metrics.missed import missed_targets
+from inferatlas.measure.bench.plan import Plan, Point, write_plan
+from inferatlas.measure.bench.point import Ran
+from inferatlas.measure.bench.running import _alone, _more, _new, _whole, point_name, resume, trials
+from inferatlas.workload import parse_targets
+
+
+def ran(*reasons: str, rate: float | None = 100.0, ttft_s: float = 0.1) -> Ran:
+    latency = {"mean": ttft_s, "p95": ttft_s}
+    document: dict[str, Any] = {
+        "metrics": {"output_tokens_per_s": rate, "ttft_s": latency, "itl_s": {"mean": 0.01}},
+        "validity": {"reasons": [], "remarks": list(reasons)},
+    }
+    return Ran(Path("x"), document, False)
+
+
+def clients(*many: int) -> tuple[Point, ...]:
+    return tuple(Point(name=point_name("closed", n, None), kind="closed", concurrency=n) for n in many)
+
+
+def rates(*many: float) -> tuple[Point, ...]:
+    return tuple(Point(name=point_name("open", None, n), kind="open", request_rate=n) for n in many)
+
+
+PLAN = Plan(base_urls=("http://127.0.0.1:1",), find_knee=True)
+
+
+def test_a_search_goes_on_beyond_the_points_given() -> None:
+    plan = replace(PLAN, points=clients(1, 2))
+    (more,) = _more(plan, {"c1": ran(rate=10.0), "c2": ran(rate=20.0)})
+    assert (more.name, more.concurrency) == ("c4", 4)
+
+
+def test_without_targets_a_closed_loop_ends_where_more_clients_give_no_more() -> None:
+    plan = replace(PLAN, points=clients(1, 2))
+    assert _more(plan, {"c1": ran(rate=10.0), "c2": ran(rate=10.1)}) == ()
+
+
+def test_a_search_halves_between_what_was_kept_and_what_was_not() -> None:
+    plan = replace(PLAN, points=rates(4.0, 8.0), slo=("ttft:p95<500ms",))
+    (more,) = _more(plan, {"r4": ran(), "r8": ran(ttft_s=0.9)})
+    assert more.request_rate == pytest.approx(5.657)
+    seen = trials(plan, {"r4": ran(), "r8": ran(ttft_s=0.9)})
+    assert [(one.load, one.met) for one in seen] == [(4.0, True), (8.0, False)]
+
+
+def test_a_rate_that_overloads_is_not_kept_whatever_its_latency() -> None:
+    plan = replace(PLAN, points=rates(4.0))
+    assert not trials(plan, {"r4": ran("overloaded")})[0].met
+
+
+def test_repetitions_go_on_until_intervals_are_narrow() -> None:
+    same = tuple(replace(one, name=f"c4-{n}" if n > 1 else "c4", repetition=n) for n in (1, 2, 3) for one in clients(4))
+    plan = replace(PLAN, find_knee=False, precision=0.05, points=same)
+    wide = {"c4": ran(rate=100.0), "c4-2": ran(rate=140.0), "c4-3": ran(rate=70.0)}
+    (more,) = _more(plan, wide)
+    assert (more.name, more.repetition) == ("c4-4", 4)
+    assert _more(plan, {"c4": ran(rate=100.0), "c4-2": ran(rate=100.2), "c4-3": ran(rate=99.9)}) == ()
+    assert _more(replace(plan, points=same[:1]), {"c4": ran()})[0].name == "c4-2"
+
+
+def test_a_target_whose_metric_is_unknown_is_missed() -> None:
+    document = {"metrics": {"ttft_s": None, "output_tokens_per_s": None}}
+    targets = parse_targets(["ttft:p95<500ms", "output_tokens_per_s>1"])
+    assert len(missed_targets(document, targets)) == 2
+
+
+def test_folders_of_one_second_are_told_apart_and_names_are_safe(tmp_path: Path) -> None:
+    first, second = _new(tmp_path, "org/My Model:7b"), _new(tmp_path, "org/My Model:7b")
+    assert first != second
+    assert first.name.split("-", 3)[3].startswith("My-Model-7b") or "My-Model-7b" in first.name
+    assert _new(tmp_path, "../..").parent == tmp_path
+
+
+def test_a_point_is_whole_when_it_says_so(tmp_path: Path) -> None:
+    assert _whole(tmp_path) is None
+    (tmp_path / "run.json").write_text(json.dumps({"unfinished": True}))
+    assert _whole(tmp_path) is None
+    (tmp_path / "run.json").write_text(json.dumps({"unfinished": False}))
+    assert _whole(tmp_path) is not None
+    (tmp_path / "requests.journal").touch()
+    assert _whole(tmp_path) is None
+
+
+def test_a_folder_belongs_to_one_process(tmp_path: Path) -> None:
+    with _alone(tmp_path), pytest.raises(BadInput, match="another program"), _alone(tmp_path):
+        pass
+    with _alone(tmp_path):
+        pass
+
+
+class Nobody:
+    def begun(self, point: Point, total: int) -> None: ...
+    def look(self, view: Any) -> None: ...
+    def told(self, text: str) -> None: ...
+    def stopped(self) -> bool:
+        return False
+
+
+def test_what_is_no_bench_cannot_go_on(tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as caught:
+        resume(tmp_path, Nobody())
+    assert caught.value.field == "resume"
+    write_plan(replace(PLAN, find_knee=False, points=clients(1)), tmp_path)
+    with pytest.raises(BadInput) as caught:  # nobody listens there
+        resume(tmp_path, Nobody())
+    assert caught.value.field == "base_url"
