@@ -246,10 +246,11 @@ def test_a_plain_port_asked_for_tls_and_the_other_way_round(served, tls):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer():
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(4096)
-                connection.sendall(reply(400, b"speak plainly"))
+            for _ in range(2):  # once ahead of the request, and once for it
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(reply(400, b"speak plainly"))
 
         threading.Thread(target=answer, daemon=True).start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"

@@ -52,13 +52,16 @@ class Connection:
     """
 
     __slots__ = (
-        "answer", "asked_ns", "descriptor", "ended", "failed", "head_bytes", "heard_ns", "held", "keep", "length",
-        "mask", "out", "parser", "refuse", "reply", "reused", "sock", "stamps", "state", "status", "stream", "target",
-        "watch", "whole",
+        "answer", "asked_ns", "connect_ns", "descriptor", "ended", "failed", "head_bytes", "heard_ns", "held", "keep",
+        "length", "mask", "out", "parser", "place", "refuse", "reply", "reused", "sock", "stamps", "state", "status",
+        "stream", "target", "watch", "whole",
     )  # fmt: skip
 
-    def __init__(self, target: Target, watch: Watch, ended: Callable[[Connection, str | None], None]) -> None:
-        self.target, self.watch, self.ended = target, watch, ended
+    def __init__(
+        self, target: Target, watch: Watch, ended: Callable[[Connection, str | None], None], place: int = 0
+    ) -> None:
+        self.target, self.watch, self.ended, self.place = target, watch, ended, place
+        self.connect_ns: int | None = None  # that connecting took, until a request has it
         self.answer: Answer | None = None
         self.out: memoryview | None = None
         self.state, self.mask = "connecting", READ | WRITE
@@ -84,7 +87,7 @@ class Connection:
         self.answer = answer
         self.asked_ns = self.heard_ns = now
         if self.state == "idle":
-            answer.connect_ns = None
+            answer.connect_ns, self.connect_ns = self.connect_ns, None
             self._send()
 
     def ready(self, mask: int) -> None:
@@ -145,10 +148,12 @@ class Connection:
             self._stands()
 
     def _stands(self) -> None:
-        if self.answer is None:  # nobody waits for it any more
-            self.state, self.mask = "idle", READ
+        took = clock() - self.asked_ns
+        if self.answer is None:  # opened before it is needed; a server may close it before it is used
+            self.connect_ns, self.state, self.mask, self.reused = took, "idle", READ, True
+            self.ended(self, None)
             return
-        self.answer.connect_ns = clock() - self.asked_ns
+        self.answer.connect_ns = took
         self._send()
 
     # Asking

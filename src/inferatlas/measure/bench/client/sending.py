@@ -24,6 +24,7 @@ from inferatlas.workload.requests import Requests
 
 clock = time.monotonic_ns
 AHEAD, AHEAD_BYTES = 64, 8 * 1024 * 1024  # bodies made beforehand, at most
+MOST_AHEAD_S = 5.0  # for connections made beforehand
 # Between two looks at sockets while events come thick: a wake-up takes some 40 to 100 µs and may serve several. It
 # delays the next request of a client, so it is a small part of what an answer takes; where the kernel stamps packets it
 # changes no time that is measured, elsewhere it is the least.
@@ -149,6 +150,7 @@ class Sender:
             self._poller.close()
 
     def _run(self) -> Sent:
+        self._open_ahead()
         begin = clock()
         self.progress.begin_ns = begin
         feed = self._feed = Feed(self._requests, begin, done=self._done, ramp_s=self._ramp_s)
@@ -254,20 +256,41 @@ class Sender:
                     self._poller.change(connection.descriptor, connection.mask)
                 return
         try:
-            connection = Connection(self._targets[answer.endpoint], self._watch, self._ended)
+            connection = Connection(self._targets[answer.endpoint], self._watch, self._ended, answer.endpoint)
         except OSError as error:
             answer.detail = str(error)
             self._fate(answer, "unreachable")
             return
         connection.answer = answer
+        if (reason := self._opened(connection)) is not None:
+            self._fate(answer, reason)
+
+    def _opened(self, connection: Connection) -> str | None:
+        """Begin to connect; the reason where that fails at once."""
         reason = connection.open()
         if reason is not None:
             connection.close()
-            self._fate(answer, reason)
-            return
+            return reason
         self._open[connection.descriptor] = connection
         self._poller.add(connection.descriptor, connection.mask)
         self._looked.append(connection)
+        return None
+
+    def _open_ahead(self) -> None:
+        """Connect the clients of a closed loop before they begin; what does not connect is tried again when needed."""
+        many = min(self._requests.clients or 0, len(self._requests) - len(self._done))
+        until = clock() + round(min(self._limits.connect_s, MOST_AHEAD_S) * 1e9)
+        try:
+            for number in range(many):
+                place = number % len(self._targets)
+                if self._opened(Connection(self._targets[place], self._watch, self._ended, place)) is not None:
+                    return
+                if number % AHEAD == AHEAD - 1:  # a server accepts so many at a time
+                    self._serve(self._poller.wait(0))
+        except OSError:
+            return
+        while sum(map(len, self._idle)) < len(self._open) and (left := until - clock()) > 0:
+            self._serve(self._poller.wait(left / 1e9))
 
     def _ended(self, connection: Connection, reason: str | None) -> None:
         """A connection has done with its request, or was closed while idle."""
@@ -276,7 +299,7 @@ class Sender:
             if self._open.pop(connection.descriptor, None) is not None:
                 self._poller.forget(connection.descriptor)
         else:
-            self._idle[answer.endpoint if answer else 0].append(connection)
+            self._idle[connection.place].append(connection)
         if answer is None:
             return
         lost = reason in ("closed_before_reply", "send_failed") and connection.reused and answer.first_byte_ns is None
