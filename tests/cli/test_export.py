@@ -129,7 +129,7 @@ def test_the_command_writes_and_compresses(cli, record, tmp_path, events):
     [
         (("{record}", "-o", "{tmp}/trace.txt"), "names no trace"),
         (("{record}", "-o", "{tmp}/none/trace.json"), "its folder does not exist"),
-        (("{tmp}/none", "-o", "{tmp}/trace.json"), "is no folder"),
+        (("{tmp}/none", "-o", "{tmp}/trace.json"), "does not exist"),
         (("{tmp}", "-o", "{tmp}/trace.json"), "has no run.json"),
         (("{record}",), "--output is missing"),
     ],

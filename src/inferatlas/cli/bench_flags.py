@@ -166,6 +166,18 @@ class Meters:
     scrape_interval: Annotated[float, timed("Between readings of the engine's /metrics; 0: none.", METER)] = 1.0
     accelerator: Annotated[str | None, flag("What serves, for the record.", DEPLOYMENT, *flags.ACCELERATOR)] = None
     count: Annotated[int | None, integer("How many of them.", DEPLOYMENT, "--count", "--total-gpus")] = None
+    tp: Annotated[
+        int | None, integer("Its tensor parallelism, for the record.", DEPLOYMENT, "--tp", "--tensor-parallel-size")
+    ] = None
+    pp: Annotated[
+        int | None, integer("Its pipeline stages, for the record.", DEPLOYMENT, "--pp", "--pipeline-parallel-size")
+    ] = None
+    ep: Annotated[int | None, integer("Its expert parallelism, for the record.", DEPLOYMENT, "--ep")] = None
+    dp: Annotated[int | None, integer("Its replicas, for the record.", DEPLOYMENT, "--dp", "--data-parallel-size")] = (
+        None
+    )
+    weights: Annotated[str | None, flag("Format of its weights, for the record: bf16, fp8.", DEPLOYMENT)] = None
+    kv_cache: Annotated[str | None, flag("Format of its KV cache, for the record.", DEPLOYMENT)] = None
     note: Annotated[tuple[str, ...], flag("A remark for the record; repeat for more.", OUTPUT)] = ()
 
 
@@ -186,8 +198,9 @@ def plan_of(
         precision=loading.precision, api_key_env=server.api_key_env, ca_file=server.ca_file, insecure=server.insecure,
         tokenizer=server.tokenizer, force=_force(asking), temperature=asking.temperature, extra=_extra(server),
         power=meters.power, no_power=meters.no_power, power_interval_s=meters.power_interval, idle_s=meters.idle,
-        scrape_s=meters.scrape_interval, accelerator=meters.accelerator, count=meters.count, notes=meters.note,
-        seed=loading.seed, command=command_line(shlex.split(TYPED.get())),
+        scrape_s=meters.scrape_interval, accelerator=meters.accelerator, count=meters.count,
+        tp=meters.tp, pp=meters.pp, ep=meters.ep, dp=meters.dp, weights=meters.weights, kv_cache=meters.kv_cache,
+        notes=meters.note, seed=loading.seed, command=command_line(shlex.split(TYPED.get())),
     )  # fmt: skip
 
 

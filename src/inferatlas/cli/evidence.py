@@ -12,7 +12,7 @@ from inferatlas.cli.emitting import Sink, say
 from inferatlas.cli.flags import DEPLOYMENT, EVIDENCE, OUTPUT, SUBJECT, flag, integer
 
 app = App(name="evidence", help="Measured points: read public formats, find those nearest to a question.")
-FORMATS = "argonne, aiconfigurator, inferencex, mlperf, mlenergy, vllm-bench, guidellm or aiperf."
+FORMATS = "argonne, aiconfigurator, inferencex, mlperf, mlenergy, vllm-bench, guidellm, aiperf or run-records."
 EMPTY = "For columns that are empty: "
 
 
@@ -34,6 +34,7 @@ def import_(
     tp: Annotated[int | None, integer(f"{EMPTY}tensor-parallel ranks.", DEPLOYMENT)] = None,
     pp: Annotated[int | None, integer(f"{EMPTY}pipeline stages.", DEPLOYMENT)] = None,
     ep: Annotated[int | None, integer(f"{EMPTY}expert-parallel ranks.", DEPLOYMENT)] = None,
+    invalid: Annotated[bool, flag("Keep runs whose own verdict is that they are invalid.", EVIDENCE)] = False,
     source: Annotated[str | None, flag(f"{EMPTY}name of the source.", EVIDENCE)] = None,
     licence: Annotated[str | None, flag(f"{EMPTY}licence of the data.", EVIDENCE)] = None,
     quiet: Annotated[bool, flag("No remarks.", OUTPUT, "--quiet", "-q")] = False,
@@ -57,7 +58,9 @@ def import_(
         "accelerator": accelerator, "accelerators": accelerators, "engine": engine, "engine_version": engine_version,
         "model": model, "weights": weights, "tp": tp, "pp": pp, "ep": ep, "source": source, "licence": licence,
     }  # fmt: skip
-    done = import_evidence(kind, path, given={name: one for name, one in given.items() if one is not None})
+    done = import_evidence(
+        kind, path, given={name: one for name, one in given.items() if one is not None}, invalid=invalid
+    )
     if not quiet:
         for line in import_words(done):
             say(line)

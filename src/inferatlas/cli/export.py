@@ -25,16 +25,16 @@ def trace(
 ) -> int:
     """A timeline of a run for Perfetto (ui.perfetto.dev) or chrome://tracing.
 
-    Steps of every replica, what it holds, power, and every request with its phases.
+    Every request with its phases, and power; of a simulated run the steps of every replica and what it holds, of a
+    measured one requests in flight, tokens per second and what engines publish.
     """
     from inferatlas.show.output import check_writable
-    from inferatlas.show.timeline import write_trace
-    from inferatlas.simulate.recorded import read_record
+    from inferatlas.show.timeline import write_run
 
     if not output.lower().endswith(ENDINGS):
         raise BadInput(f"'{output}' names no trace", field="output", allowed=" or ".join(ENDINGS))
     path = check_writable(output)
-    count = write_trace(read_record(record), path)
+    count = write_run(record, path)
     if not quiet:
         say(f"wrote {path}: {count:,} events")
     return 0

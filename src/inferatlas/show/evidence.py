@@ -15,6 +15,7 @@ KINDS = {
     "unit": "of another unit than the column's",
     "unreadable": "unreadable",
     "duplicate": "there already",
+    "invalid": "invalid by their own verdict (--invalid keeps them)",
 }
 SHOWN = 5  # problems of each kind told in full
 

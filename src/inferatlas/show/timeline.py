@@ -1,4 +1,4 @@
-"""A run record as a trace that Perfetto (ui.perfetto.dev) and chrome://tracing open: the Trace Event Format, as JSON.
+"""A run record as a trace for Perfetto (ui.perfetto.dev) or chrome://tracing; of measured runs: `bench_timeline`.
 
 One process per replica with its steps and counters, one for the requests: each has its phases, one after the other.
 Times are microseconds from the start of the run. Requests are on the engine's clock; what passes before its scheduler
@@ -7,27 +7,23 @@ sees them is the phase ``arrival``.
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 
-from inferatlas.errors import BadInput
-from inferatlas.simulate.recorded import Record
+from inferatlas.measure.bench.record.finding import read_run
+from inferatlas.show.bench_timeline import measured_events
+from inferatlas.show.trace_events import MICRO, REQUESTS, Event, counter, metadata, write_events
+from inferatlas.simulate.recorded import Record, read_record
 
-REQUESTS = 1  # the process of the requests; replica r is process r + 2
-MICRO = 1e6
 PHASES = (
     ("arrival", "sent_s", "arrival_s"),
     ("queue", "arrival_s", "admitted_s"),
     ("prefill", "admitted_s", "first_token_s"),
     ("decode", "first_token_s", "finish_s"),
 )
-Event = dict[str, Any]
 
 
 def trace_events(record: Record) -> Iterator[Event]:
@@ -45,44 +41,32 @@ def write_trace(record: Record, path: str | Path) -> int:
     ------
     BadInput : the disk refuses.
     """
-    path = Path(path)
-    try:
-        if path.suffix == ".gz":
-            with gzip.open(path, "wt", encoding="utf-8", compresslevel=6) as stream:
-                return _write(trace_events(record), stream, record)
-        with path.open("w", encoding="utf-8") as stream:
-            return _write(trace_events(record), stream, record)
-    except OSError as error:
-        raise BadInput(f"cannot be written: {error.strerror}", field="output", file=path) from None
+    return write_events(trace_events(record), record.document, path)
 
 
-def _write(events: Iterable[Event], stream: IO[str], record: Record) -> int:
-    """One event a line, as they come: the trace is never in memory."""
-    encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
-    stream.write('{"traceEvents":[\n')
-    count = 0
-    for event in events:
-        stream.write(("," if count else "") + encode(event) + "\n")
-        count += 1
-    told = {name: record.document.get(name) for name in ("kind", "label", "command", "models", "seed")}
-    stream.write(f'],"displayTimeUnit":"ms","otherData":{encode({k: str(v) for k, v in told.items()})}}}\n')
-    return count
+def write_run(folder: str | Path, path: str | Path) -> int:
+    """The same of a folder, whether the run in it was simulated or measured.
+
+    Raises
+    ------
+    BadInput : no record, one that is unfinished or damaged; the disk refuses.
+    """
+    found = read_run(folder, field="record")
+    if found.document["kind"] == "measured":
+        return write_events(measured_events(found), found.document, path)
+    return write_trace(read_record(found.path), path)
 
 
 def _names(record: Record) -> Iterator[Event]:
     pools = [one["name"] for one in record.document["hardware"]["pools"]]
-    yield _meta("process_name", REQUESTS, name="requests")
-    yield _meta("process_sort_index", REQUESTS, sort_index=0)
+    yield metadata("process_name", REQUESTS, name="requests")
+    yield metadata("process_sort_index", REQUESTS, sort_index=0)
     events = record.events
     for replica in np.unique(events["replica"]).tolist():
         pool = pools[int(events["pool"][events["replica"] == replica][0])]
-        yield _meta("process_name", replica + 2, name=f"replica {replica} ({pool})")
-        yield _meta("process_sort_index", replica + 2, sort_index=replica + 1)
-        yield _meta("thread_name", replica + 2, name="steps") | {"tid": 1}
-
-
-def _meta(kind: str, process: int, **args: Any) -> Event:
-    return {"ph": "M", "name": kind, "pid": process, "tid": 0, "args": args}
+        yield metadata("process_name", replica + 2, name=f"replica {replica} ({pool})")
+        yield metadata("process_sort_index", replica + 2, sort_index=replica + 1)
+        yield metadata("thread_name", replica + 2, name="steps") | {"tid": 1}
 
 
 def _steps(record: Record) -> Iterator[Event]:
@@ -111,9 +95,9 @@ def _steps(record: Record) -> Iterator[Event]:
 
 
 def _counters(process: int, at: float, batch: int, prompts: int, waiting: int, blocks: int) -> Iterator[Event]:
-    yield {"ph": "C", "name": "running", "pid": process, "ts": at, "args": {"decode": batch, "prefill": prompts}}
-    yield {"ph": "C", "name": "waiting", "pid": process, "ts": at, "args": {"requests": waiting}}
-    yield {"ph": "C", "name": "KV cache", "pid": process, "ts": at, "args": {"blocks": blocks}}
+    yield counter("running", process, at, decode=batch, prefill=prompts)
+    yield counter("waiting", process, at, requests=waiting)
+    yield counter("KV cache", process, at, blocks=blocks)
 
 
 def _power(record: Record) -> Iterator[Event]:
@@ -125,8 +109,7 @@ def _power(record: Record) -> Iterator[Event]:
     for time, device, watts in zip(
         *(power[name][known].tolist() for name in ("time_s", "device", "power_w")), strict=True
     ):
-        name = f"power ({device})"
-        yield {"ph": "C", "name": name, "pid": REQUESTS, "ts": round(time * MICRO, 3), "args": {"W": round(watts, 3)}}
+        yield counter(f"power ({device})", REQUESTS, round(time * MICRO, 3), W=round(watts, 3))
 
 
 def _requests(record: Record) -> Iterator[Event]:
@@ -162,4 +145,4 @@ def _requests(record: Record) -> Iterator[Event]:
             yield {"ph": "e", "name": "request", "ts": end, **head}
 
 
-__all__ = ["trace_events", "write_trace"]
+__all__ = ["trace_events", "write_run", "write_trace"]

@@ -1,8 +1,8 @@
 """Readers of public benchmark formats into the evidence table.
 
-In: files of LLM-Inference-Bench, AIConfigurator, InferenceX, MLPerf, ML.ENERGY, ``vllm bench``, GuideLLM and AIPerf.
-Out: `Imported`, a frame in the columns of `evidence.table` and everything wrong with the files as data. Nothing of a
-file is executed, and no name in it is opened as a path.
+In: files of LLM-Inference-Bench, AIConfigurator, InferenceX, MLPerf, ML.ENERGY, ``vllm bench``, GuideLLM and AIPerf,
+and run records of ``inferatlas bench``. Out: `Imported`, a frame in the columns of `evidence.table` and everything
+wrong with the files as data. Nothing of a file is executed, and no name in it is opened as a path.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ FORMATS = {
     "vllm-bench": "vllm bench serve, latency and throughput JSON",
     "guidellm": "GuideLLM benchmarks.json",
     "aiperf": "AIPerf and GenAI-Perf profile exports",
+    "run-records": "run records of `inferatlas bench`, one or a folder of them",
 }
 
 
-def import_evidence(format: str, path: str | Path, *, given: Mapping[str, Any] | None = None) -> Imported:
+def import_evidence(
+    format: str, path: str | Path, *, given: Mapping[str, Any] | None = None, invalid: bool = False
+) -> Imported:
     """Read a file, or all files of a folder, of a public format.
 
     Parameters
@@ -38,6 +41,7 @@ def import_evidence(format: str, path: str | Path, *, given: Mapping[str, Any] |
     path : a file or a folder; in a folder the files of the format's usual names are read, in the order of their names.
     given : values for columns that are empty, for example ``{"accelerator": "h100", "accelerators": 8, "tp": 8,
         "weights": "fp8"}``; what a file says itself is never overwritten, figures cannot be given.
+    invalid : keep runs whose own verdict is that they are invalid, with a caution.
 
     Returns
     -------
@@ -69,4 +73,4 @@ def import_evidence(format: str, path: str | Path, *, given: Mapping[str, Any] |
     from inferatlas.evidence.importers.collect import collect
 
     reader = import_module(f"inferatlas.evidence.importers.{format.replace('-', '_')}")
-    return collect(format, reader.FORMAT, Path(path).expanduser(), given or {})
+    return collect(format, reader.FORMAT, Path(path).expanduser(), given or {}, invalid=invalid)

@@ -44,13 +44,13 @@ class _Gathered:
     skipped: int = 0
 
 
-def collect(name: str, kind: Format, path: Path, given: Mapping[str, Any]) -> Imported:
+def collect(name: str, kind: Format, path: Path, given: Mapping[str, Any], *, invalid: bool = False) -> Imported:
     """Read every file of a format under ``path``; see `importers.import_evidence`."""
     defaults = _checked(given)
     gathered = _Gathered()
     for file in _files(path, kind):
         gathered.files += 1
-        _read(gathered, name, kind, file, path, defaults)
+        _read(gathered, name, kind, file, path, defaults, invalid)
     columns = {
         column: pl.Series(column, [row.get(column) for row in gathered.rows], dtype=dtype)
         for column, dtype in table.SCHEMA.items()
@@ -103,7 +103,9 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _read(gathered: _Gathered, name: str, kind: Format, file: Path, root: Path, defaults: dict[str, Any]) -> None:
+def _read(
+    gathered: _Gathered, name: str, kind: Format, file: Path, root: Path, defaults: dict[str, Any], invalid: bool
+) -> None:
     where, before = place(file, root), gathered.read
     try:
         for found in kind.read(file):
@@ -112,6 +114,8 @@ def _read(gathered: _Gathered, name: str, kind: Format, file: Path, root: Path, 
                 gathered.skipped += 1
             elif isinstance(found, Bad):
                 gathered.problems.append(_unreadable(where, found.number, found.why))
+            elif found.invalid is not None and not invalid:
+                gathered.problems.append(Problem("invalid", where, found.number, found.invalid))
             else:
                 try:
                     cells = _finished(gathered, found, where, defaults)

@@ -9,7 +9,7 @@ import polars as pl
 
 from inferatlas.errors import BadInput
 
-KINDS = ("broken_physics", "unit", "unreadable", "duplicate", "unknown_model", "unknown_accelerator")
+KINDS = ("broken_physics", "unit", "unreadable", "duplicate", "invalid", "unknown_model", "unknown_accelerator")
 
 
 class BrokenPhysics(BadInput):
@@ -28,6 +28,10 @@ class DuplicateRow(BadInput):
     """A point that is there already: the same configuration and the same figures."""
 
 
+class InvalidRun(BadInput):
+    """A run whose own verdict is that it must not be believed."""
+
+
 class UnknownInEvidence(BadInput):
     """A model or an accelerator that the catalogue does not hold."""
 
@@ -37,6 +41,7 @@ _ERRORS: dict[str, type[BadInput]] = {
     "unit": WrongUnit,
     "unreadable": UnreadableRow,
     "duplicate": DuplicateRow,
+    "invalid": InvalidRun,
     "unknown_model": UnknownInEvidence,
     "unknown_accelerator": UnknownInEvidence,
 }
@@ -71,9 +76,9 @@ class Problem:
 class Imported:
     """An evidence table read from a public format.
 
-    ``frame`` conforms to `evidence.table.SCHEMA`; rows of the kinds broken_physics, unit, unreadable and duplicate
-    are not in it, rows with unknown names are. ``counts``: files, rows (read), kept, skipped (other tasks than
-    text generation), and the number of problems of each kind.
+    ``frame`` conforms to `evidence.table.SCHEMA`; rows of the kinds broken_physics, unit, unreadable, duplicate
+    and invalid are not in it, rows with unknown names are. ``counts``: files, rows (read), kept, skipped (other tasks
+    than text generation), and the number of problems of each kind.
     """
 
     frame: pl.DataFrame

@@ -27,7 +27,8 @@ class Row:
 
     ``values``: columns of the evidence table, names and precisions as printed. ``cautions`` are the reasons for a
     weight of 0.3. ``late``: what is assumed where neither the file nor the caller says it, and ``assumed`` which of it
-    was. ``derive`` computes figures that need what the caller gives.
+    was. ``derive`` computes figures that need what the caller gives. ``invalid``: why the run itself says that it must
+    not be believed.
     """
 
     values: dict[str, Any]
@@ -36,6 +37,7 @@ class Row:
     late: dict[str, Any] = field(default_factory=dict)
     derive: Callable[[Row], None] | None = None
     assumed: set[str] = field(default_factory=set)
+    invalid: str | None = None
     number: int = 0
 
 

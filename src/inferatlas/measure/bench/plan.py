@@ -107,7 +107,8 @@ class Plan:
 
     base_urls : one or several, taken in turn. api_key_env : variable with the key. force : how a length is forced,
     None: as the engine allows. extra : fields that every body gets. find_knee : go on beyond the points given.
-    idle_s : rest before each point, for idle power.
+    idle_s : rest before each point, for idle power. accelerator, count, tp, pp, ep, dp, weights, kv_cache : what
+    serves, for the record: no client can see it from afar.
     """
 
     base_urls: tuple[str, ...]
@@ -134,6 +135,12 @@ class Plan:
     scrape_s: float = 1.0
     accelerator: str | None = None
     count: int | None = None
+    tp: int | None = None
+    pp: int | None = None
+    ep: int | None = None
+    dp: int | None = None
+    weights: str | None = None
+    kv_cache: str | None = None
     notes: tuple[str, ...] = ()
     seed: int = 0
     command: str = "inferatlas bench run"
@@ -186,6 +193,9 @@ def check(plan: Plan) -> Plan:
     _between(plan.scrape_s, "scrape_interval", 0.0, 3600.0)
     _between(plan.power_interval_s, "power_interval", 1e-3, 60.0)
     _between(plan.idle_s, "idle", 0.0, 86400.0)
+    for name in ("count", "tp", "pp", "ep", "dp"):
+        if (value := getattr(plan, name)) is not None:
+            _between(value, name, 1, 1_000_000)
     rules = plan.rules
     for name in ("connect_timeout_s", "timeout_s", "stall_timeout_s"):
         _between(getattr(rules, name), name.removesuffix("_s"), 1e-3, 1e7)

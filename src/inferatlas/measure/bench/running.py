@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.errors import BadInput
 from inferatlas.measure.bench import protocols
 from inferatlas.measure.bench.loads import check_files
@@ -83,10 +84,13 @@ def begin(plan: Plan, output: Path, watcher: Watcher, *, typed: tuple[str, ...] 
 
     Raises
     ------
-    BadInput : a plan that cannot be done, a server that is not there, a folder that cannot be written.
+    BadInput : a plan that cannot be done, a server that is not there, a folder that cannot be written, an accelerator
+    that is neither in the catalogue nor a file.
     """
     plan = check(protocols.apply(plan))
     check_files(plan)
+    if plan.accelerator is not None:  # a name that nobody knows is no use beside figures
+        plan = replace(plan, accelerator=load_accelerator(plan.accelerator).id)
     _writable(output)
     setting = prepare(plan, waiting=_waiting(watcher))
     plan = replace(plan, model=setting.model)
@@ -265,7 +269,10 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _hardware(plan: Plan) -> dict[str, Any]:
     """What serves, as whoever measures says: the client cannot see it from afar."""
-    return {"accelerator": plan.accelerator, "accelerators": plan.count}
+    return {
+        "accelerator": plan.accelerator, "accelerators": plan.count, "tp": plan.tp, "pp": plan.pp, "ep": plan.ep,
+        "dp": plan.dp, "weights": plan.weights, "kv_cache": plan.kv_cache,
+    }  # fmt: skip
 
 
 def _waiting(watcher: Watcher) -> Callable[[float, str], None]:

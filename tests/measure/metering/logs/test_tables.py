@@ -410,3 +410,16 @@ class TestRefused:
         assert values(log) == [[1.0, 2.0]]
         assert log.channels[0].device == "3"
         assert log.notes == ("'timestamp' names no time zone: taken as UTC",)
+
+
+def test_the_folder_of_a_measured_run_is_read_from_its_meters_log(tmp_path: Path):
+    """`power.parquet` beside it is on the clock of the run, which began after the first reading."""
+    pl.DataFrame({"time_s": [-0.1, 0.9], "power_w": [1.0, 1.0]}).write_parquet(tmp_path / "power.parquet")
+    channel = Channel("nvml", "GPU-1", "power_w", "average", Scope.GPU, window_s=1.0)
+    log = Log((Series(channel, np.array([10**9, 2 * 10**9]), np.array([300.0, 310.0]), np.zeros(2, np.int8)),))
+    write_table(log, tmp_path / "readings-0.parquet")
+    (found,) = read_log(tmp_path).series
+    assert (found.channel.scope, found.channel.window_s, found.value.tolist()) == (Scope.GPU, 1.0, [300.0, 310.0])
+    write_table(log, tmp_path / "readings-1.parquet")
+    with pytest.raises(BadInput, match=r"a log per start of the run .*readings-0\.parquet, readings-1\.parquet"):
+        read_log(tmp_path)

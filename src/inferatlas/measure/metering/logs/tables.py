@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 UNFINISHED = ".unfinished"
 STAMP = "%Y-%m-%dT%H:%M:%S%.6fZ"
+READINGS = "readings-*.parquet"  # of a measured run: a log per start
 
 
 def write_table(log: Log, path: str | Path) -> None:
@@ -191,6 +192,12 @@ def _simulated(path: Path) -> bool:
 
 
 def _read_folder(folder: Path, told: Told) -> Log:
+    readings = sorted(folder.glob(READINGS))  # of a measured run: all that is known of its meters
+    if len(readings) == 1:
+        return read_parquet(readings, told)
+    if readings:
+        allowed = ", ".join(one.name for one in readings)
+        raise BadInput("holds a log per start of the run", field=FIELD, allowed=allowed, file=folder)
     for name in ("power.parquet", "power.csv"):
         if (folder / name).exists():
             return read_log(folder / name, scope=told.scope, semantics=told.semantics, window_s=told.window_s)
