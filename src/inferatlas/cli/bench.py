@@ -16,6 +16,7 @@ from cyclopts import App, Parameter
 from inferatlas.cli import flags
 from inferatlas.cli.bench_compare import compare
 from inferatlas.cli.bench_flags import Asking, Loading, Meters, Patience, Server, plan_of
+from inferatlas.cli.bench_selftest import selftest
 from inferatlas.cli.emitting import Sink, say
 from inferatlas.cli.flags import OUTPUT, SUBJECT, TARGET, flag
 from inferatlas.errors import BadInput
@@ -30,6 +31,7 @@ MISSED, INTERRUPTED = 4, 130
 
 
 app.command(compare)
+app.command(selftest)
 
 
 @app.command

@@ -17,7 +17,7 @@ from typing import Any
 import httptools
 
 from inferatlas.measure.bench.client.answer import DETAIL, Answer, _words
-from inferatlas.measure.bench.client.health import EVERY, ROOM, STAMP, Watch, stamped
+from inferatlas.measure.bench.client.health import EACH, EVERY, ROOM, STAMP, Watch, stamped
 from inferatlas.measure.bench.client.poller import READ, WRITE
 from inferatlas.measure.bench.fates import HTTP
 
@@ -269,7 +269,7 @@ class Connection:
             seconds, ns = STAMP.unpack(content)
             came = seconds * 1_000_000_000 + ns - self.watch.lead_ns
             if self.heard_ns <= came <= now:
-                if not self.watch.reads % EVERY:
+                if self.watch.reads < EACH or not self.watch.reads % EVERY:
                     self.watch.stamp.add(now - came)
                 return part, came
         return part, now

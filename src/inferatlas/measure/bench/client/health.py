@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 SO_TIMESTAMPNS = 35  # include/uapi/asm-generic/socket.h; Python has no name for it
-EVERY = 8  # of so many reads the delay of one is noted
+EACH, EVERY = 4096, 8  # the delay of each of the first reads is noted, later that of one in so many
 STAMP = struct.Struct("qq")  # struct timespec of 64-bit kernels
 ROOM = socket.CMSG_SPACE(STAMP.size) if hasattr(socket, "CMSG_SPACE") else 0
 BINS = 8 * 48  # of delays: 8 in each factor of two, up to 2**48 ns

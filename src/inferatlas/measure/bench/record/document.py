@@ -34,6 +34,7 @@ RUN, SCHEMA, UNFINISHED = "run.json", 1, ".tmp"
 STRETCH = 200_000  # tokens in memory at once
 CLIENT = "client"  # event of the journal: how the client did in a segment
 ADDED = ("duration_s", "cpu_s", "opened", "retries", "reads")  # of the client's account; of the others the most counts
+NO_POWER = "energy was read and is not valid, so that no power is told (`energy` has it, with the reasons)"
 CLOCKS = {
     "requests, events": "monotonic clock of the client, seconds since the first start of the run; starts lie apart as "
     "the wall clock has it",
@@ -77,6 +78,9 @@ def finish(
     health = client_of(state)
     forced = setting.form.force != "none"
     verdict = judge(metrics, health, forced=forced)
+    doubtful = sorted({code for one in energies for code in one.reasons}) if headline(energies) is None else []
+    doubts = [f"{NO_POWER}: {', '.join(doubtful)}"] if doubtful else []
+    requests = loaded.requests
     if _unstreamed(folder):
         word = "degraded" if verdict.verdict == "valid" else verdict.verdict
         verdict = replace(verdict, verdict=word, remarks=(*verdict.remarks, "not_streamed"))
@@ -94,7 +98,7 @@ def finish(
         "metrics": metrics.as_dict(), "client": health, "segments": len(state.segments),
         "energy": [one.as_dict() for one in energies],
         "engine": _engine_means(folder, metrics),
-        "notes": [*dict.fromkeys([*facts.notes, *setting.notes, *loaded.requests.notes, *loaded.asks.notes])],
+        "notes": [*dict.fromkeys([*doubts, *facts.notes, *setting.notes, *requests.notes, *loaded.asks.notes])],
     }  # fmt: skip
     if plan.protocol is not None and plan.protocol.startswith("brunetta"):
         document["protocol_metrics"] = _brunetta(document["metrics"])

@@ -84,8 +84,8 @@ def _sum(parts: tuple[Energy, ...]) -> Energy:
 
 
 def headline(found: Sequence[Energy]) -> Energy | None:
-    """The energy that tokens are set against: the first that is known, accelerators before nodes."""
-    return next((one for one in found if one.joules is not None), None)
+    """The energy that tokens are set against: the first that is valid, accelerators before nodes."""
+    return next((one for one in found if one.valid), None)
 
 
 def idle_power(state: State, logs: Sequence[Log | None], of: Energy) -> float | None:
