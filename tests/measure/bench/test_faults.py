@@ -76,6 +76,12 @@ def test_answers_that_never_end_are_given_up(served, name):
     assert one.end_ns - one.sent_ns < 10e9
 
 
+def test_an_answer_that_said_it_was_done_needs_no_end(served):
+    plan = kept(CHUNKED + b"".join(boxed(encoded(event)) for event in told(TOKENS)))  # and no last chunk
+    (one,) = drive(target(served(plan).base_url), closed_loop(1), QUICK)
+    assert (one.reason, len(one.stamps)) == (None, TOKENS)
+
+
 @pytest.mark.parametrize("plan", [pinging, dripping])
 def test_answers_that_go_on_for_ever_are_given_up(served, plan):
     (one,) = drive(target(served(plan).base_url), closed_loop(1), QUICK)

@@ -18,7 +18,7 @@ REASONS = {
     "too_large": "an event or a reply is longer than 16 MiB",
     "error_event": "the stream carried an error of the server",
     "no_tokens": "the stream ended without a token",
-    "interrupted": "the run was stopped while the request was in flight",
+    "interrupted": "the run was stopped, or its time was over, while the request was in flight",
     "unknown": "another tool says that it failed, and not how",
     "previous_failed": "the turn before it failed, so it was not sent",
 }

@@ -108,8 +108,16 @@ def _load(
         stagger = min(STAGGER_S * (loaded.requests.clients or 0), MOST_STAGGER_S)
     return _sent(
         plan, point, setting, loaded, ended, done=frozenset(state.done), replies=state.replies, tick=tick,
-        ramp_s=stagger, duration_s=point.duration_s,
+        ramp_s=stagger, duration_s=_left_s(point, state),
     )  # fmt: skip
+
+
+def _left_s(point: Point, state: State) -> float | None:
+    """Of the time in which requests are sent, what earlier starts of the run left; None: no such limit."""
+    if point.duration_s is None:
+        return None
+    past_ns = sum(last_ns - begin_ns for (_, begin_ns), last_ns in zip(state.segments, state.last_ns, strict=True))
+    return max(point.duration_s - past_ns / 1e9, 0.0)
 
 
 def _sent(plan: Plan, point: Point, setting: Setting, loaded: Loaded, ended: Any, **more: Any) -> Sent:

@@ -81,3 +81,9 @@ def test_clients_go_on_with_what_is_left() -> None:
 def test_a_turn_whose_predecessor_was_answered_before_is_due_at_once() -> None:
     feed = Feed(requests([0.0, 3.0], previous=[-1, 0]), 50, done=frozenset({0}))
     assert feed.take() == (50, 1)
+
+
+def test_conversations_go_on_at_once_although_a_turn_is_due_too() -> None:
+    """Turn 1 answers a request that is done; 2 and 3 begin conversations an hour after the start of the run."""
+    feed = Feed(requests([0.0, 0.5, 3600.0, 3602.0], previous=[-1, 0, -1, -1]), 50, done=frozenset({0}))
+    assert [feed.take() for _ in range(3)] == [(50, 1), (50, 2), (50 + 2_000_000_000, 3)]

@@ -1,5 +1,7 @@
 """Histograms of gaps say what the gaps themselves say, and rates are counted in tokens."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -94,6 +96,20 @@ def test_the_peak_is_found_between_full_seconds(written):
     run = written([(0.0, [(0.5, 1.0), *burst, (9.0, 1.0)])])
     assert flow_of(run).peak() == 80
     assert flow_of(written([(0.0, [(0.5, 9.0)])])).peak() is None  # shorter than a second
+
+
+@pytest.mark.parametrize("apart_s", [100.0, 1.8e9])
+def test_a_run_that_went_on_years_later_takes_no_more_memory(written, apart_s):
+    """A machine that began in 1970 and then was told the date; the time between counts for nothing."""
+    answer = [(0.5 + 0.01 * n, 1.0) for n in range(200)]
+    later = [(apart_s + at, tokens) for at, tokens in answer]
+    run = replace(written([(0.0, answer), (apart_s, later)]), segment=np.array([0, 1]))
+    flow = flow_of(run)
+    assert flow.output.size < 1000 and flow.output.sum() == 400 and flow.peak() == pytest.approx(100, abs=1)
+    edges = [0.0, 1.0, 3.0, apart_s, apart_s + 1.0, apart_s + 3.0]
+    assert flow.between(edges) == pytest.approx([50, 150, 0, 50, 150], abs=1)
+    held = in_flight(run.sent_s, run.ended_s, apart_s + np.array([-5.0, 0.0, 1.0, 2.0]))
+    assert held == pytest.approx([0, 1, 1])
 
 
 @given(st.lists(st.tuples(st.floats(0, 9), st.floats(0.01, 3)), min_size=1, max_size=12))

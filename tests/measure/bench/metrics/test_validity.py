@@ -1,8 +1,11 @@
 """What may be believed of a run: every code at its threshold, and none without a cause."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from inferatlas.measure.bench.metrics.efficiency import EnergySum
 from inferatlas.measure.bench.metrics.measured import measure
 from inferatlas.measure.bench.metrics.steady import Window
 from inferatlas.measure.bench.metrics.validity import CODES, judge
@@ -41,6 +44,31 @@ def test_health_of_the_client(good, healthy, health, verdict, code):
     assert (code in found.reasons) == (verdict == "invalid")
 
 
+@pytest.mark.parametrize(
+    ("paused", "verdict"),
+    [
+        ((5.0, 0.9, 0.0, 0.0, 0.0), "valid"),  # pauses of 10 ms merge no tokens that are 20 ms apart
+        ((5.0, 1.1, 1.1, 0.0, 0.0), "degraded"),
+        ((5.1, 5.1, 5.1, 5.1, 5.1), "invalid"),
+    ],
+)
+def test_a_client_that_stood_still(good, healthy, paused, verdict):
+    """It was stopped, or others had its core: the stalls are its own, although every packet read was a fresh one."""
+    found = told(good, healthy | {"duration_s": 100.0, "paused_s": paused})
+    assert found.verdict == verdict and ("client_paused" in found.reasons + found.remarks) == (verdict != "valid")
+
+
+def test_energy_that_is_doubtful_or_missing_is_said(good, healthy):
+    sound = EnergySum(100.0, 5.0, "gpu", measure(good).as_dict()["window"]["seconds"])
+    doubtful = measure(good, energy=replace(sound, reasons=("gap_too_long",)))
+    assert judge(doubtful, healthy, metered=True).as_dict()["remarks"] == ["energy_doubtful"]
+    assert judge(doubtful, healthy, metered=True).verdict == "degraded"
+    assert judge(measure(good, energy=sound), healthy, metered=True).remarks == ()
+    assert judge(measure(good), healthy, metered=True).as_dict() == {
+        "valid": True, "verdict": "valid", "reasons": [], "remarks": ["energy_unknown"],
+    }  # fmt: skip
+
+
 def test_a_stamp_is_late_against_a_quick_server(loop, healthy):
     quick = loop(8, 60, 0.02, 0.005, 20)
     assert told(quick, healthy | {"stamp_delay_p99_s": 0.0006}).remarks == ("stamps_late",)  # 10 % of 5 ms
@@ -52,8 +80,6 @@ def test_a_stamp_is_late_against_a_quick_server(loop, healthy):
 )
 def test_concurrency_that_was_not_reached(good, healthy, asked, verdict, code):
     """guidellm held 224 of 512 and did not say so (reference, section 4)."""
-    from dataclasses import replace
-
     found = told(replace(good, clients=asked), healthy)
     assert found.verdict == verdict and found.reasons == ((code,) if code else ())
 

@@ -204,19 +204,22 @@ class Connection:
             return
         self.watch.reads += 1
         if not (self.held is not None and self._hold(self.held, part, now)):
-            self.flush()
             if not part:
                 self._closed("")
                 return
+            self.flush()
             self.heard_ns = now
             self._take(part, now)
         if self.target.tls is not None and self.state == "waiting" and self.sock.pending():
             self._receive()  # what TLS has unpacked already is not announced again
 
     def _hold(self, held: list[tuple[bytes, int]], part: bytes, now: int) -> bool:
-        """Whether a piece may wait to be read with others: it is whole chunks, and not the end of a chunked body."""
+        """Whether a piece may wait to be read with others: it is whole chunks, and neither the end nor an error.
+
+        Nothing that ends an answer may wait: after an error some servers say no more, and keep the connection.
+        """
         whole = len(part) > LEAST_HELD and part[-2:] == b"\r\n" and part[-4:-2] != b"\r\n"
-        if whole and len(held) < HELD:
+        if whole and len(held) < HELD and b"error" not in part:
             held.append((part, now))
             self.heard_ns = now
             return True
@@ -343,7 +346,10 @@ class Connection:
         """The other side closed: at the end of an answer without a length, or too early."""
         answer = self.answer
         assert answer is not None
-        if answer.first_byte_ns is None:
+        self.flush()
+        if self.failed is not None:
+            self._end(self.failed, answer.detail)
+        elif answer.first_byte_ns is None:
             self._end("closed_before_reply" if self.state == "waiting" else "send_failed", words)
         elif self.status >= 200 and self.length is None and not words:
             self.keep = False

@@ -24,7 +24,7 @@ class Feed:
     ramp_s : closed loop: the clients begin one after the other within this time.
 
     An open loop goes on as it would have: the first request that is left is due at once, the others as far after it as
-    they were planned to be.
+    they were planned to be; turns whose predecessor is done are due at once too.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class Feed:
                     self._later.setdefault(int(previous[number]), []).append(number)
             starts = np.flatnonzero(free)
             open_ns = self._wait_ns[starts]
-            if previous is not None:  # a turn whose predecessor is done waits its think time from now
-                open_ns = np.where(previous[starts] < 0, open_ns, 0)
-            first = int(open_ns.min()) if done and starts.size else 0
-            self._due = [(begin_ns + int(t) - first, n) for t, n in zip(open_ns, starts.tolist(), strict=True)]
+            begins = np.ones(starts.size, bool) if previous is None else previous[starts] < 0
+            first = int(open_ns[begins].min()) if done and begins.any() else 0
+            open_ns = np.where(begins, open_ns - first, 0)  # a turn whose predecessor is done has waited long enough
+            self._due = [(begin_ns + int(t), n) for t, n in zip(open_ns, starts.tolist(), strict=True)]
         heapq.heapify(self._due)
 
     @property

@@ -29,7 +29,6 @@ MOST_AHEAD_S = 5.0  # for connections made beforehand
 # delays the next request of a client, so it is a small part of what an answer takes; where the kernel stamps packets it
 # changes no time that is measured, elsewhere it is the least.
 PACE_NS, LEAST_PACE_NS, OF_LATENCY = 2_000_000, 300_000, 200
-LEAD_NS = 20_000  # between two looks at the clock around one at the other, at most
 TICK_NS = 100_000_000  # between looks at what takes too long
 SPARE_DESCRIPTORS, USUAL_DESCRIPTORS = 64, 65_536
 
@@ -119,6 +118,7 @@ class Sender:
             self._planned = iter([n for n in range(len(requests)) if n not in done])
         self._poller = poller()
         self._pace_ns, self._looked_ns = LEAST_PACE_NS, 0
+        self._seen_ns, self._late_ns = clock(), 0  # the last look at sockets, and how late it was
 
     def run(self) -> Sent:
         """Send everything, wait for all answers.
@@ -152,7 +152,7 @@ class Sender:
 
     def _run(self) -> Sent:
         self._open_ahead()
-        begin = clock()
+        begin = self._seen_ns = clock()
         self.progress.begin_ns = begin
         feed = self._feed = Feed(self._requests, begin, done=self._done, ramp_s=self._ramp_s)
         progress, watch = self.progress, self._watch
@@ -185,25 +185,35 @@ class Sender:
         end = clock()
         for connection in list(self._open.values()):
             if connection.answer is not None:
-                self._over(connection, "interrupted" if stopped else "timeout_total")
+                self._over(connection, "interrupted")  # by whoever watched, or as the time for the drain was over
         return Sent(begin, end, watch.told(), stopped, over)
 
     def _wait(self, until_ns: int) -> Sequence[tuple[int, int]]:
         """Sockets that are ready; none when the time has come, or while there are bodies to be made."""
         wait = self._poller.wait
-        if self._behind():
-            return wait(0)
-        if (early := min(self._looked_ns + self._pace_ns, until_ns) - clock()) > 0:
-            time.sleep(early / 1e9)
-        return wait(0) or wait((until_ns - clock()) / 1e9)
+        behind = self._behind()
+        planned = self._seen_ns if behind else max(min(self._looked_ns + self._pace_ns, until_ns), self._seen_ns)
+        now = clock()
+        if now < planned:
+            time.sleep((planned - now) / 1e9)
+            now = clock()
+        ready = wait(0)
+        late = now - planned  # while the loop was away this came
+        if not ready:
+            late = 0
+            if not behind:
+                ready = wait((until_ns - now) / 1e9)
+                now = clock()
+                late = max(now - until_ns, 0)
+        self._seen_ns, self._late_ns = now, late
+        self._watch.late(late)
+        return ready
 
     def _serve(self, ready: Sequence[tuple[int, int]]) -> None:
         """Let connections do what they are ready for."""
         opened, watch = self._open, self._watch
-        before, wall, began = clock(), time.time_ns(), clock()
-        if began - before < LEAD_NS or not watch.lead_ns:  # else this process did not run between the two clocks
-            watch.lead_ns = wall - (before + began) // 2
-        self._looked_ns = began
+        began = self._looked_ns = clock()
+        watch.lead(began)
         for descriptor, mask in ready:
             connection = opened.get(descriptor)
             if connection is None:
@@ -212,7 +222,7 @@ class Sender:
             connection.ready(mask)
             if connection.mask != watched and connection.state != "closed":
                 self._poller.change(descriptor, connection.mask)
-        watch.lag.add(clock() - began, len(ready))
+        watch.lag.add(clock() - began + self._late_ns, len(ready))
 
     def _pace(self, answer_ns: int) -> None:
         """Look at sockets as seldom as an answer that takes so long allows."""
@@ -225,6 +235,8 @@ class Sender:
         """Send all that is due; when the next is."""
         while (due := feed.next_ns()) is not None and due <= now:
             self._waiting.append(feed.take())
+            if feed.open:
+                self._watch.lag.add(now - due)
         most = min(one for one in (self._most, self._room, 1 << 40) if one is not None)
         while self._waiting and self.progress.in_flight < most:
             due_ns, number = self._waiting.popleft()
@@ -244,8 +256,6 @@ class Sender:
         progress.sent += 1
         progress.in_flight += 1
         self._watch.most_in_flight = max(self._watch.most_in_flight, progress.in_flight)
-        if self._feed.open:
-            self._watch.lag.add(max(clock() - due_ns, 0))
         self._carry(answer)
 
     def _carry(self, answer: Answer, *, anew: bool = False) -> None:
@@ -362,7 +372,11 @@ class Sender:
 
     def _over(self, connection: Connection, reason: str) -> None:
         connection.flush()
+        answer = connection.answer
         connection.close()
+        if answer is not None and answer.done and answer.stamps:  # all was there; the server alone did not end it
+            self._ended(connection, None)
+            return
         self._ended(connection, reason)
 
     def _drained(self, now: int) -> bool:

@@ -19,7 +19,7 @@ class EnergySum:
     ----------
     joules : gross. u_joules : its standard uncertainty (k = 1), None: unknown. scope : what the meters cover (chip,
         board, node, rack ...). window_s : seconds in which it was drawn. idle_w : what the same scope draws when
-        nothing is asked of it; None: not measured.
+        nothing is asked of it; None: not measured. reasons : why the meter's own account says that it may be wrong.
     """
 
     joules: float
@@ -27,6 +27,7 @@ class EnergySum:
     scope: str
     window_s: float
     idle_w: float | None = None
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Efficiency:
         e = self.energy
         return {
             "joules": e.joules, "u_joules": e.u_joules, "scope": e.scope, "window_s": e.window_s, "idle_w": e.idle_w,
+            "reasons": list(e.reasons),
             "power_w": self.power_w, "u_share": self.u_share, **{name: getattr(self, name) for name in names},
         }  # fmt: skip
 

@@ -8,48 +8,61 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from inferatlas.measure.bench.metrics.timings import Flags, Floats, Timings
+from inferatlas.measure.bench.metrics.timings import Flags, Floats, Ints, Timings
 
 STEP_S = 0.01  # the second of the greatest rate moves in these steps; 24 h of a run are 8.6 million of them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flow:
-    """Tokens that came in each step of ``STEP_S`` from ``begin_s`` on, shape (k,).
+    """Tokens that came in each step of ``STEP_S`` of the segments of a run, one after the other, shape (k,).
+
+    The time between segments has no steps: it may be months, or decades where a wall clock was set.
 
     Parameters
     ----------
+    begins_s : shape (s,), when each segment began. first : shape (s,), its first step.
     output : output tokens, when their event arrived. total : these, and all input tokens of a request when its first
         output token came: until then nobody outside knows that the prompt was read.
     """
 
-    begin_s: float
+    begins_s: Floats
+    first: Ints
     output: Floats
     total: Floats
 
     def between(self, edges: ArrayLike, *, total: bool = False) -> Floats:
         """Tokens between moments, shape (e - 1,); within a step they are taken to come evenly."""
-        edges = np.asarray(edges, np.float64)
         counts = self.total if total else self.output
+        if not counts.size:
+            return np.zeros(np.size(edges) - 1)
         upto = np.concatenate([[0.0], np.cumsum(counts)])
-        return np.diff(np.interp((edges - self.begin_s) / STEP_S, np.arange(upto.size), upto))
+        return np.diff(np.interp(self._steps(np.asarray(edges, np.float64)), np.arange(upto.size), upto))
 
     def peak(self, seconds: float = 1.0, *, total: bool = False) -> float | None:
-        """The most tokens per second in any stretch of so many seconds; None where the run is shorter.
+        """The most tokens per second in any stretch of so many seconds; None where no segment is as long.
 
         Examples
         --------
         >>> steps = np.zeros(300)
         >>> steps[::50] = 4.0
-        >>> Flow(0.0, steps, steps).peak()
+        >>> Flow(np.zeros(1), np.zeros(1, np.int64), steps, steps).peak()
         8.0
         """
-        counts = self.total if total else self.output
         width = round(seconds / STEP_S)
-        if counts.size < width:
-            return None
-        upto = np.concatenate([[0.0], np.cumsum(counts)])
-        return float((upto[width:] - upto[:-width]).max()) / seconds
+        most: list[float] = []
+        for counts in np.split(self.total if total else self.output, self.first[1:]):
+            if counts.size >= width:
+                upto = np.concatenate([[0.0], np.cumsum(counts)])
+                most.append(float((upto[width:] - upto[:-width]).max()) / seconds)
+        return max(most, default=None)
+
+    def _steps(self, times: Floats) -> Floats:
+        """Steps before moments, with the part of the one that they lie in; between segments: all of those before."""
+        place = np.maximum(np.searchsorted(self.begins_s, times, side="right") - 1, 0)
+        ends = np.append(self.first[1:], self.output.size)
+        steps = self.first[place] + (times - self.begins_s[place]) / STEP_S
+        return steps.clip(self.first[place], ends[place])
 
 
 def flow_of(timings: Timings, parts: Iterable[Timings] | None = None) -> Flow:
@@ -60,19 +73,21 @@ def flow_of(timings: Timings, parts: Iterable[Timings] | None = None) -> Flow:
     timings : its requests. parts : stretches that together hold their events; None: ``timings`` has them.
     """
     spans = timings.spans()
-    if not spans.size:
-        return Flow(0.0, np.zeros(0), np.zeros(0))
-    begin, until = float(spans[:, 0].min()), float(spans[:, 1].max())
-    many = int((until - begin) / STEP_S) + 1
-    output = np.zeros(many)
+    many = ((spans[:, 1] - spans[:, 0]) / STEP_S).astype(np.int64) + 1
+    first = np.cumsum(many) - many
+    empty = Flow(spans[:, 0], first, np.zeros(int(many.sum())), np.zeros(0))
+    if not many.size:
+        return empty
+    output = np.zeros(empty.output.size)
     for part in [timings] if parts is None else parts:
-        output += _binned(part.chunk_s, part.chunk_tokens, begin, many)
-    return Flow(begin, output, output + _binned(timings.first_token_s, timings.input_tokens, begin, many))
+        output += _binned(part.chunk_s, part.chunk_tokens, empty)
+    return Flow(spans[:, 0], first, output, output + _binned(timings.first_token_s, timings.input_tokens, empty))
 
 
-def _binned(times: Floats, tokens: Floats, begin: float, many: int) -> Floats:
+def _binned(times: Floats, tokens: Floats, flow: Flow) -> Floats:
     known = np.isfinite(times) & np.isfinite(tokens)
-    place = ((times[known] - begin) / STEP_S).astype(np.int64).clip(0, many - 1)
+    many = flow.output.size
+    place = flow._steps(times[known]).astype(np.int64).clip(0, many - 1)
     return np.asarray(np.bincount(place, tokens[known], many), np.float64)
 
 
@@ -88,9 +103,12 @@ def in_flight(sent: Floats, ended: Floats, edges: ArrayLike) -> Floats:
     >>> in_flight(np.array([0.0, 1.0]), np.array([2.0, 3.0]), [0.0, 1.0, 2.0, 3.0]).tolist()
     [1.0, 2.0, 1.0]
     """
-    edges = np.asarray(edges, np.float64)
-    seconds = _since(sent[np.isfinite(sent)], edges) - _since(ended[np.isfinite(sent) & np.isfinite(ended)], edges)
-    return np.diff(seconds) / np.diff(edges)
+    moments = np.asarray(edges, np.float64)
+    after: Floats = moments - moments[0]
+    # what was before the first edge counts as from there: sums of times that lie far apart would lose digits
+    begun, over = np.maximum(sent - moments[0], 0.0), np.maximum(ended - moments[0], 0.0)
+    seconds = _since(begun[np.isfinite(begun)], after) - _since(over[np.isfinite(begun) & np.isfinite(over)], after)
+    return np.diff(seconds) / np.diff(after)
 
 
 def _since(moments: Floats, edges: Floats) -> Floats:

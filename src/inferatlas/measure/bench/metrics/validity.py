@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from inferatlas.measure.bench.client.health import PAUSES_NS
 from inferatlas.measure.bench.metrics.measured import UNKNOWN, Metrics
 
 Gravity = Literal["invalid", "degraded", "note"]
@@ -19,6 +20,8 @@ BUSY, LIMITED = 0.70, 0.90  # share of the client's processor
 STAMP_S, STAMP_OF_ITL = 0.002, 0.10  # s, and share of the median gap: p99 of the delay of a stamp
 LOAD_OFF, LOAD_WRONG = 0.02, 0.10  # share by which the delivered load differs from that asked for
 STARVED_S, STARVED_OF_ITL = 0.010, 0.50  # the same beyond which the client was measured (ours): both are exceeded
+PAUSES_S = tuple(one / 1e9 for one in PAUSES_NS)
+PAUSED, PAUSED_LONG = 0.01, 0.05  # share of the run in pauses longer than the time between tokens (ours)
 LENGTHS_OFF = 0.01  # share of the tokens asked for
 FAILED = 0.01  # share of the requests
 LAG_OF_TTFT = 0.10  # share of the median TTFT that a late sending may be (ours; TTFT has it inside in open loop)
@@ -29,7 +32,9 @@ CODES: dict[str, str] = {
     "client_limited": "the client used more than 90 % of its processor: it was measured, not the server",
     "client_starved": "half of the time between tokens, and 10 ms, passed before events were stamped (p99): the client "
     "did not run when it should have, so it was measured, not the server",
-    "client_unwatched": "the client's own health was not recorded",
+    "client_paused": "for more than 1 % of the run the client did not look at its connections for longer than the time "
+    "between tokens (invalid: 5 %): that is in gaps and in times to the first token, and not the server's",
+    "client_unwatched": "the client's own health was not recorded, as for a start of the run that was killed",
     "stamps_late": "events were stamped late by the client, as no kernel did it: p99 above 2 ms, or above 10 % of the "
     "median time between tokens",
     "sends_late": "requests were sent later than due: p99 above 10 % of the median time to the first token",
@@ -51,6 +56,9 @@ CODES: dict[str, str] = {
     "cached_prompts": "more than 1 % of the input tokens were found in a cache",
     "more_chunks_than_tokens": "requests had more events than tokens: usage and stream disagree",
     "tokens_estimated": "tokens of some requests were counted or spread over events by the client",
+    "energy_doubtful": "the meter's readings of the window are not sound, for reasons that the record gives with the "
+    "energy",
+    "energy_unknown": "power was read, and the readings do not cover the window: its energy is unknown",
     "tokens_unknown": "tokens of more than 1 % of the requests are unknown: so are rates of tokens",
 }
 
@@ -82,15 +90,16 @@ class Verdict:
         }
 
 
-def judge(metrics: Metrics, health: Mapping[str, Any], *, forced: bool = True) -> Verdict:
+def judge(metrics: Metrics, health: Mapping[str, Any], *, forced: bool = True, metered: bool = False) -> Verdict:
     """The verdict on a run.
 
     Parameters
     ----------
     metrics : of the run. health : of the client: ``cpu_share`` (of the processor it may use, from 0 to 1),
-        ``stamp_delay_p99_s``, or in its place ``event_loop_lag_p99_s``; ``stamps``: ``kernel`` where packets were
-        stamped as they came, so that reading them late lengthened nothing.
-    forced : output lengths were forced, not only limited.
+        ``stamp_delay_p99_s``, or in its place ``event_loop_lag_p99_s``; ``paused_s`` (as `client.health.Health` has
+        it) and ``duration_s``; ``unwatched``: starts of the run without an account; ``stamps``: ``kernel`` where
+        packets were stamped as they came, so that reading them late lengthened nothing.
+    forced : output lengths were forced, not only limited. metered : power was to be read.
 
     Examples
     --------
@@ -101,6 +110,10 @@ def judge(metrics: Metrics, health: Mapping[str, Any], *, forced: bool = True) -
     {'valid': False, 'verdict': 'invalid', 'reasons': ['client_limited'], 'remarks': ['few_requests']}
     """
     found = _of_client(metrics, health) + _of_load(metrics) + _of_requests(metrics, forced) + _of_state(metrics)
+    if metrics.efficiency is not None and metrics.efficiency.energy.reasons:
+        found.append(("energy_doubtful", "degraded"))
+    elif metered and metrics.efficiency is None:
+        found.append(("energy_unknown", "note"))
     reasons = tuple(code for code, gravity in found if gravity == "invalid")
     remarks = tuple(code for code, gravity in found if gravity != "invalid")
     degraded = any(gravity == "degraded" for _, gravity in found)
@@ -114,7 +127,7 @@ def _of_client(metrics: Metrics, health: Mapping[str, Any]) -> Found:
     share, delay = health.get("cpu_share"), health.get("stamp_delay_p99_s")
     delay = health.get("event_loop_lag_p99_s") if delay is None else delay
     found: Found = []
-    if share is None or delay is None:
+    if share is None or delay is None or health.get("unwatched"):
         found.append(("client_unwatched", "note"))
     if share is not None and share > BUSY:
         found.append(("client_limited", "invalid") if share > LIMITED else ("client_busy", "degraded"))
@@ -127,10 +140,22 @@ def _of_client(metrics: Metrics, health: Mapping[str, Any]) -> Found:
         and (delay > STAMP_S or (gap is not None and delay > STAMP_OF_ITL * gap))
     ):
         found.append(("stamps_late", "degraded"))
+    paused = _paused(health, gap)
+    if paused > PAUSED:
+        found.append(("client_paused", "invalid" if paused > PAUSED_LONG else "degraded"))
     lag, wait = metrics.spreads["send_lag_s"].p99, metrics.spreads["ttft_s"].p50
     if lag is not None and wait is not None and lag > max(STAMP_S, LAG_OF_TTFT * wait):
         found.append(("sends_late", "degraded"))
     return found
+
+
+def _paused(health: Mapping[str, Any], gap: float | None) -> float:
+    """Share of the run in pauses of the client that are longer than a gap between tokens."""
+    seconds, told = health.get("duration_s"), health.get("paused_s")
+    if not seconds or not told:
+        return 0.0
+    longer = [paused for least, paused in zip(PAUSES_S, told, strict=True) if least >= (gap or 0.0)]
+    return (longer[0] if longer else told[-1]) / seconds
 
 
 def _of_load(metrics: Metrics) -> Found:

@@ -34,7 +34,10 @@ RUN, SCHEMA, UNFINISHED = "run.json", 1, ".tmp"
 STRETCH = 200_000  # tokens in memory at once
 CLIENT = "client"  # event of the journal: how the client did in a segment
 ADDED = ("duration_s", "cpu_s", "opened", "retries", "reads")  # of the client's account; of the others the most counts
-NO_POWER = "energy was read and is not valid, so that no power is told (`energy` has it, with the reasons)"
+OF_LONG = (
+    "cpu_share", "event_loop_lag_p50_s", "event_loop_lag_p99_s", "stamp_delay_p50_s", "stamp_delay_p99_s",
+)  # fmt: skip
+LEAST_ACCOUNT_S = 1.0  # a start that is shorter has no share and no percentile worth the name, unless all are
 CLOCKS = {
     "requests, events": "monotonic clock of the client, seconds since the first start of the run; starts lie apart as "
     "the wall clock has it",
@@ -77,10 +80,7 @@ def finish(
     metrics, energies = _measured(folder, plan, point, load, state, clock, logs)
     health = client_of(state)
     forced = setting.form.force != "none"
-    verdict = judge(metrics, health, forced=forced)
-    doubtful = sorted({code for one in energies for code in one.reasons}) if headline(energies) is None else []
-    doubts = [f"{NO_POWER}: {', '.join(doubtful)}"] if doubtful else []
-    requests = loaded.requests
+    verdict = judge(metrics, health, forced=forced, metered=any(log is not None for log in logs))
     if _unstreamed(folder):
         word = "degraded" if verdict.verdict == "valid" else verdict.verdict
         verdict = replace(verdict, verdict=word, remarks=(*verdict.remarks, "not_streamed"))
@@ -98,7 +98,7 @@ def finish(
         "metrics": metrics.as_dict(), "client": health, "segments": len(state.segments),
         "energy": [one.as_dict() for one in energies],
         "engine": _engine_means(folder, metrics),
-        "notes": [*dict.fromkeys([*doubts, *facts.notes, *setting.notes, *requests.notes, *loaded.asks.notes])],
+        "notes": [*dict.fromkeys([*facts.notes, *setting.notes, *loaded.requests.notes, *loaded.asks.notes])],
     }  # fmt: skip
     if plan.protocol is not None and plan.protocol.startswith("brunetta"):
         document["protocol_metrics"] = _brunetta(document["metrics"])
@@ -131,7 +131,8 @@ def _measured(
     if main is not None and main.joules is not None:
         scope = "unknown" if main.scope is None else main.scope.label
         seconds = sum(high - low for low, high in spans)
-        energy = EnergySum(main.joules, main.uncertainty_j, scope, seconds, idle_power(state, logs, main))
+        idle_w = idle_power(state, logs, main)
+        energy = EnergySum(main.joules, main.uncertainty_j, scope, seconds, idle_w, main.reasons)
     return measure(timings, parse_targets(plan.slo), window, energy, parts=parts, flow=flow, seed=plan.seed), energies
 
 
@@ -150,17 +151,25 @@ def load_document(plan: Plan, point: Point, loaded: Loaded, setting: Setting) ->
 
 
 def client_of(state: State) -> dict[str, Any]:
-    """The client's account over all starts of the run: counts and times added, of delays and shares the worst."""
-    found: dict[str, Any] = {}
-    for _, _, kind, detail in state.events:
-        if kind != CLIENT:
-            continue
-        for name, value in json.loads(detail).items():
-            before = found.get(name)
-            if value is None or before is None:
-                found[name] = value if before is None else before
-            else:
-                found[name] = before + value if name in ADDED else max(before, value)
+    """The client's account over all starts of the run: counts and times added, of delays and shares the worst.
+
+    Shares and delays of a start that was short, as one that had nothing left to send, say nothing and do not count.
+    ``unwatched`` : starts that were killed before they could give an account.
+    """
+    told = {segment: json.loads(detail) for segment, _, kind, detail in state.events if kind == CLIENT}
+    if not told:
+        return {}
+    long_s = min(max(one["duration_s"] for one in told.values()), LEAST_ACCOUNT_S)
+    found: dict[str, Any] = {"unwatched": len(set(state.segment_of.values()) - set(told))}
+    for name in dict.fromkeys(name for one in told.values() for name in one):
+        chosen = [one for one in told.values() if name not in OF_LONG or one["duration_s"] >= long_s]
+        values = [one[name] for one in chosen if one.get(name) is not None]
+        if not values:
+            found[name] = None
+        elif isinstance(values[0], list):
+            found[name] = [sum(each) for each in zip(*values, strict=True)]
+        else:
+            found[name] = sum(values) if name in ADDED else max(values)
     return found
 
 

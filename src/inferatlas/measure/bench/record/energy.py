@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Span = tuple[float, float]
 POWER = "time_s", "device", "name", "scope", "part", "power_w"  # columns of power.parquet
+UNCOVERED = 0.01  # share of a window that readings may leave out
 IDLE = "idle"  # event of the journal at the end of idle time; its detail: how long that was, in s
 
 
@@ -84,8 +85,13 @@ def _sum(parts: tuple[Energy, ...]) -> Energy:
 
 
 def headline(found: Sequence[Energy]) -> Energy | None:
-    """The energy that tokens are set against: the first that is valid, accelerators before nodes."""
-    return next((one for one in found if one.valid), None)
+    """The energy that tokens are set against: a valid one, else one that covers its window; accelerators before nodes.
+
+    Joules of a part of the window are none of it: a meter that was lost would make the tokens cheap.
+    """
+    known = [one for one in found if one.joules is not None and one.joules > 0]
+    whole = [one for one in known if one.covered_s >= (1 - UNCOVERED) * one.duration_s]
+    return next((one for one in known if one.valid), whole[0] if whole else None)
 
 
 def idle_power(state: State, logs: Sequence[Log | None], of: Energy) -> float | None:
