@@ -14,7 +14,8 @@ import numpy as np
 from inferatlas.measure.bench.asks import Ask
 from inferatlas.measure.bench.client.answer import Answer
 from inferatlas.measure.bench.client.connection import Target
-from inferatlas.measure.bench.client.sending import Limits, Sender
+from inferatlas.measure.bench.client.pool import Limits
+from inferatlas.measure.bench.client.sending import Sender
 from inferatlas.workload.requests import Requests
 
 TOKENS = 6

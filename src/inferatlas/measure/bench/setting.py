@@ -15,7 +15,8 @@ from inferatlas.errors import BadInput
 from inferatlas.measure.bench.asks import Ask
 from inferatlas.measure.bench.client.answer import Answer
 from inferatlas.measure.bench.client.connection import Target
-from inferatlas.measure.bench.client.sending import Limits, Sender
+from inferatlas.measure.bench.client.pool import Limits
+from inferatlas.measure.bench.client.sending import Sender
 from inferatlas.measure.bench.plan import Plan
 from inferatlas.measure.bench.prompts.bodies import Bodies, Form, forcing, messages_json, text_json
 from inferatlas.measure.bench.prompts.counting import Counter, Estimate, Overhead, TokenizerFile, calibrated

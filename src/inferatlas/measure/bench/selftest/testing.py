@@ -19,7 +19,8 @@ import numpy as np
 from inferatlas.errors import BadInput
 from inferatlas.measure.bench.asks import Ask
 from inferatlas.measure.bench.client.answer import Answer
-from inferatlas.measure.bench.client.sending import Limits, Progress, Sender, Sent
+from inferatlas.measure.bench.client.pool import Limits
+from inferatlas.measure.bench.client.sending import Progress, Sender, Sent
 from inferatlas.measure.bench.metrics.measured import measure
 from inferatlas.measure.bench.metrics.validity import judge
 from inferatlas.measure.bench.point import MOST_STAGGER_S, STAGGER_S
