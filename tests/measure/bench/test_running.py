@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench_plans import GOOD
 
-from inferatlas.errors import BadInput
+from inferatlas.errors import BadInput, ConflictingData
 from inferatlas.measure.bench.metrics.missed import missed_targets
 from inferatlas.measure.bench.plan import Plan, Point, write_plan
 from inferatlas.measure.bench.point import Ran
@@ -117,3 +118,11 @@ def test_what_is_no_bench_cannot_go_on(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as caught:  # nobody listens there
         resume(tmp_path, Nobody())
     assert caught.value.field == "base_url"
+
+
+def test_a_bench_goes_on_with_the_engine_that_it_began_with(behind: Any, tmp_path: Path) -> None:
+    server = behind(GOOD["plain"])
+    plan = replace(PLAN, base_urls=(server.base_url,), find_knee=False, points=clients(1), engine="vLLM 0.1")
+    write_plan(plan, tmp_path)
+    with pytest.raises(ConflictingData, match=r"vLLM 0\.1"):
+        resume(tmp_path, Nobody())

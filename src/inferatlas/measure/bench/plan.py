@@ -105,8 +105,9 @@ class Rules:
 class Plan:
     """Everything a bench needs to be begun, and to go on. Secrets are named, never held.
 
-    base_urls : one or several, taken in turn. api_key_env : variable with the key. force : how a length is forced,
-    None: as the engine allows. extra : fields that every body gets. find_knee : go on beyond the points given.
+    base_urls : one or several, taken in turn. engine : what answered when the bench began. api_key_env : variable with
+    the key. force : how a length is forced, None: as the engine allows. extra : fields that every body gets.
+    find_knee : go on beyond the points given.
     idle_s : rest before each point, for idle power. accelerator, count, tp, pp, ep, dp, weights, kv_cache : what
     serves, for the record: no client can see it from afar.
     """
@@ -114,6 +115,7 @@ class Plan:
     base_urls: tuple[str, ...]
     api: Literal["chat", "completions"] = "chat"
     model: str | None = None
+    engine: str | None = None
     prompts: Prompts = field(default_factory=Prompts)
     points: tuple[Point, ...] = ()
     rules: Rules = field(default_factory=Rules)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from inferatlas.catalogue.accelerators import load_accelerator
-from inferatlas.errors import BadInput
+from inferatlas.errors import BadInput, ConflictingData
 from inferatlas.measure.bench import protocols
 from inferatlas.measure.bench.loads import check_files
 from inferatlas.measure.bench.metrics.missed import missed_targets
@@ -93,7 +93,7 @@ def begin(plan: Plan, output: Path, watcher: Watcher, *, typed: tuple[str, ...] 
         plan = replace(plan, accelerator=load_accelerator(plan.accelerator).id)
     _writable(output)
     setting = prepare(plan, waiting=_waiting(watcher))
-    plan = replace(plan, model=setting.model)
+    plan = replace(plan, model=setting.model, engine=_engine(setting))
     folder = _new(output, setting.model)
     write_plan(plan, folder)
     watcher.told(f"writing {folder}")
@@ -109,12 +109,22 @@ def resume(folder: Path, watcher: Watcher, *, typed: tuple[str, ...] = ()) -> Be
 
     Raises
     ------
-    BadInput : no bench, or one that another program still writes.
+    BadInput : no bench, or one that another program still writes. ConflictingData : another engine answers now.
     """
     folder = folder if (folder / NAME).is_file() or not (folder.parent / NAME).is_file() else folder.parent
     plan = check(read_plan(folder))
     setting = prepare(plan, waiting=_waiting(watcher))
+    if plan.engine is not None and _engine(setting) != plan.engine:
+        raise ConflictingData(
+            f"{_engine(setting)} answers, and {plan.engine} did when it began", field="resume",
+            hint="one record is of one engine: begin another bench",
+        )  # fmt: skip
     return _run(plan, folder, setting, watcher, typed)
+
+
+def _engine(setting: Setting) -> str:
+    """What answers, as far as it says."""
+    return " ".join(one for one in (setting.engines[0].name, setting.engines[0].version) if one) or "unknown"
 
 
 def _run(plan: Plan, folder: Path, setting: Setting, watcher: Watcher, typed: tuple[str, ...]) -> Bench:
