@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sys
 import threading
@@ -71,21 +72,24 @@ def run(
             bench = begin(plan, output, watcher, typed=words)
     sink.put(bench, page=bench_page, rows=bench_rows, html=bench_html)
     if bench.interrupted:
-        say(f"stopped; go on with: inferatlas bench run --resume {bench.folder}")
+        say(f"stopped; go on with: inferatlas bench run --resume {shlex.quote(str(bench.folder))}")
         return INTERRUPTED
     for folder, document in bench.runs:
         if not document["validity"]["valid"]:
             sink.tell(f"{folder.name} is invalid: {', '.join(document['validity']['reasons'])}")
-    return MISSED if bench.met is False and not loading.find_knee else 0
+    return MISSED if bench.missed else 0
 
 
 def _told(plan: Plan) -> int:
     from dataclasses import asdict
 
     from inferatlas.measure.bench import protocols
+    from inferatlas.measure.bench.loads import check_loads
     from inferatlas.measure.bench.plan import check
 
-    print(json.dumps(asdict(check(protocols.apply(plan))), indent=2))
+    plan = check(protocols.apply(plan))
+    check_loads(plan)
+    print(json.dumps(asdict(plan), indent=2))
     return 0
 
 

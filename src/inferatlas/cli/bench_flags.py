@@ -103,7 +103,7 @@ class Loading:
     ] = ()
     request_rate: Annotated[tuple[str, ...], several("Requests per second: 0.5,1,2; `inf` is all at once.", LOAD)] = ()
     arrival: Annotated[
-        Literal["poisson", "constant", "gamma", "bursts", "diurnal"],
+        Literal["poisson", "constant", "gamma"],
         flag("Of an open loop.", LOAD, "--arrival", "--request-rate-mode"),
     ] = "poisson"
     burstiness: Annotated[float | None, flag("Shape of gamma intervals; below 1: bursts.", LOAD)] = None
@@ -249,6 +249,7 @@ def _points(asking: Asking, loading: Loading) -> tuple[Point, ...]:
     """Every load, for every pair of lengths, as often as asked."""
     from dataclasses import replace
 
+    from inferatlas.measure.bench.plan import MOST_REPETITIONS
     from inferatlas.measure.bench.running import point_name
 
     kinds = [bool(loading.concurrency), bool(loading.request_rate), loading.ramp is not None, loading.trace is not None]
@@ -258,6 +259,14 @@ def _points(asking: Asking, loading: Loading) -> tuple[Point, ...]:
             field="concurrency",
             allowed="one of --concurrency, --request-rate, --ramp, --trace",
         )
+    if loading.arrival != "poisson" and not loading.request_rate:
+        raise BadInput("arrivals are of an open loop", field="arrival", allowed="with --request-rate")
+    if loading.burstiness is not None and not (loading.request_rate or loading.ramp):
+        raise BadInput("arrivals are of an open loop", field="burstiness", allowed="with --request-rate or --ramp")
+    if loading.speed != 1.0 and loading.trace is None:
+        raise BadInput("is that of a trace", field="speed", allowed="with --trace")
+    if not 1 <= loading.repeat <= MOST_REPETITIONS:  # before so many points are made
+        raise BadInput(f"{loading.repeat}", field="repeat", allowed=f"1 to {MOST_REPETITIONS}")
     found = []
     for more, isl, osl in _pairs(asking):
         for point in _loads(loading):
@@ -265,7 +274,8 @@ def _points(asking: Asking, loading: Loading) -> tuple[Point, ...]:
                 name = point_name(point.kind, point.concurrency, point.request_rate, repetition, more)
                 found.append(replace(point, name=name, isl=isl, osl=osl, repetition=repetition))
     if len({one.name for one in found}) < len(found):
-        raise BadInput("a load is given twice", field="concurrency", allowed="each once; --repeat measures it again")
+        field = "concurrency" if loading.concurrency else "request_rate"
+        raise BadInput("a load is given twice", field=field, allowed="each once; --repeat measures it again")
     return tuple(found)
 
 
@@ -288,7 +298,8 @@ def _loads(loading: Loading) -> Iterator[Point]:
         )
     if loading.ramp is not None:
         low, high = _two(loading.ramp, "ramp", "1:16")
-        yield Point(name="", kind="ramp", rates=(_number(low, "ramp"), _number(high, "ramp")), **both)
+        rates = _number(low, "ramp"), _number(high, "ramp")
+        yield Point(name="", kind="ramp", rates=rates, burstiness=loading.burstiness, **both)
     if loading.trace is not None:
         yield Point(name="", kind="trace", trace=str(Path(loading.trace).resolve()), speed=loading.speed, **both)
 

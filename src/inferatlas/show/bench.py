@@ -7,7 +7,7 @@ from typing import Any
 
 from inferatlas.measure.bench.fates import meaning
 from inferatlas.measure.bench.metrics.missed import missed_targets
-from inferatlas.measure.bench.metrics.validity import CODES
+from inferatlas.measure.bench.metrics.validity import BY_CLIENT, CODES
 from inferatlas.measure.bench.running import Bench
 from inferatlas.quantities import percent
 from inferatlas.show.bench_loads import Document, Load, Run, get, joined, loads_of
@@ -208,9 +208,20 @@ def knee(found: Bench) -> list[Block]:
         text = f"Up to {low:g} {unit} {what}; no limit was found."
     else:
         text = f"Up to {low:g} {unit} {what}; at {high:g} no more."
+    if any(BY_CLIENT & set(get(run, "validity", "reasons") or ()) for run in _at(found, high)):
+        text += " There the client was the limit: what the server gives is not known."
     if not found.knee.monotonic:
         text += " A higher load was kept where a lower one was not: the limit is not sharp."
     return [Paragraph(text)]
+
+
+def _at(found: Bench, load: float | None) -> list[Document]:
+    """Records of a load that a search tried."""
+    return [
+        one
+        for _, one in found.runs
+        if load is not None and load in (get(one, "load", "concurrency"), get(one, "load", "request_rate"))
+    ]
 
 
 def notes(runs: Sequence[Run]) -> list[Block]:

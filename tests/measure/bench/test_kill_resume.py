@@ -174,6 +174,49 @@ def test_a_bench_that_is_stopped_in_order_says_so_and_goes_on(behind, tmp_path, 
     whole(ran.record, 24)
 
 
+def silent(wire, asked) -> bool:
+    return wire.hang()
+
+
+@pytest.mark.parametrize("warmup", [0, 2], ids=["first requests", "warm-up"])
+def test_a_bench_can_be_stopped_before_anything_counts(tmp_path, warmup):
+    """A server that says nothing to the first requests, or to those of the warm-up, is not waited for."""
+    first = GOOD["plain"] if warmup else silent
+    server = FaultServer(silent, tokens=TOKENS, first=first)
+    given = words(server.base_url, tmp_path, "--concurrency", 2, "--requests", 8, "--warmup", warmup)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "inferatlas", *given], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment(),
+    )  # fmt: skip
+    until = time.monotonic() + 30
+    while not (server.requests if warmup else server.others[3:]) and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    server.close()
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert ("--resume" in err) == bool(list(tmp_path.iterdir()))
+
+
+def test_what_is_half_written_does_not_keep_a_disk_full(behind, tmp_path, monkeypatch):
+    """The disk is full when the tables are written: the journal stays, and nothing that is half a table."""
+    import polars as pl
+
+    def full(self: pl.DataFrame, file: Path, **_: object) -> None:
+        file.write_bytes(b"half")
+        raise OSError("No space left on device (os error 28)")  # as Polars says it, without a number
+
+    given = words(behind(SLOWLY).base_url, tmp_path, "--concurrency", CLIENTS, "--requests", 8)
+    with monkeypatch.context() as patch:
+        patch.setattr(pl.DataFrame, "write_ipc", full)
+        assert within(given) == 2
+    (folder,) = tmp_path.glob("*/c4")
+    assert {one.name for one in folder.iterdir()} == {"requests.journal"}
+    assert go_on(folder.parent) == 0
+    whole(Record(folder), 8)
+
+
 def test_a_disk_that_is_full_is_said_and_what_was_measured_stays(behind, tmp_path, capsys):
     """No file may become larger than 8 kB: as if the disk were full."""
     given = words(behind(SLOWLY).base_url, tmp_path, "--concurrency", CLIENTS, "--requests", 40)
@@ -185,6 +228,7 @@ def test_a_disk_that_is_full_is_said_and_what_was_measured_stays(behind, tmp_pat
     )  # fmt: skip
     assert done.returncode == 2 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
     (journal,) = tmp_path.glob("*/c4/requests.journal")
+    assert f"--resume {journal.parent.parent}" in done.stderr
     assert 0 < journal.stat().st_size <= 8192 and journal.read_bytes().endswith(b"\n"), "whole lines only"
     assert go_on(journal.parent.parent) == 0
     whole(Record(journal.parent), 40)

@@ -14,7 +14,8 @@ from inferatlas.errors import BadInput, ConflictingData
 from inferatlas.measure.bench.metrics.missed import missed_targets
 from inferatlas.measure.bench.plan import Plan, Point, write_plan
 from inferatlas.measure.bench.point import Ran
-from inferatlas.measure.bench.running import _alone, _more, _new, _whole, point_name, resume, trials
+from inferatlas.measure.bench.running import Bench, _alone, _more, _new, _whole, point_name, resume, trials
+from inferatlas.measure.bench.searching import Knee
 from inferatlas.workload import parse_targets
 
 
@@ -35,6 +36,9 @@ def rates(*many: float) -> tuple[Point, ...]:
     return tuple(Point(name=point_name("open", None, n), kind="open", request_rate=n) for n in many)
 
 
+RECORD: dict[str, Any] = {"schema_version": 1, "kind": "measured"} | {
+    name: {} for name in ("load", "validity", "requests", "metrics", "client", "definitions")
+}
 PLAN = Plan(base_urls=("http://127.0.0.1:1",), find_knee=True)
 
 
@@ -87,12 +91,62 @@ def test_folders_of_one_second_are_told_apart_and_names_are_safe(tmp_path: Path)
 
 def test_a_point_is_whole_when_it_says_so(tmp_path: Path) -> None:
     assert _whole(tmp_path) is None
-    (tmp_path / "run.json").write_text(json.dumps({"unfinished": True}))
+    (tmp_path / "run.json").write_text(json.dumps(RECORD | {"unfinished": True}))
     assert _whole(tmp_path) is None
-    (tmp_path / "run.json").write_text(json.dumps({"unfinished": False}))
+    (tmp_path / "run.json").write_text(json.dumps(RECORD | {"unfinished": False}))
     assert _whole(tmp_path) is not None
     (tmp_path / "requests.journal").touch()
     assert _whole(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ['{"a', "[]", "{}", json.dumps({"schema_version": 1, "kind": "measured"})])
+def test_a_damaged_record_of_a_point_is_said(tmp_path: Path, text: str) -> None:
+    write_plan(replace(PLAN, find_knee=False, points=clients(1)), tmp_path)
+    (tmp_path / "c1").mkdir()
+    (tmp_path / "c1" / "run.json").write_text(text)
+    with pytest.raises(BadInput) as caught:
+        resume(tmp_path, Nobody())
+    assert (caught.value.field, caught.value.file) == ("resume", str(tmp_path / "c1" / "run.json"))
+
+
+def test_what_was_measured_to_its_end_needs_no_server(tmp_path: Path) -> None:
+    write_plan(replace(PLAN, find_knee=False, points=clients(1)), tmp_path)
+    (tmp_path / "c1").mkdir()
+    (tmp_path / "c1" / "run.json").write_text(json.dumps(RECORD))
+    assert [folder.name for folder, _ in resume(tmp_path, Nobody()).runs] == ["c1"]
+
+
+def test_a_point_of_a_plan_lies_in_the_folder_of_the_bench(tmp_path: Path) -> None:
+    write_plan(replace(PLAN, points=(replace(clients(1)[0], name="../c1"),)), tmp_path)
+    with pytest.raises(BadInput, match="no name of a folder"):
+        resume(tmp_path, Nobody())
+
+
+def test_a_search_ends_where_the_client_is_the_limit() -> None:
+    plan = replace(PLAN, points=rates(4.0, 8.0), slo=("ttft:p95<500ms",))
+    seen = trials(plan, {"r4": ran(), "r8": ran("client_limited")})
+    assert [(one.load, one.met) for one in seen] == [(4.0, True), (8.0, False)]
+
+
+def test_a_search_asks_for_no_more_connections_than_the_system_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inferatlas.measure.bench.running.most_connections", lambda: 26)
+    plan = replace(PLAN, points=clients(16, 26), slo=("ttft:p95<500ms",))
+    assert _more(replace(plan, points=plan.points[:1]), {"c16": ran()})[0].concurrency == 26
+    assert _more(plan, {"c16": ran(), "c26": ran()}) == ()
+
+
+def test_a_search_keeps_the_lengths_in_the_names_of_folders() -> None:
+    points = (replace(clients(1)[0], name="c1-i8-o4", isl=8.0, osl=4.0),)
+    (more,) = _more(replace(PLAN, points=points), {"c1-i8-o4": ran()})
+    assert more.name == "c2-i8-o4"
+
+
+def test_a_search_has_missed_its_targets_only_where_no_load_keeps_them() -> None:
+    plan = replace(PLAN, slo=("ttft:p95<500ms",))
+    runs = ((Path("c1"), ran(ttft_s=0.9).document),)
+    assert Bench(Path("x"), plan, runs, Knee(None, 1, True), False).missed
+    assert not Bench(Path("x"), plan, runs, Knee(0.5, 1, True), False).missed
+    assert Bench(Path("x"), plan, runs, None, False).missed
 
 
 def test_a_folder_belongs_to_one_process(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from inferatlas.measure.bench.prompts.selecting import Selection, select
 from inferatlas.measure.bench.prompts.synthetic import Synthetic
 from inferatlas.measure.bench.setting import Setting
 from inferatlas.workload import Workload, load_workload, make_requests
-from inferatlas.workload.arrivals import piecewise
+from inferatlas.workload.arrivals import arrival_times, piecewise
 from inferatlas.workload.requests import Requests
 from inferatlas.workload.seeds import random_stream
 from inferatlas.workload.streams import replay
@@ -156,12 +156,12 @@ def _workload(plan: Plan, point: Point) -> Workload:
 # Conversations of a data set
 
 
-def check_files(plan: Plan) -> None:
-    """Read the data set and the traces of a plan, before any server is asked.
+def check_loads(plan: Plan) -> None:
+    """Read the data set and the traces of a plan and make two requests of every load, before any server is asked.
 
     Raises
     ------
-    BadInput : a file that is not there, or not what it should be, with the line.
+    BadInput : a file that is not there, or not what it should be, with the line; lengths or arrivals that cannot be.
     """
     if plan.prompts.dataset is not None:
         _selected(plan.prompts, plan.seed)
@@ -169,6 +169,13 @@ def check_files(plan: Plan) -> None:
         load_workload(plan.prompts.workload)
     for trace in {one.trace for one in plan.points if one.trace is not None}:
         read_trace(trace, longest=plan.prompts.longest)
+    for point in plan.points:
+        if plan.prompts.dataset is None and point.kind != "trace":
+            _made(plan, replace(point, requests=2))
+        elif point.kind == "open":
+            kind: Any = point.arrival
+            shape = {} if point.burstiness is None else {"burstiness": point.burstiness}
+            arrival_times(kind, 1, point.request_rate or 1.0, random_stream(0, "arrivals"), **shape)
 
 
 def recorded(plan: Plan, setting: Setting) -> Conversations:

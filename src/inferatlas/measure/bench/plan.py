@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from inferatlas.errors import BadInput
-from inferatlas.workload.workload import MOST_IN_FLIGHT, MOST_PER_S, MOST_TOKENS
+from inferatlas.workload.workload import MOST_CV, MOST_IN_FLIGHT, MOST_PER_S, MOST_TOKENS
 
 NAME, SCHEMA = "bench.json", 1
 Kind = Literal["closed", "open", "trace", "ramp", "offline"]
@@ -17,6 +18,8 @@ LEAST_REQUESTS = 50  # 44 bound a p90 at 99 % confidence (reference/load-generat
 ROUNDS = 10  # of all clients of a closed loop
 OPEN_S = 60.0  # of an open loop
 MOST_REPETITIONS = 100
+MOST_S, MOST_SEED = 1e7, 2**63 - 1  # four months; what a random generator and every JSON reader take
+FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # names of points, which a plan from elsewhere may hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,13 +198,21 @@ def check(plan: Plan) -> Plan:
     _between(plan.scrape_s, "scrape_interval", 0.0, 3600.0)
     _between(plan.power_interval_s, "power_interval", 1e-3, 60.0)
     _between(plan.idle_s, "idle", 0.0, 86400.0)
+    _between(plan.seed, "seed", 0, MOST_SEED)
+    if plan.temperature is not None:
+        _between(plan.temperature, "temperature", 0.0, 100.0)
     for name in ("count", "tp", "pp", "ep", "dp"):
         if (value := getattr(plan, name)) is not None:
             _between(value, name, 1, 1_000_000)
     rules = plan.rules
     for name in ("connect_timeout_s", "timeout_s", "stall_timeout_s"):
-        _between(getattr(rules, name), name.removesuffix("_s"), 1e-3, 1e7)
+        _between(getattr(rules, name), name.removesuffix("_s"), 1e-3, MOST_S)
+    for name in ("stagger_s", "drain_s", "wait_ready_s"):
+        if (value := getattr(rules, name)) is not None:
+            _between(value, name.removesuffix("_s"), 0.0, MOST_S)
     _between(rules.warmup, "warmup", 0, 1_000_000)
+    if rules.most_in_flight is not None:
+        _between(rules.most_in_flight, "most_in_flight", 1, MOST_IN_FLIGHT)
     return plan
 
 
@@ -215,14 +226,44 @@ def _check_prompts(plan: Plan) -> None:
         raise BadInput("conversations begin by a schedule", field="turns", allowed="with --request-rate")
     if prompts.turns is not None and plan.api != "chat":
         raise BadInput("conversations are asked by chat", field="turns", allowed="--endpoint-type chat")
-    for name in ("isl", "osl"):
+    _check_together(plan)
+    for name in ("isl", "osl", "longest", "first"):
         if (value := getattr(prompts, name)) is not None:
             _between(value, name, 1, MOST_TOKENS)
+    for name in ("input_cv", "output_cv"):
+        _between(getattr(prompts, name), name, 0.0, MOST_CV)
+    _between(prompts.prefix_tokens, "prefix_tokens", 0, MOST_TOKENS)
+    _between(prompts.think_s, "think", 0.0, MOST_S)
     if prompts.characters is not None and not 0 <= prompts.characters[0] <= prompts.characters[1]:
         raise BadInput("the least is more than the most", field="chars", allowed="LEAST:MOST, as in 64:20000")
 
 
+def _check_together(plan: Plan) -> None:
+    """What would be left aside without a word."""
+    prompts = plan.prompts
+    of_data = {
+        "first": prompts.first, "chars": prompts.characters, "filter_after": not prompts.filter_first,
+        "all_turns": prompts.all_turns, "force_length": prompts.force_reference,
+    }  # fmt: skip
+    of_lengths = {
+        "isl": prompts.isl, "osl": prompts.osl, "workload": prompts.workload, "input_cv": prompts.input_cv,
+        "output_cv": prompts.output_cv, "prefix_tokens": prompts.prefix_tokens, "turns": prompts.turns,
+        "dataset": prompts.dataset,
+    }  # fmt: skip
+    kinds = {one.kind for one in plan.points}
+    for name, value in of_data.items():
+        if value and prompts.dataset is None:
+            raise BadInput("belongs to a data set", field=name, allowed="with --dataset")
+    for name, value in of_lengths.items():
+        if value and "trace" in kinds:
+            raise BadInput("a trace has its own lengths", field=name, allowed="not with --trace")
+    if prompts.think_s and prompts.turns is None and kinds and "closed" not in kinds:
+        raise BadInput("nobody thinks here", field="think", allowed="with --concurrency or --turns")
+
+
 def _check_point(point: Point) -> None:
+    if not FOLDER.fullmatch(point.name):
+        raise BadInput(f"{point.name!r} is no name of a folder", field="points", allowed="letters, digits, - . _ +")
     if point.concurrency is not None:
         _between(point.concurrency, "concurrency", 1, MOST_IN_FLIGHT)
     if point.request_rate is not None:
@@ -233,6 +274,9 @@ def _check_point(point: Point) -> None:
         _between(point.requests, "requests", 1, 10**8)
     if point.duration_s is not None:
         _between(point.duration_s, "duration", 1e-3, 366 * 86400.0)
+    for length in (point.isl, point.osl):
+        if length is not None:
+            _between(length, "isl_osl_pairs", 1, MOST_TOKENS)
     _between(point.repetition, "repeat", 1, MOST_REPETITIONS)
     if not 1e-6 <= point.speed <= 1e6:
         raise BadInput(f"{point.speed!r}", field="speed", allowed="1e-6 to 1e6")

@@ -49,19 +49,21 @@ def run_point(folder: Path, plan: Plan, point: Point, setting: Setting, watcher:
     Raises
     ------
     BadInput : a load that cannot be made, a folder that cannot be written.
+    KeyboardInterrupt : it was stopped before its first request.
     """
     loaded = load_of(plan, point, setting)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RUN).unlink(missing_ok=True)  # of a start that was interrupted
     state = read_state(folder / JOURNAL) if (folder / JOURNAL).exists() else State()
     segment = len(state.segments)
-    if warm := warm_up(plan, loaded, setting):
-        _sent(plan, point, setting, warm, lambda _: None)
+    warm = warm_up(plan, loaded, setting)
+    if warm and _sent(plan, point, setting, warm, lambda _: None, tick=lambda _: watcher.stopped()).stopped:
+        raise KeyboardInterrupt  # before anything counts
     watcher.begun(point, len(loaded.requests))
     journal = Journal(folder)
     try:
         with _metered(folder, segment, plan, setting, watcher) as meter:
-            idle_s = _idle(plan, meter, segment)
+            idle_s = _idle(plan, meter, segment, watcher)
             journal.segment(segment)
             if idle_s:
                 journal.event(IDLE, str(idle_s))
@@ -71,7 +73,7 @@ def run_point(folder: Path, plan: Plan, point: Point, setting: Setting, watcher:
             if sent.stopped:
                 journal.event("interrupted", "stopped by whoever ran it")
     finally:
-        _close(journal, watcher)
+        journal.close()
     document = finish(folder, plan, point, setting, loaded, facts, interrupted=sent.stopped)
     return Ran(folder, document, sent.stopped)
 
@@ -84,7 +86,7 @@ def _load(
     recent, total = Recent(), len(loaded.requests)
     lives = [] if meter is None else [Live(channel) for source in meter.sources for channel in source.channels]
     seen = [0] * (0 if meter is None else len(meter.sources))
-    looked = 0
+    looked, full = 0, False
     place = 1 + next((n for n, one in enumerate(plan.points) if one.name == point.name), 0), len(plan.points)
 
     def ended(answer: Answer) -> None:
@@ -92,11 +94,14 @@ def _load(
         recent.take(answer)
 
     def tick(progress: Progress) -> bool:
-        nonlocal looked, seen
+        nonlocal looked, seen, full
         now = time.monotonic_ns()
         if now - looked >= LOOK_NS:
             looked = now
             journal.retry()
+            if journal.trouble is not None and not full:
+                watcher.told(f"{journal.trouble}; kept in memory and tried again until the end: make room")
+            full = journal.trouble is not None
             if meter is not None and not meter.ended:
                 fresh, seen = meter.fresh(seen)
                 take_all(lives, fresh)
@@ -154,11 +159,15 @@ def _metered(folder: Path, segment: int, plan: Plan, setting: Setting, watcher: 
         watcher.told(f"readings of power: {error}")  # the run stands, with what is in the journal
 
 
-def _idle(plan: Plan, meter: Meter | None, segment: int) -> float:
+def _idle(plan: Plan, meter: Meter | None, segment: int, watcher: Watcher) -> float:
     """Let the server rest while its power is read, before the first request of a run; how long."""
     if meter is None or segment or not plan.idle_s:
         return 0.0
-    time.sleep(plan.idle_s)
+    until = time.monotonic() + plan.idle_s
+    while (left := until - time.monotonic()) > 0:
+        if watcher.stopped():
+            raise KeyboardInterrupt
+        time.sleep(min(left, LOOK_NS / 1e9))
     meter.wait_for(time.monotonic_ns())
     return plan.idle_s
 
@@ -190,14 +199,6 @@ def _passed_s(state: State) -> float:
     if not state.segments:
         return 0.0
     return max((time.time_ns() - state.segments[0][0]) / 1e9, 0.0)
-
-
-def _close(journal: Journal, watcher: Watcher) -> None:
-    try:
-        journal.close()
-    except BadInput as error:
-        watcher.told(str(error))
-        raise
 
 
 __all__ = ["Ran", "View", "run_point"]

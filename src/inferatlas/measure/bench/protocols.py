@@ -59,8 +59,12 @@ def _brunetta(plan: Plan, benchmark: str | None) -> Plan:
 def _mlperf(scenario: str) -> Callable[[Plan, str | None], Plan]:
     def apply(plan: Plan, benchmark: str | None) -> Plan:
         if scenario == "offline":
+            if benchmark is not None:
+                raise BadInput(f"'{benchmark}'", field="protocol", allowed="mlperf-offline")
             points = plan.points or (Point(name="offline", kind="offline", requests=OFFLINE_QUERIES),)
-            return replace(plan, points=tuple(replace(one, kind="offline", concurrency=None) for one in points))
+            if any(one.kind != "offline" for one in points):
+                raise BadInput("the scenario sends all at once", field="concurrency", allowed="--concurrency all")
+            return replace(plan, points=points)
         limits = _limits(scenario, benchmark)
         slo = plan.slo or tuple(
             f"{metric}:p99<={limit:g}ms" for metric, limit in zip(("ttft", "itl"), limits, strict=True)

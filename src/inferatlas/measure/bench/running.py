@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import json
+import errno
 import math
 import os
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from inferatlas.catalogue.accelerators import load_accelerator
 from inferatlas.errors import BadInput, ConflictingData
 from inferatlas.measure.bench import protocols
-from inferatlas.measure.bench.loads import check_files
+from inferatlas.measure.bench.client.pool import most_connections
+from inferatlas.measure.bench.loads import check_loads
 from inferatlas.measure.bench.metrics.missed import missed_targets
 from inferatlas.measure.bench.metrics.repeats import again, headlines
+from inferatlas.measure.bench.metrics.validity import BY_CLIENT
 from inferatlas.measure.bench.plan import MOST_REPETITIONS, NAME, Plan, Point, check, read_plan, write_plan
 from inferatlas.measure.bench.point import Ran, run_point
 from inferatlas.measure.bench.record.document import RUN, Facts
+from inferatlas.measure.bench.record.finding import read_run
 from inferatlas.measure.bench.record.journal import NAME as JOURNAL
 from inferatlas.measure.bench.searching import Knee, Trial, knee, next_load, saturated
 from inferatlas.measure.bench.server.environment import environment
@@ -31,6 +36,11 @@ from inferatlas.measure.bench.watching import Watcher
 from inferatlas.workload import parse_targets
 
 MOST_CLIENTS, MOST_RATE = 65_536.0, 1e6  # a search goes no further
+NEEDED = "load", "validity", "requests", "metrics", "client", "definitions"  # of a record that a bench tells
+# Verdicts with which a load does not count as served: for whatever reason, and those of an open loop
+UNSERVED = frozenset({"too_many_failures", "nothing_completed", *BY_CLIENT})
+UNSENT = frozenset({"overloaded", "load_not_delivered"})
+DISK = errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO  # what is wrong with a disk
 WANTED = "output_tokens_per_s", "ttft_s.mean", "itl_s.mean"  # whose interval over repetitions is to be narrow
 
 
@@ -52,6 +62,11 @@ class Bench:
         if not targets:
             return None
         return all(missed_targets(document, targets) == [] for _, document in self.runs)
+
+    @property
+    def missed(self) -> bool:
+        """Whether a target was missed; by every load, where the highest that keeps them was searched."""
+        return self.met is False and (self.knee is None or self.knee.low is None)
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it: the issue's shape, and with a search where it ended."""
@@ -88,16 +103,16 @@ def begin(plan: Plan, output: Path, watcher: Watcher, *, typed: tuple[str, ...] 
     that is neither in the catalogue nor a file.
     """
     plan = check(protocols.apply(plan))
-    check_files(plan)
+    check_loads(plan)
     if plan.accelerator is not None:  # a name that nobody knows is no use beside figures
         plan = replace(plan, accelerator=load_accelerator(plan.accelerator).id)
     _writable(output)
-    setting = prepare(plan, waiting=_waiting(watcher))
+    setting = prepare(plan, waiting=_waiting(watcher), stopped=watcher.stopped)
     plan = replace(plan, model=setting.model, engine=_engine(setting))
     folder = _new(output, setting.model)
     write_plan(plan, folder)
     watcher.told(f"writing {folder}")
-    return _run(plan, folder, setting, watcher, typed)
+    return _run(plan, folder, lambda: setting, watcher, typed)
 
 
 def resume(folder: Path, watcher: Watcher, *, typed: tuple[str, ...] = ()) -> Bench:
@@ -113,13 +128,23 @@ def resume(folder: Path, watcher: Watcher, *, typed: tuple[str, ...] = ()) -> Be
     """
     folder = folder if (folder / NAME).is_file() or not (folder.parent / NAME).is_file() else folder.parent
     plan = check(read_plan(folder))
-    setting = prepare(plan, waiting=_waiting(watcher))
+    return _run(plan, folder, cache(lambda: _the_same(plan, watcher)), watcher, typed)
+
+
+def _the_same(plan: Plan, watcher: Watcher) -> Setting:
+    """The servers of a bench that goes on.
+
+    Raises
+    ------
+    ConflictingData : another engine answers than when it began.
+    """
+    setting = prepare(plan, waiting=_waiting(watcher), stopped=watcher.stopped)
     if plan.engine is not None and _engine(setting) != plan.engine:
         raise ConflictingData(
             f"{_engine(setting)} answers, and {plan.engine} did when it began", field="resume",
             hint="one record is of one engine: begin another bench",
         )  # fmt: skip
-    return _run(plan, folder, setting, watcher, typed)
+    return setting
 
 
 def _engine(setting: Setting) -> str:
@@ -127,7 +152,8 @@ def _engine(setting: Setting) -> str:
     return " ".join(one for one in (setting.engines[0].name, setting.engines[0].version) if one) or "unknown"
 
 
-def _run(plan: Plan, folder: Path, setting: Setting, watcher: Watcher, typed: tuple[str, ...]) -> Bench:
+def _run(plan: Plan, folder: Path, setting: Callable[[], Setting], watcher: Watcher, typed: tuple[str, ...]) -> Bench:
+    """All points. ``setting`` : of the servers, which are not needed where everything was measured before."""
     with _alone(folder):
         facts = Facts(environment(typed or ("inferatlas",)), plan.command, plan.notes, _hardware(plan))
         found: dict[str, Ran] = {}
@@ -135,7 +161,8 @@ def _run(plan: Plan, folder: Path, setting: Setting, watcher: Watcher, typed: tu
         while at < len(plan.points):
             point = plan.points[at]
             place = folder / point.name
-            ran = _whole(place) or run_point(place, plan, point, setting, watcher, facts)
+            with _told_how_to_go_on(folder, watcher):
+                ran = _whole(place) or run_point(place, plan, point, setting(), watcher, facts)
             found[point.name] = ran
             if ran.interrupted:
                 break
@@ -148,12 +175,44 @@ def _run(plan: Plan, folder: Path, setting: Setting, watcher: Watcher, typed: tu
         return Bench(folder, plan, runs, knee(trials(plan, found)) if plan.find_knee and found else None, interrupted)
 
 
+@contextmanager
+def _told_how_to_go_on(folder: Path, watcher: Watcher) -> Iterator[None]:
+    """What is measured stays: whoever stops a bench, or fills the disk, is told how it goes on."""
+    how = f"inferatlas bench run --resume {shlex.quote(str(folder))}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        watcher.told(f"go on with: {how}")
+        raise
+    except OSError as error:
+        if error.errno not in (None, *DISK):  # Polars tells no number
+            raise
+        raise BadInput(
+            f"cannot be written: {error.strerror or error}", field="output", file=error.filename or folder,
+            hint=f"make room, then go on with: {how}",
+        ) from None  # fmt: skip
+    except BadInput as error:
+        if error.field == "output":
+            error.hint = f"make room, then go on with: {how}"
+        raise
+
+
 def _whole(folder: Path) -> Ran | None:
-    """A point that was measured before, to its end."""
+    """A point that was measured before, to its end.
+
+    Raises
+    ------
+    BadInput : its `run.json` is damaged.
+    """
     file = folder / RUN
     if not file.is_file() or (folder / JOURNAL).exists():
         return None
-    document = json.loads(file.read_text(encoding="utf-8"))
+    document = read_run(folder, field="resume").document
+    if missing := [name for name in NEEDED if not isinstance(document.get(name), dict)]:
+        raise BadInput(
+            f"has no {', '.join(missing)}", field="resume", allowed=f"{RUN} as it was written", file=file,
+            hint="without its folder a load is measured again",
+        )  # fmt: skip
     return None if document.get("unfinished") else Ran(folder, document, False)
 
 
@@ -173,7 +232,7 @@ def _more(plan: Plan, found: dict[str, Ran]) -> tuple[Point, ...]:
     if not plan.slo and last.kind == "closed" and saturated(seen):
         return ()
     whole = last.kind == "closed"
-    load = next_load(seen, whole=whole, most=MOST_CLIENTS if whole else MOST_RATE)
+    load = next_load(seen, whole=whole, most=min(MOST_CLIENTS, most_connections()) if whole else MOST_RATE)
     if load is None:
         return ()
     requests = None if last.requests is None else last.requests
@@ -202,16 +261,15 @@ def trials(plan: Plan, found: dict[str, Ran]) -> list[Trial]:
         metrics, load = document["metrics"], point.concurrency if point.kind == "closed" else point.request_rate
         reasons = set(document["validity"]["reasons"]) | set(document["validity"]["remarks"])
         kept = not missed_targets(document, targets) if targets else True
-        stands = not reasons & {"overloaded", "too_many_failures", "nothing_completed", "load_not_delivered"}
-        if point.kind == "closed":
-            stands = not reasons & {"too_many_failures", "nothing_completed"}
+        stands = not reasons & (UNSERVED if point.kind == "closed" else UNSERVED | UNSENT)
         seen.append(Trial(float(load or 0), kept and stands, metrics["output_tokens_per_s"]))
     return seen
 
 
 def _name(point: Point, repetition: int) -> str:
     """The name of a point's folder: what is loaded, and which repetition."""
-    return point_name(point.kind, point.concurrency, point.request_rate, repetition)
+    more = "" if point.isl is None or point.osl is None else f"-i{point.isl:.0f}-o{point.osl:.0f}"
+    return point_name(point.kind, point.concurrency, point.request_rate, repetition, more)
 
 
 def point_name(kind: str, concurrency: int | None, rate: float | None, repetition: int = 1, more: str = "") -> str:
@@ -290,6 +348,8 @@ def _waiting(watcher: Watcher) -> Callable[[float, str], None]:
 
     def wait(seconds: float, why: str) -> None:
         nonlocal said
+        if watcher.stopped():
+            raise KeyboardInterrupt
         if time.monotonic() - said > 5.0:
             said = time.monotonic()
             watcher.told(f"waiting for the server ({seconds:.0f} s): it {why}")

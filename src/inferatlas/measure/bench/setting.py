@@ -69,16 +69,20 @@ class Setting:
         return self.form.model
 
 
-def prepare(plan: Plan, *, waiting: Callable[[float, str], None] | None = None) -> Setting:
+def prepare(
+    plan: Plan, *, waiting: Callable[[float, str], None] | None = None, stopped: Callable[[], bool] = lambda: False
+) -> Setting:
     """Ask the servers what they are, and learn how they answer from two small requests.
 
     Parameters
     ----------
-    waiting : called while a server is not ready, with the seconds waited and why.
+    waiting : called while a server is not ready, with the seconds waited and why. stopped : asked while the first
+        requests are in flight; True ends them.
 
     Raises
     ------
     BadInput : a server that is not there, refuses, or does not serve the model; a first request that fails.
+    KeyboardInterrupt : it was stopped.
     """
     endpoints = tuple(endpoint_at(one) for one in plan.base_urls)
     if not endpoints:
@@ -103,7 +107,7 @@ def prepare(plan: Plan, *, waiting: Callable[[float, str], None] | None = None) 
     counted = _counter(plan, endpoints[0], first.model, headers, tls)
     known = [engine.context_tokens for engine in engines if engine.context_tokens is not None]
     words = _probe_words(min(known, default=None))
-    answers = [_probe(target, _Probes(form, words), limits) for target in targets]
+    answers = [_probe(target, _Probes(form, words), limits, stopped) for target in targets]
     notes = [note for engine in engines for note in engine.notes]
     if counted is None:
         counted, note = _learnt(answers[0], _Probes(form, words))
@@ -220,17 +224,18 @@ def _probe_words(context_tokens: int | None) -> tuple[int, int]:
     return min(short, max(room // 4, 1)), min(long, room)
 
 
-def _probe(target: Target, probes: _Probes, limits: Limits) -> list[Answer]:
+def _probe(target: Target, probes: _Probes, limits: Limits, stopped: Callable[[], bool]) -> list[Answer]:
     """Small requests before anything is measured: their answers, in the order of `_Probes`.
 
     Raises
     ------
-    BadInput : one of them failed.
+    BadInput : one of them failed. KeyboardInterrupt : it was stopped.
     """
     many = len(probes)
     requests = Requests("first", np.zeros(many), np.ones(many, int), np.full(many, PROBE_TOKENS), clients=many)
     answers: list[Answer] = []
-    Sender([target], requests, probes, answers.append, limits=limits).run()
+    if Sender([target], requests, probes, answers.append, limits=limits, tick=lambda _: stopped()).run().stopped:
+        raise KeyboardInterrupt
     for one in answers:
         if one.status != "done":
             detail = f": {one.detail}" if one.detail else ""

@@ -89,6 +89,18 @@ def test_lengths_in_the_data_set_win_and_missing_ones_are_refused(spaces):
     assert talks.output_tokens.tolist() == [7, 9]
 
 
+def test_prompts_that_say_their_length_need_no_answer_to_be_removed(spaces):
+    """A line of a JSONL file is a prompt and output_tokens; conversations beside it lose their last answer."""
+    some = [Dialogue((("user", "why"),), 7), TWO, Dialogue((("user", "who"),))]
+    talks = conversations_of(select(some, "some", **ANY), spaces)
+    assert talks.output_tokens.tolist() == [7, 2] and "left out: 1 that do not end with an answer" in talks.notes
+    asks = Recorded(talks, Form("tiny"))
+    assert [body(asks, n)["messages"][-1]["content"] for n in (0, 1)] == ["why", "a b c d e"]
+    with pytest.raises(BadInput) as caught:
+        select(some[2:], "some", **ANY)
+    assert "--osl" in (caught.value.hint or "")
+
+
 def test_token_ids_are_asked_as_they_are(spaces):
     chosen = select([Dialogue((), 4, (5, 6, 7))], "ids", drop_last=False)
     talks = conversations_of(chosen, spaces, api="completions")

@@ -1,5 +1,7 @@
 """Questions in SQL: over records of both kinds together, and closed to everything else."""
 
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,3 +127,11 @@ def test_the_schema_names_every_table(records: tuple[Record, ...]):
 def test_without_records_tables_are_empty():
     assert query([], "SELECT * FROM runs").rows() == []
     assert query([], "SELECT * FROM requests").columns == {"run": []}
+
+
+def test_ctrl_c_ends_a_question_that_never_ends():
+    """DuckDB sees no signal while it works: the question is put by another thread, and told to end."""
+    endless = "SELECT sum(a.range) FROM range(1000000) a, range(1000000) b, range(1000000) c"
+    threading.Timer(0.05, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        query([], endless)

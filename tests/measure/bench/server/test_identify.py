@@ -203,8 +203,9 @@ def test_metrics_that_are_named_are_there(serve):
 def test_tls_is_checked(serve, certificates):
     server = serve({"/v1/models": models("m")}, certificates.server)
     assert found(server, context=certificates.client).model == "m"
-    with pytest.raises(BadInput, match="not trusted"):
+    with pytest.raises(BadInput, match="not trusted") as error:
         found(server, patience_s=60.0)
+    assert "--ca-file" in (error.value.hint or "")
     plain = serve({"/v1/models": models("m")})
     with pytest.raises(BadInput, match="is it http, not https"):
         identify(endpoint_at(plain.url.replace("http:", "https:")))

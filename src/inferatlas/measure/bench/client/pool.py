@@ -23,7 +23,7 @@ ACCEPTED = 64  # connections that a server is given to accept at a time
 # delays the next request of a client, so it is a small part of what an answer takes; where the kernel stamps packets it
 # changes no time that is measured, elsewhere it is the least.
 PACE_NS, LEAST_PACE_NS, OF_LATENCY = 2_000_000, 300_000, 200
-SPARE_DESCRIPTORS, USUAL_DESCRIPTORS = 64, 65_536
+SPARE_DESCRIPTORS, USUAL_DESCRIPTORS, NO_LIMIT = 64, 65_536, 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,17 +224,26 @@ class Pool:
                 self._over(connection, reason)
 
 
-def _room(wanted: int) -> int | None:
-    """How many connections may be open; None where nobody says."""
-    room = _descriptors(max(wanted + SPARE_DESCRIPTORS, USUAL_DESCRIPTORS))
-    if room is None:
-        return None
-    if room < wanted + SPARE_DESCRIPTORS:
+def most_connections(wanted: int = 0) -> int:
+    """Connections that this system allows this process, ``wanted`` if it may have so many."""
+    files = _descriptors(max(wanted + SPARE_DESCRIPTORS, USUAL_DESCRIPTORS))
+    return NO_LIMIT if files is None else max(files - SPARE_DESCRIPTORS, 0)
+
+
+def _room(wanted: int) -> int:
+    """How many connections may be open.
+
+    Raises
+    ------
+    BadInput : more are wanted.
+    """
+    room = most_connections(wanted)
+    if room < wanted:
         raise BadInput(
-            f"{wanted:,} connections, and this system allows {room:,} open files", field="concurrency",
-            allowed=f"up to {room - SPARE_DESCRIPTORS:,}", hint="raise the limit: ulimit -n",
+            f"{wanted:,} connections, and this system allows too few open files", field="concurrency",
+            allowed=f"up to {room:,}", hint="raise the limit: ulimit -n",
         )  # fmt: skip
-    return room - SPARE_DESCRIPTORS
+    return room
 
 
 def _descriptors(wanted: int) -> int | None:

@@ -156,7 +156,7 @@ class Sender:
             self._waiting.append(feed.take())
             if feed.open:
                 self._watch.lag.add(now - due)
-        most = min(one for one in (self._most, self._pool.room, 1 << 40) if one is not None)
+        most = min(one for one in (self._most, self._pool.room) if one is not None)
         while self._waiting and self.progress.in_flight < most:
             due_ns, number = self._waiting.popleft()
             self._start(number, due_ns)

@@ -19,7 +19,8 @@ NO_MANIFEST = {
     "notes", "definitions", "clocks", "outcome", "totals", "unfinished", "segments", "engine", "protocol_metrics",
 }  # fmt: skip
 NOISE = {  # parts of paths in the others
-    "time", "command", "load_average", "round_trip_s", "offered_per_s", "repetition", "tokens.written", "tokens.tokens",
+    "time", "command", "load_average", "round_trip_s", "waited_s", "offered_per_s", "repetition", "tokens.written",
+    "tokens.tokens",
 }  # fmt: skip
 # what records of different kinds can be compared by
 ROW = (

@@ -217,7 +217,7 @@ def _prompt(asked: Asked, api: Api) -> bytes:
 
 def _last(dialogue: Dialogue, selection: Selection) -> int:
     """Messages of a conversation that are asked when it is asked once."""
-    return len(dialogue.messages) - (1 if selection.last_dropped else 0)
+    return len(dialogue.messages) - (1 if selection.last_dropped and dialogue.reply is not None else 0)
 
 
 def _last_turns(selection: Selection) -> list[Asked]:

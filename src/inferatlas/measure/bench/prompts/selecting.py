@@ -17,6 +17,7 @@ from inferatlas.measure.bench.prompts.dialogues import Dialogue
 
 FIRST = 1000  # Brunetta et al., section III-B
 CHARACTERS = (64, 20_000)  # least and most of a conversation, both included; the same place
+UNANSWERED = "do not end with an answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,9 @@ def select(
     Parameters
     ----------
     first : so many; None: all. characters : least and most of a whole conversation, both included; None: any.
-    drop_last : take the last answer away, to be asked for again; conversations that do not end with one, or with an
-        empty one, are left out. False: conversations are asked as they stand.
+    drop_last : take the last answer away, to be asked for again. What does not end with one is asked as it stands
+        where the file says how long the answer is to be, else left out, as is what ends with an empty one.
+        False: conversations are asked as they stand.
     filter_first : the first so many of those that pass; False: those of the first so many that pass.
 
     Raises
@@ -87,7 +89,9 @@ def select(
     notes = [f"{len(kept):,} of {seen:,} conversations kept ({order})"]
     notes += [f"left out: {count:,} that {reason}" for reason, count in left_out.items()]
     if not kept:
-        raise BadInput("; ".join(["holds no conversation to ask", *notes]), field="dataset", allowed="one or more")
+        hint = "--osl asks them as they stand, for answers of that length" if UNANSWERED in left_out else None
+        message = "; ".join(["holds no conversation to ask", *notes])
+        raise BadInput(message, field="dataset", allowed="one or more", hint=hint)
     if filter_first and first is not None and len(kept) < first:
         notes.append(f"fewer than the {first:,} that were wanted: the data set holds no more")
     return Selection(name, tuple(kept), drop_last, seen, left_out, digest.hexdigest(), tuple(notes))
@@ -95,9 +99,9 @@ def select(
 
 def _reason(dialogue: Dialogue, characters: tuple[int, int] | None, drop_last: bool) -> str | None:
     """Why a conversation cannot be asked, to follow "that"; None: it can."""
-    if drop_last:
+    if drop_last and (dialogue.reply is not None or dialogue.output_tokens is None):
         if dialogue.reply is None:
-            return "do not end with an answer"
+            return UNANSWERED
         if not dialogue.reply:
             return "end with an empty answer"
         if len(dialogue.messages) < 2:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -71,11 +72,26 @@ def query(records: Sequence[Record], sql: str) -> Answer:
             raise BadInput(f"{len(kinds)} statements", field="sql", allowed="one SELECT")
         if kinds[0] != "SELECT":  # EXPLAIN ANALYZE would run what it explains
             raise BadInput(f"is no question but {kinds[0]}", field="sql", allowed="one SELECT")
-        done = connection.execute(sql)
-        names = _distinct([one[0] for one in done.description or ()])
-        values = list(zip(*done.fetchall(), strict=True)) or [()] * len(names)
+        names, rows = _asked(connection, sql)
+        values = list(zip(*rows, strict=True)) or [()] * len(names)
     columns = {name: [plain(one) for one in column] for name, column in zip(names, values, strict=True)}
     return Answer(columns, tuple(remarks))
+
+
+def _asked(connection: DuckDBPyConnection, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Names and rows of an answer; Ctrl-C ends the question, which DuckDB on its own does not see before its end."""
+
+    def work() -> tuple[list[str], list[tuple[Any, ...]]]:
+        done = connection.execute(sql)
+        return _distinct([one[0] for one in done.description or ()]), done.fetchall()
+
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(work)
+        try:
+            return asked.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
 
 
 def schema(records: Sequence[Record]) -> Answer:

@@ -82,23 +82,24 @@ def write_tables(
     clock = Clock(state)
     kinds = schema()
     parts: list[Path] = []
+    target = folder / f"requests.parquet{UNFINISHED}"
     try:
         for number, rows in enumerate(_stretches(folder / NAME, state)):
             table = [_row(line, state, clock, open_loop, conversations, model, counter) for line in rows]
             columns = zip(kinds.items(), zip(*table, strict=True), strict=True)
             part = folder / f"requests.parquet{UNFINISHED}{number}"
+            parts.append(part)
             frame = pl.DataFrame([pl.Series(name, values, dtype=kind) for (name, kind), values in columns])
             frame.cast(kinds).write_ipc(part, compression="lz4")  # lists of one length came as arrays
-            parts.append(part)
-        target = folder / f"requests.parquet{UNFINISHED}"
         frame = pl.scan_ipc(parts) if parts else pl.LazyFrame(schema=kinds)
         frame.sink_parquet(target, compression="zstd", row_group_size=ROWS)
         target.replace(folder / "requests.parquet")
         _write_events(folder, state, clock)
     except OSError as error:
-        raise BadInput(f"cannot be written: {error.strerror}", field="output", file=folder) from None
+        why = error.strerror or error  # Polars tells no number
+        raise BadInput(f"cannot be written: {why}", field="output", file=folder) from None
     finally:
-        for part in parts:
+        for part in (*parts, target):  # what is half written would keep a disk full
             part.unlink(missing_ok=True)
     return state
 

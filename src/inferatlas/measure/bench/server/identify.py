@@ -130,7 +130,11 @@ def _once(
         )
     except NoAnswer as error:
         if error.kind in ("tls", "malformed", "too_large"):
-            hint = "is it http, not https?" if error.kind == "tls" else "is it https, not http? is it the right port?"
+            hint = "is it https, not http? is it the right port?"
+            if error.kind == "tls":
+                hint = "is it http, not https?"
+                if "certificate" in error.why:
+                    hint = "--ca-file FILE trusts the authority that signed it, --insecure any certificate"
             raise BadInput(f"{endpoint} {error.why}", field="base_url", hint=hint) from None
         return error.why, None
     if reply.status in NOT_READY:
