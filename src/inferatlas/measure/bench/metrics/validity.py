@@ -61,7 +61,8 @@ CODES: dict[str, str] = {
     "energy_unknown": "power was read, and the readings do not cover the window: its energy is unknown",
     "tokens_unknown": "tokens of more than 1 % of the requests are unknown: so are rates of tokens",
 }
-BY_CLIENT = frozenset({"client_limited", "client_starved", "client_paused"})  # with these it was not the server that gave no more
+# With these it was not the server that gave no more.
+BY_CLIENT = frozenset({"client_limited", "client_starved", "client_paused"})
 
 
 @dataclass(frozen=True, slots=True)
