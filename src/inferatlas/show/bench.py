@@ -104,7 +104,8 @@ def _kept(loads: Sequence[Load]) -> str:
     asked = parse_targets(get(loads[0].first, "slo") or ())
     if not asked:
         return ""
-    kept = [one.name for one in loads if not any(missed_targets(dict(run), asked) for run in one.documents)]
+    sound = [one for one in loads if one.valid]
+    kept = [one.name for one in sound if not any(missed_targets(dict(run), asked) for run in one.documents)]
     if len(kept) == len(loads):
         return " Every target is kept." if len(loads) == 1 else " Every load keeps every target."
     if not kept:

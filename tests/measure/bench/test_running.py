@@ -124,7 +124,9 @@ def test_a_point_of_a_plan_lies_in_the_folder_of_the_bench(tmp_path: Path) -> No
 
 def test_a_search_ends_where_the_client_is_the_limit() -> None:
     plan = replace(PLAN, points=rates(4.0, 8.0), slo=("ttft:p95<500ms",))
-    seen = trials(plan, {"r4": ran(), "r8": ran("client_limited")})
+    limited = ran()
+    limited.document["validity"]["reasons"] = ["client_limited"]
+    seen = trials(plan, {"r4": ran("client_paused"), "r8": limited})
     assert [(one.load, one.met) for one in seen] == [(4.0, True), (8.0, False)]
 
 

@@ -133,10 +133,11 @@ def test_a_resumed_bench_takes_the_key_from_the_environment_again(behind, tmp_pa
     server = behind(plan)
     assert within(words(server.base_url, tmp_path / "runs", *LOAD)) == 0
     many = len(server.requests)
+    shutil.copytree(copied, tmp_path / "again")
     assert within(["bench", "run", "--resume", str(copied)]) == 0
     assert {one.headers["authorization"] for one in server.requests[many:]} == {f"Bearer {KEY}"}
     monkeypatch.delenv(NAME)
-    assert within(["bench", "run", "--resume", str(copied)]) == 2
+    assert within(["bench", "run", "--resume", str(tmp_path / "again")]) == 2
     out, err = capsys.readouterr()
     assert NAME in err
     secret(Ran(2, out, err, tmp_path))

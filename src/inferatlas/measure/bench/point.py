@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from inferatlas.errors import BadInput
+from inferatlas.measure.bench.apart import apart
 from inferatlas.measure.bench.client.answer import Answer
 from inferatlas.measure.bench.client.sending import Progress, Sender, Sent
 from inferatlas.measure.bench.loads import Loaded, load_of, warm_up
@@ -74,7 +75,7 @@ def run_point(folder: Path, plan: Plan, point: Point, setting: Setting, watcher:
                 journal.event("interrupted", "stopped by whoever ran it")
     finally:
         journal.close()
-    document = finish(folder, plan, point, setting, loaded, facts, interrupted=sent.stopped)
+    document = apart(lambda: finish(folder, plan, point, setting, loaded, facts, interrupted=sent.stopped))
     return Ran(folder, document, sent.stopped)
 
 

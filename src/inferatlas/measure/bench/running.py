@@ -38,7 +38,7 @@ from inferatlas.workload import parse_targets
 MOST_CLIENTS, MOST_RATE = 65_536.0, 1e6  # a search goes no further
 NEEDED = "load", "validity", "requests", "metrics", "client", "definitions"  # of a record that a bench tells
 # Verdicts with which a load does not count as served: for whatever reason, and those of an open loop
-UNSERVED = frozenset({"too_many_failures", "nothing_completed", *BY_CLIENT})
+UNSERVED = frozenset({"too_many_failures", "nothing_completed"})
 UNSENT = frozenset({"overloaded", "load_not_delivered"})
 DISK = errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO  # what is wrong with a disk
 WANTED = "output_tokens_per_s", "ttft_s.mean", "itl_s.mean"  # whose interval over repetitions is to be narrow
@@ -262,7 +262,8 @@ def trials(plan: Plan, found: dict[str, Ran]) -> list[Trial]:
         reasons = set(document["validity"]["reasons"]) | set(document["validity"]["remarks"])
         kept = not missed_targets(document, targets) if targets else True
         stands = not reasons & (UNSERVED if point.kind == "closed" else UNSERVED | UNSENT)
-        seen.append(Trial(float(load or 0), kept and stands, metrics["output_tokens_per_s"]))
+        served = not BY_CLIENT & set(document["validity"]["reasons"])  # as a remark it leaves figures standing
+        seen.append(Trial(float(load or 0), kept and stands and served, metrics["output_tokens_per_s"]))
     return seen
 
 

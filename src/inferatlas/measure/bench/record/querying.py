@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -90,7 +90,9 @@ def _asked(connection: DuckDBPyConnection, sql: str) -> tuple[list[str], list[tu
         try:
             return asked.result()
         except KeyboardInterrupt:
-            connection.interrupt()
+            while not asked.done():  # one that comes before the work begins is lost
+                connection.interrupt()
+                wait([asked], timeout=0.05)
             raise
 
 
