@@ -22,7 +22,7 @@ ACCEPTED = 64  # connections that a server is given to accept at a time
 # Between two looks at sockets while events come thick: a wake-up takes some 40 to 100 µs and may serve several. It
 # delays the next request of a client, so it is a small part of what an answer takes; where the kernel stamps packets it
 # changes no time that is measured, elsewhere it is the least.
-PACE_NS, LEAST_PACE_NS, OF_LATENCY = 2_000_000, 300_000, 200
+PACE_NS, LEAST_PACE_NS, OF_LATENCY = 4_000_000, 300_000, 200
 SPARE_DESCRIPTORS, USUAL_DESCRIPTORS, NO_LIMIT = 64, 65_536, 1 << 40
 
 
