@@ -64,6 +64,8 @@ def stretches(folder: Path, load: Mapping[str, Any] | None = None, most: int = T
     tokens = pl.scan_parquet(file).select(pl.max_horizontal(*counts, pl.lit(1))).collect().to_series().to_numpy()
     wanted = [one for one in (*TIMES, *COUNTS, *TEXTS, "status", "segment", "token_s", "chunk_tokens") if one in names]
     at, upto = 0, np.cumsum(tokens)
+    if not tokens.size:  # nothing was sent: one stretch without requests
+        yield _timings(pl.scan_parquet(file).select(wanted).collect(), told, file)
     while at < tokens.size:
         before = upto[at - 1] if at else 0
         end = max(int(np.searchsorted(upto, before + most, side="right")), at + 1)
