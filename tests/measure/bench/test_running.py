@@ -19,11 +19,12 @@ from inferatlas.measure.bench.searching import Knee
 from inferatlas.workload import parse_targets
 
 
-def ran(*reasons: str, rate: float | None = 100.0, ttft_s: float = 0.1) -> Ran:
+def ran(*reasons: str, rate: float | None = 100.0, ttft_s: float = 0.1, sent: int = 50) -> Ran:
     latency = {"mean": ttft_s, "p95": ttft_s}
     document: dict[str, Any] = {
         "metrics": {"output_tokens_per_s": rate, "ttft_s": latency, "itl_s": {"mean": 0.01}},
         "validity": {"reasons": [], "remarks": list(reasons)},
+        "requests": {"sent": sent},
     }
     return Ran(Path("x"), document, False)
 
@@ -64,6 +65,18 @@ def test_a_search_halves_between_what_was_kept_and_what_was_not() -> None:
 def test_a_rate_that_overloads_is_not_kept_whatever_its_latency() -> None:
     plan = replace(PLAN, points=rates(4.0))
     assert not trials(plan, {"r4": ran("overloaded")})[0].met
+
+
+def test_a_load_of_which_nothing_was_sent_says_nothing() -> None:
+    plan = replace(PLAN, points=rates(0.5, 4.0), slo=("ttft:p95<500ms",))
+    found = {"r0.5": ran("nothing_completed", sent=0), "r4": ran()}
+    assert [(one.load, one.met) for one in trials(plan, found)] == [(4.0, True)]
+    assert _more(replace(plan, points=rates(0.5)), {"r0.5": found["r0.5"]}) == ()
+
+
+def test_a_search_does_not_go_below_one_request_in_its_time() -> None:
+    plan = replace(PLAN, points=tuple(replace(one, duration_s=2.0) for one in rates(0.6)), slo=("ttft:p95<500ms",))
+    assert _more(plan, {"r0.6": ran(ttft_s=0.9)}) == ()
 
 
 def test_repetitions_go_on_until_intervals_are_narrow() -> None:

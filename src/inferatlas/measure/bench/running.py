@@ -172,7 +172,8 @@ def _run(plan: Plan, folder: Path, setting: Callable[[], Setting], watcher: Watc
                 write_plan(plan, folder)
         runs = tuple((ran.folder, ran.document) for ran in found.values())
         interrupted = any(ran.interrupted for ran in found.values())
-        return Bench(folder, plan, runs, knee(trials(plan, found)) if plan.find_knee and found else None, interrupted)
+        seen = trials(plan, found) if plan.find_knee else []
+        return Bench(folder, plan, runs, knee(seen) if seen else None, interrupted)
 
 
 @contextmanager
@@ -229,12 +230,14 @@ def _more(plan: Plan, found: dict[str, Ran]) -> tuple[Point, ...]:
     if not plan.find_knee:
         return ()
     seen = trials(plan, found)
+    if not seen:
+        return ()
     if not plan.slo and last.kind == "closed" and saturated(seen):
         return ()
     whole = last.kind == "closed"
     load = next_load(seen, whole=whole, most=min(MOST_CLIENTS, most_connections()) if whole else MOST_RATE)
-    if load is None:
-        return ()
+    if load is None or (last.duration_s is not None and not whole and load * last.duration_s < 1):
+        return ()  # known, or not one request would be sent on the mean
     requests = None if last.requests is None else last.requests
     point = replace(
         last, concurrency=round(load) if whole else None, request_rate=None if whole else float(f"{load:.4g}"),
@@ -258,6 +261,8 @@ def trials(plan: Plan, found: dict[str, Ran]) -> list[Trial]:
         if point.name not in found:
             continue
         document = found[point.name].document
+        if not document["requests"]["sent"]:  # none was due in its time: that says nothing of the server
+            continue
         metrics, load = document["metrics"], point.concurrency if point.kind == "closed" else point.request_rate
         reasons = set(document["validity"]["reasons"]) | set(document["validity"]["remarks"])
         kept = not missed_targets(document, targets) if targets else True
