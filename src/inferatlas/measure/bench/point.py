@@ -23,7 +23,7 @@ from inferatlas.measure.bench.record.journal import Journal, State, read_state
 from inferatlas.measure.bench.server.scraping import JOURNAL as SCRAPES
 from inferatlas.measure.bench.server.scraping import Scraper
 from inferatlas.measure.bench.setting import LOOPBACK, Setting
-from inferatlas.measure.bench.watching import Recent, View, Watcher
+from inferatlas.measure.bench.watching import Recent, Watcher
 from inferatlas.measure.metering.live import Live, take_all
 from inferatlas.measure.metering.meter import Meter
 
@@ -200,6 +200,3 @@ def _passed_s(state: State) -> float:
     if not state.segments:
         return 0.0
     return max((time.time_ns() - state.segments[0][0]) / 1e9, 0.0)
-
-
-__all__ = ["Ran", "View", "run_point"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from inferatlas.errors import BadInput, UnknownName
-from inferatlas.measure.bench.plan import Plan, Point, Prompts
+from inferatlas.measure.bench.plan import Plan, Point
 
 BRUNETTA = "Brunetta et al., Beyond Throughput; reference/load-generation.md, section 8.1"
 MLPERF = "MLPerf Inference 5.x, mlperf.conf; reference/serving-simulation.md, section 4"
@@ -122,6 +122,3 @@ def apply(plan: Plan) -> Plan:
     if name not in PROTOCOLS:
         raise UnknownName("protocol", name, list(PROTOCOLS), field="protocol", allowed=", ".join(PROTOCOLS))
     return PROTOCOLS[name].apply(plan, benchmark or None)
-
-
-__all__ = ["PROTOCOLS", "Prompts", "Protocol", "apply"]

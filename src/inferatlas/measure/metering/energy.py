@@ -206,6 +206,23 @@ def together(energies: Sequence[Energy]) -> Energy:
     )
 
 
+def spans_together(energies_of_spans: tuple[Energy, ...]) -> Energy:
+    """The energy of one device or group over several spans of time that do not overlap, as one window."""
+    if len(energies_of_spans) == 1:
+        return energies_of_spans[0]
+    whole, first = together(energies_of_spans), energies_of_spans[0]
+    names = {tuple(one.device for one in each.devices) for each in energies_of_spans}
+    each = zip(*(one.devices for one in energies_of_spans), strict=True) if len(names) == 1 else ()
+    return replace(
+        whole,
+        duration_s=sum(one.duration_s for one in energies_of_spans),
+        covered_s=sum(one.covered_s for one in energies_of_spans),
+        device=first.device,
+        name=first.name,
+        devices=tuple(spans_together(own) for own in each),
+    )
+
+
 def _root_sum(values: Sequence[float]) -> float:
     return math.hypot(*values)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from inferatlas.errors import BadInput, UnknownName
-from inferatlas.measure.metering.energy import Energy, together
+from inferatlas.measure.metering.energy import Energy, spans_together
 from inferatlas.measure.metering.finding import Refusal, find
 from inferatlas.measure.metering.logs.journal import ENDING, Journal
 from inferatlas.measure.metering.logs.log import Log, log_of
@@ -63,7 +63,7 @@ class Window:
         self.meter.wait_for(spans[-1][1])
         log = self.meter.log(spans[0][0])
         each = [energies(log, a, b) for a, b in spans]
-        return tuple(_spans_together(own) for own in zip(*each, strict=True))
+        return tuple(spans_together(own) for own in zip(*each, strict=True))
 
     @property
     def energy(self) -> Energy:
@@ -244,22 +244,6 @@ class Meter:
         now = time.monotonic_ns()
         self._sampler.now()
         return now
-
-
-def _spans_together(energies_of_spans: tuple[Energy, ...]) -> Energy:
-    if len(energies_of_spans) == 1:
-        return energies_of_spans[0]
-    whole, first = together(energies_of_spans), energies_of_spans[0]
-    names = {tuple(one.device for one in each.devices) for each in energies_of_spans}
-    each = zip(*(one.devices for one in energies_of_spans), strict=True) if len(names) == 1 else ()
-    return replace(
-        whole,
-        duration_s=sum(one.duration_s for one in energies_of_spans),
-        covered_s=sum(one.covered_s for one in energies_of_spans),
-        device=first.device,
-        name=first.name,
-        devices=tuple(_spans_together(own) for own in each),
-    )
 
 
 def _unwritable(path: Path | None, error: Exception) -> BadInput:

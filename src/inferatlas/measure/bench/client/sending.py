@@ -34,20 +34,16 @@ class Progress:
     done: int = 0
     failed: int = 0
     in_flight: int = 0
-    left: int = 0
-    tokens: int = 0
-    begin_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How a run ended. ``stopped``: before its end, by whoever watched it or by ``duration_s``."""
+    """How a run ended. ``stopped``: before its end, by whoever watched it."""
 
     begin_ns: int
     end_ns: int
     health: Health
     stopped: bool
-    over: bool  # the duration ended it
 
 
 class Sender:
@@ -115,7 +111,6 @@ class Sender:
         pool.open_ahead(min(self._requests.clients or 0, len(self._requests) - len(self._done)))
         begin = clock()
         pool.begin(begin)
-        self.progress.begin_ns = begin
         feed = self._feed = Feed(self._requests, begin, done=self._done, ramp_s=self._ramp_s)
         progress, watch = self.progress, self._watch
         until = None if self._duration_s is None else begin + round(self._duration_s * 1e9)
@@ -133,7 +128,6 @@ class Sender:
                 due = self._send_due(feed, now)
             if now - ticked >= TICK_NS:
                 ticked = now
-                progress.left = feed.left
                 stopped = self._tick(progress)
                 pool.give_up(now)
                 if not progress.done:  # an answer takes at least as long as none has ended
@@ -146,7 +140,7 @@ class Sender:
                 ahead.make()
         end = clock()
         pool.end_all("interrupted")  # by whoever watched, or as the time for the drain was over
-        return Sent(begin, end, watch.told(), stopped, over)
+        return Sent(begin, end, watch.told(), stopped)
 
     # Sending
 
@@ -183,7 +177,6 @@ class Sender:
         if reason is None:
             progress.done += 1
             self._pool.pace(now - (answer.sent_ns or now))
-            progress.tokens += answer.output_tokens or len(answer.stamps)
             if answer.parts is not None:
                 self._replies[answer.number] = answer.text or ""
         else:

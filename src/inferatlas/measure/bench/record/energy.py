@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from inferatlas.measure.bench.record.journal import State
 from inferatlas.measure.bench.record.tables import UNFINISHED, Clock
-from inferatlas.measure.metering.energy import Energy, together
+from inferatlas.measure.metering.energy import Energy, spans_together
 from inferatlas.measure.metering.logs.journal import ENDING, read_journal
 from inferatlas.measure.metering.logs.log import Log
 from inferatlas.measure.metering.windows import energies
@@ -67,21 +66,7 @@ def energies_of(logs: Sequence[Log | None], clock: Clock, spans: Sequence[Span])
             each.append(energies(log, clock.ns(a, segment), clock.ns(b, segment)))
     if not each or len({len(one) for one in each}) != 1:
         return ()
-    return tuple(_sum(own) for own in zip(*each, strict=True))
-
-
-def _sum(parts: tuple[Energy, ...]) -> Energy:
-    if len(parts) == 1:
-        return parts[0]
-    whole, first = together(parts), parts[0]
-    return replace(
-        whole,
-        duration_s=sum(one.duration_s for one in parts),
-        covered_s=sum(one.covered_s for one in parts),
-        device=first.device,
-        name=first.name,
-        devices=(),
-    )
+    return tuple(spans_together(own) for own in zip(*each, strict=True))
 
 
 def headline(found: Sequence[Energy]) -> Energy | None:
