@@ -49,7 +49,7 @@ def test_what_the_end_of_a_duration_cuts_off_is_no_fault_of_the_server(served):
         [target(server.base_url)], closed_loop(50, 2), Numbered(), lambda one: ended.append(one.reason),
         limits=replace(PATIENT, drain_s=0.0), duration_s=0.05,
     ).run()  # fmt: skip
-    assert found.over and not found.stopped and set(ended) == {"interrupted"}
+    assert not found.stopped and set(ended) == {"interrupted"} and len(ended) < 50
 
 
 def test_pauses_are_added_up_by_how_long_they_were():
