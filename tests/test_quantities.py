@@ -11,7 +11,8 @@ from inferatlas.errors import BadInput
 from inferatlas.quantities import COMMON, parse, registry_of_units, show
 
 # pint has no such word, or reads another one (b is barn, Gb is gilbert there)
-UNKNOWN_TO_PINT = {"mm2", "cm2", "m2", "sequences", "tokens", "tokens/s", "tok/s", "req/s"}
+UNKNOWN_TO_PINT = {"mm2", "cm2", "m2", "sequences", "tokens", "tokens/s", "tok/s", "req/s", "tokens/J", "tok/J"}
+UNKNOWN_TO_PINT |= {"thousand", "million", "billion", "trillion"}
 SI_UNITS = sorted({si for _, si in COMMON.values()})
 
 

@@ -26,7 +26,9 @@ COMMON: dict[str, tuple[float, str]] = {
     "USD": (1.0, "USD"), "USD/h": (1.0, "USD/h"), "USD/kWh": (1.0, "USD/kWh"),
     "gCO2e/kWh": (1.0, "gCO2e/kWh"), "kgCO2e": (1000.0, "gCO2e"), "L/kWh": (1.0, "L/kWh"),
     "kWh": (3.6e6, "J"), "Wh": (3600.0, "J"), "mWh": (3.6, "J"),
-    "pJ/bit": (8e-12, "J/B"),
+    "pJ/bit": (8e-12, "J/B"), "tokens/J": (1.0, "1/J"), "tok/J": (1.0, "1/J"), "1/J": (1.0, "1/J"),
+    "FLOP/B": (1.0, "FLOP/B"), "FLOP/W": (1.0, "FLOP/W"), "thousand": (1e3, "1"), "million": (1e6, "1"),
+    "billion": (1e9, "1"), "trillion": (1e12, "1"),
 }  # fmt: skip
 for _p, _f in _PREFIX.items():
     COMMON |= {
@@ -139,6 +141,45 @@ def registry_of_units():
     return registry
 
 
+def si_unit(unit: str, *, field: str | None = None) -> str:
+    """The SI unit in which `parse` gives what is written in ``unit``.
+
+    Raises
+    ------
+    BadInput : an unknown unit.
+
+    Examples
+    --------
+    >>> si_unit("TB/s"), si_unit("billion"), si_unit("PFLOPS")
+    ('B/s', '1', 'FLOP/s')
+    """
+    known = COMMON.get(unit)
+    if known is None:
+        near = difflib.get_close_matches(unit, COMMON, n=2)
+        hint = f"did you mean {' or '.join(near)}?" if near else None
+        raise BadInput(f"unknown unit '{unit}'", field=field, allowed="for example TB/s, W, ms, tokens/s, %", hint=hint)
+    return known[1]
+
+
+@lru_cache(maxsize=1)
+def formula_units():
+    """The pint registry in which formulas are checked: few units, a byte being a dimension of its own.
+
+    pint's own registry counts bits as dimensionless, so that it would add bytes to tokens.
+    """
+    import pint  # lazily, see above
+
+    registry = pint.UnitRegistry(None)
+    for line in (
+        "second = [time] = s", "hour = 3600 * second = h", "hertz = 1 / second = Hz", "joule = [energy] = J",
+        "watt = joule / second = W", "kilowatt_hour = 3600000 * joule = kWh", "byte = [information] = B",
+        "FLOP = [operation]", "USD = [currency]", "gCO2e = [carbon]", "metre = [length] = m",
+        "square_metre = metre ** 2 = m2", "litre = [volume] = L",
+    ):  # fmt: skip
+        registry.define(line)
+    return registry
+
+
 def show(value: float | None, unit: str, digits: int = 3) -> str:
     """Print an SI value for people: ``show(3.35e12, "B/s") == "3.35 TB/s"``; None is an em dash.
 
@@ -158,7 +199,7 @@ def show(value: float | None, unit: str, digits: int = 3) -> str:
     return f"{_significant(value / factor, digits)} {name}"
 
 
-_BARE = {"1", "1/s", "USD", "USD/h", "USD/kWh", "gCO2e/kWh", "L/kWh"}
+_BARE = {"1", "1/s", "1/J", "FLOP/B", "FLOP/W", "USD", "USD/h", "USD/kWh", "gCO2e/kWh", "L/kWh"}
 _UP = [(1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")]
 _DOWN = [(1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p")]
 _SCALES: dict[str, list[tuple[float, str]]] = {

@@ -1,0 +1,1 @@
+"""Claims: what papers state, recomputed."""

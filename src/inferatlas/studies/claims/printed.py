@@ -1,0 +1,128 @@
+"""What a paper prints, read with its rounding: ``"≈ 75 W"``, ``"5-10×"``, ``"220+ TB/s"``, ``"7 783 ‡"``, ``"ND"``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from inferatlas.errors import BadInput
+from inferatlas.quantities import parse, si_unit
+
+Relation = Literal["equal", "about", "at_least", "at_most"]
+ABOUT = 0.10  # of a number that its author calls approximate; our reading of "about", "around", "≈"
+
+_MARKS = re.compile(r"<[^>]*>|[†‡§¶*]+|\$|\\times")
+_NOTHING = re.compile(r"(?:|[-–—=×✗]|N/?[DA]\b.*)", re.IGNORECASE)
+_WORDS: tuple[tuple[str, Relation], ...] = (
+    ("≈|~|about|around|approximately|approx\\.?|roughly|some|nearly", "about"),
+    (">|≥|>=|at least|over|more than|exceeding|from", "at_least"),
+    ("<|≤|<=|at most|below|less than|under|no more than", "at_most"),
+    ("up to|=", "equal"),
+)
+_NUMBER = r"[-+]?(?:\d{1,3}(?:[ ,\u00a0\u2009]\d{3})+(?![\d])|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+"
+_SPACES = re.compile(r"[ ,\u00a0\u2009]")
+_RANGE = re.compile(rf"({_NUMBER})\s*(?:-|–|—|to|\.\.)\s*({_NUMBER})\s*(.*)")
+_ONE = re.compile(rf"({_NUMBER})\s*(\+?)\s*(.*)")
+_TIMES = {"×", "x", "X", "times", "-fold"}
+_LETTERS = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}  # thousands and more, where bytes are not meant
+_COUNTS = {"1", "count", "tokens", "thousand", "million", "billion", "trillion"}
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """One printed value: SI ``low`` .. ``high`` is what the print allows (its rounding), ``value`` its middle.
+
+    ``text`` is how it is printed; a word ("HBM3e", "✓") has no number, and something not stated has neither.
+    ``relation``: what the paper says of it: equal, about (10 % either way), at_least, at_most.
+    """
+
+    text: str
+    value: float | None
+    low: float | None
+    high: float | None
+    unit: str
+    relation: Relation = "equal"
+
+    @property
+    def stated(self) -> bool:
+        """Whether anything is stated at all."""
+        return self.value is not None or bool(self.text)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "value": self.value if self.value is not None else self.text or None, "unit": self.unit,
+            "low": self.low, "high": self.high, "relation": self.relation, "printed": self.text,
+        }  # fmt: skip
+
+
+def read_printed(text: str, unit: str = "1", *, words: bool = False, field: str | None = None) -> Printed:
+    """Read what stands in a cell or a sentence.
+
+    Parameters
+    ----------
+    text : as printed; footnote marks are dropped, and what stands in parentheses after a number is a remark.
+    unit : of a bare number, as printed ("W", "TB/s", "%", "billion"); a unit in the text wins.
+    words : whether it is a word and no number ("HBM3e").
+
+    Raises
+    ------
+    BadInput : neither a number nor something not stated, and ``words`` is False.
+
+    Examples
+    --------
+    >>> read_printed("1,979 TFLOPS").value, read_printed("20k", "W").value, read_printed("8.2B", "billion").value
+    (1979000000000000.0, 20000.0, 8200000000.0)
+    >>> one = read_printed("≈ 75 W"); one.relation, one.low, one.high
+    ('about', 67.5, 82.5)
+    >>> read_printed("5-10×").low, read_printed("5-10×").high, read_printed("3.7").low
+    (5.0, 10.0, 3.65)
+    >>> read_printed("ND").stated, read_printed("4nm", words=True).text, read_printed("2 TB").unit
+    (False, '4nm', 'B')
+    """
+    bare = " ".join(_MARKS.sub(" ", text).split())
+    if _NOTHING.fullmatch(bare):
+        if words and bare:
+            return Printed(bare, None, None, None, "1")
+        return Printed("", None, None, None, si_unit(unit))
+    if words:
+        return Printed(bare, None, None, None, "1")
+    rest, relation = bare, "equal"
+    for pattern, meant in _WORDS:
+        if head := re.match(rf"(?:{pattern})\s*(?=[\d.+-])", rest, re.IGNORECASE):
+            rest, relation = rest[head.end() :], meant
+            break
+    if found := _RANGE.fullmatch(rest):
+        low, si = _in_si(found[1], found[3], unit, field, text)
+        high, _ = _in_si(found[2], found[3], unit, field, text)
+        return Printed(bare, (low + high) / 2, low, high, si, relation)
+    found = _ONE.fullmatch(rest)
+    if not found:
+        raise BadInput(f"'{text}' is no number", field=field, allowed="a number with a unit, or a range '5-10'")
+    value, si = _in_si(found[1], found[3], unit, field, text)
+    half = _in_si(str(_half_a_place(found[1])), found[3], unit, field, text)[0]
+    if found[2] and relation == "equal":
+        relation = "at_least"
+    half = max(half, ABOUT * abs(value)) if relation == "about" else half
+    return Printed(bare, value, value - half, value + half, si, relation)
+
+
+def _half_a_place(number: str) -> Decimal:
+    """Half a unit of the last printed place."""
+    return Decimal(1).scaleb(int(Decimal(_SPACES.sub("", number)).as_tuple().exponent)) / 2
+
+
+def _in_si(number: str, tail: str, unit: str, field: str | None, text: str) -> tuple[float, str]:
+    """A number with what stands behind it, in SI; without a unit of its own it has ``unit``."""
+    number, tail = _SPACES.sub("", number), re.sub(r"\(.*", "", tail).strip()
+    factor = 1.0
+    if tail in _TIMES:
+        tail = ""
+    elif tail in _LETTERS and (unit in _COUNTS or tail == "k"):
+        factor, tail = _LETTERS[tail], "" if tail == "k" and unit not in _COUNTS else "1"
+    elif tail.split(" ")[0] in ("thousand", "million", "billion", "trillion"):
+        tail = tail.split(" ")[0]  # of what: the sentence says it
+    spelt = tail or unit
+    si = si_unit(spelt, field=field)
+    return factor * parse(f"{number} {spelt}", si, field=field), si
