@@ -1,0 +1,215 @@
+"""One check of one claim: what is computed, whether it meets what is asserted, and under which condition."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from inferatlas.errors import BadInput
+from inferatlas.quantities import show
+from inferatlas.studies.claims.known import Known, aligned
+from inferatlas.studies.claims.ledger import Check, Claim, Formula, Reading
+from inferatlas.studies.claims.looking_up import Books, look_up
+from inferatlas.studies.claims.printed import Printed
+from inferatlas.studies.claims.reading import CATALOGUE_TOLERANCE
+from inferatlas.studies.claims.units import base_factor, formula_unit, spelt
+
+OPEN_ENDED = 2.0  # "220+ TB/s": a data sheet that says more than X is taken to mean less than twice X
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What a reading gives, in the unit of what is asserted; of a vector the entry that is farthest off."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    unit: str
+    text: str | None = None
+
+    @property
+    def words(self) -> str:
+        if self.value is None:
+            return self.text or "—"
+        middle = show(self.value, self.unit)
+        if self.low is None or self.high is None or not abs(self.high - self.low) > 1e-9 * abs(self.value):
+            return middle
+        return f"{middle} ({show(self.low, self.unit)} to {show(self.high, self.unit)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a check. ``holds`` None: it cannot be computed, and ``needs`` says what is missing."""
+
+    by: str
+    holds: bool | None
+    beyond: bool
+    condition: str
+    computed: Computed | None
+    ratio: float | None
+    computation: str
+    inputs: tuple[dict[str, Any], ...]
+    needs: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        if self.holds is None:
+            return "not_checkable"
+        if self.holds:
+            return "consistent_under_condition" if self.condition else "consistent"
+        return "beyond_physics" if self.beyond else "inconsistent"
+
+
+def check(claim: Claim, one: Check, books: Books) -> Outcome:
+    """As stated; if that fails, with what other documents say; then under the conditions of the readings.
+
+    Raises
+    ------
+    BadInput : an unknown reference, or units that do not match; with file and line.
+    """
+    first, *others = one.readings
+    inputs = _inputs(claim, first, books)
+    stated = _try(claim, one, first, inputs)
+    if stated.holds:
+        return stated
+    rivals = [(name, *rival) for name, source in inputs.items() for rival in source.rivals]
+    for name, rival, condition in rivals if stated.holds is False else ():
+        found = _try(claim, one, first, inputs | {name: rival})
+        if found.holds:
+            return replace(found, condition=condition)
+    for reading in others:
+        found = _try(claim, one, reading, _inputs(claim, reading, books))
+        if found.holds:
+            return replace(found, condition=reading.under)
+    return _forgiven(claim, one, stated, inputs)
+
+
+def _forgiven(claim: Claim, one: Check, stated: Outcome, inputs: Mapping[str, Known]) -> Outcome:
+    """A failure that proves nothing is none: an unverified fact, or a model against a measurement."""
+    if stated.holds is not False:
+        return stated
+    doubtful = [source.origin for source in inputs.values() if not source.sure]
+    if doubtful:
+        needs = tuple(f"a document that confirms {origin}" for origin in doubtful)
+        return replace(stated, holds=None, needs=needs)
+    if one.by == "model" and claim.basis == "measured":
+        needs = ("a second measurement under stated conditions: a prediction does not refute one",)
+        return replace(stated, holds=None, needs=needs)
+    return stated
+
+
+def _inputs(claim: Claim, reading: Reading, books: Books) -> dict[str, Known]:
+    names = list(reading.expression.names)
+    if isinstance(claim.asserted, Formula):
+        names += claim.asserted.expression.names
+    return aligned({name: look_up(reading.inputs[name], claim.paper, books) for name in dict.fromkeys(names)})
+
+
+def _try(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known]) -> Outcome:
+    missing = tuple(source.missing for source in inputs.values() if source.missing)
+    listed = tuple(source.as_dict(name) for name, source in inputs.items())
+    where = ", ".join(f"{name} = {source.words} ({source.origin})" for name, source in inputs.items())
+    nothing = Outcome(one.by, None, False, "", None, None, f"{reading.expression.text}, where {where}", listed, missing)
+    if missing:
+        return nothing
+    if isinstance(claim.asserted, Printed) and claim.asserted.value is None:
+        return _words(claim.asserted.text, inputs, nothing)
+    if any(source.text is not None for source in inputs.values()):
+        word = next(source.text for source in inputs.values() if source.text is not None)
+        raise claim.at.bad(f"'{word}' is no number to compute with", field=claim.id)
+    units = {name: formula_unit(source.unit) for name, source in inputs.items()}
+    try:
+        gives = reading.expression.unit(units)
+        if isinstance(claim.asserted, Formula):
+            wanted = claim.asserted.expression.unit(units)
+        else:
+            wanted = formula_unit(claim.asserted.unit)
+    except BadInput as error:
+        if one.by == "dimension":
+            return replace(nothing, holds=False, computation=f"{nothing.computation}: {error.message}")
+        raise one.at.bad(error.message, claim.id, error.allowed) from None
+    same = gives.dimensionality == wanted.dimensionality
+    if one.by == "dimension":
+        said = claim.asserted.expression.text if isinstance(claim.asserted, Formula) else "what is asserted"
+        computed = Computed(None, None, None, spelt(gives), text=f"in {spelt(gives)}")
+        text = f"{nothing.computation}: in {spelt(gives)}; {said} is in {spelt(wanted)}"
+        return replace(nothing, holds=same, computed=computed, computation=text)
+    if not same:
+        message = f"'{reading.expression.text}' is in {spelt(gives)}, and what is asserted in {spelt(wanted)}"
+        raise one.at.bad(message, claim.id, allowed=f"an expression in {spelt(wanted)}")
+    return _compare(claim, one, reading, inputs, nothing)
+
+
+def _words(asserted: str, inputs: Mapping[str, Known], nothing: Outcome) -> Outcome:
+    """Words agree where all words of the paper are among those of the fact."""
+    found = next((source.text for source in inputs.values() if source.text is not None), None)
+    if found is None:
+        return replace(nothing, needs=("a fact in words",))
+    computed = Computed(None, None, None, "1", text=found)
+    holds = _spelt(asserted) <= _spelt(found)
+    return replace(nothing, holds=holds, computed=computed, computation=f"{nothing.computation}; asserted '{asserted}'")
+
+
+def _spelt(text: str) -> set[str]:
+    """Words and numbers of a text: ``"TSMC 5nm"`` has tsmc, 5, nm."""
+    return set(re.findall(r"[a-z]+|\d+(?:\.\d+)?", text.lower()))
+
+
+def _compare(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known], nothing: Outcome) -> Outcome:
+    factor = base_factor(claim.asserted.unit)
+    ends = [{name: getattr(source, end) for name, source in inputs.items()} for end in ("low", "value", "high")]
+    value = np.atleast_1d(reading.expression.value(ends[1])) / factor
+    low, high = (np.atleast_1d(end) / factor for end in reading.expression.interval(*ends))
+    if not np.isfinite(value).any():
+        return replace(nothing, needs=(f"inputs for which {reading.expression.text} is defined",))
+    if isinstance(claim.asserted, Formula):
+        said = np.atleast_1d(claim.asserted.expression.value(ends[1])) / factor
+        least, most = (np.atleast_1d(end) / factor for end in claim.asserted.expression.interval(*ends))
+    else:
+        said = np.full(value.shape, claim.asserted.value)
+        least, most = (np.full(value.shape, end) for end in (claim.asserted.low, claim.asserted.high))
+    tolerance = max(claim.tolerance, CATALOGUE_TOLERANCE if one.by == "catalogue" else 0.0)
+    holds = _meets(claim, one, (least, most), (low, high), tolerance) | ~np.isfinite(value)
+    with np.errstate(all="ignore"):
+        ratio = np.where(value != 0, said / value, np.nan)
+        off = np.where(holds, 0.0, 1.0) + np.abs(np.log(np.abs(ratio)))
+    i = int(np.nanargmax(np.where(np.isfinite(value), np.nan_to_num(off, nan=0.0, posinf=1e9), np.nan)))
+    computed = Computed(float(value[i]), float(low[i]), float(high[i]), claim.asserted.unit)
+    asserted = _asserted_words(claim, float(said[i]))
+    within = f"; within {tolerance:.0%}" if tolerance else ""
+    word = {"at_most": "at most ", "at_least": "at least ", None: ""}[one.bound]
+    return replace(
+        nothing, holds=bool(holds.all()), beyond=one.by == "physics" and one.bound is not None, computed=computed,
+        ratio=float(ratio[i]) if np.isfinite(ratio[i]) else None,
+        computation=f"{nothing.computation}: {word}{computed.words}; asserted {asserted}{within}",
+    )  # fmt: skip
+
+
+def _meets(
+    claim: Claim, one: Check, asserted: tuple[np.ndarray, np.ndarray], computed: tuple[np.ndarray, np.ndarray],
+    tolerance: float,
+) -> np.ndarray:  # fmt: skip
+    (least, most), (low, high) = asserted, computed
+    slack = tolerance * np.maximum(np.abs(least), np.abs(most)) + 1e-9 * np.abs(most)
+    least, most = least - slack, most + slack
+    if one.bound == "at_most":
+        return least <= high
+    if one.bound == "at_least":
+        return most >= low
+    relation = "equal" if isinstance(claim.asserted, Formula) else claim.asserted.relation
+    if relation == "at_least":
+        end = OPEN_ENDED * most if claim.basis == "specification" else np.inf
+        return (high >= least) & (low <= end)
+    if relation == "at_most":
+        return low <= most
+    return (low <= most) & (least <= high)
+
+
+def _asserted_words(claim: Claim, said: float) -> str:
+    if isinstance(claim.asserted, Formula):
+        return f"{claim.asserted.expression.text} = {show(said, claim.asserted.unit)}"
+    return claim.asserted.text

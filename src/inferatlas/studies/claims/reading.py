@@ -1,0 +1,245 @@
+"""Claims from YAML, strictly: what cannot be accepted is refused with its file and line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from inferatlas.documents import read_document
+from inferatlas.errors import BadInput
+from inferatlas.quantities import parse as parse_quantity
+from inferatlas.studies.claims.expression import Expression
+from inferatlas.studies.claims.expression import parse as parse_expression
+from inferatlas.studies.claims.ledger import (
+    BASES,
+    KINDS,
+    Check,
+    Claim,
+    Formula,
+    Ledger,
+    LeftOut,
+    Paper,
+    Reading,
+    Source,
+)
+from inferatlas.studies.claims.nodes import Node
+from inferatlas.studies.claims.printed import Printed, read_printed
+
+SOURCES = ("cell", "cells", "fact", "facts", "model", "claim", "value", "values", "ask", "unpublished", "unit")
+CATALOGUE_TOLERANCE = 0.02  # vendors round for data sheets (the catalogue's own cross-check uses the same)
+SLUG = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
+_CLAIM = ("id", "place", "states", "asserted", "checks")
+_CLAIM_MAY = ("quotes", "basis", "tolerance", "tolerance_because")
+_CHECK_MAY = ("inputs", "readings", "bound")
+
+
+def open_file(path: str | Path) -> Node:
+    """A file's document as a node; `BadInput` where it cannot be read."""
+    document = read_document(path)
+    return Node(document, (), document.data)
+
+
+def read_ledger(folder: Path) -> Ledger:
+    """The ledger in a folder: ``paper.yaml``, ``tables*.yaml``, ``claims*.yaml``, ``left-out.yaml``.
+
+    Raises
+    ------
+    BadInput : a file is refused; with file and line.
+    """
+    from inferatlas.studies.claims.tables import cell_claims, read_table
+
+    head = open_file(folder / "paper.yaml").mapping(("id", "title", "authors", "year"), ("address", "text"))
+    paper = _paper(head)
+    tables, claims = {}, {}
+    for file in sorted(folder.glob("tables*.yaml")):
+        node = _of_paper(open_file(file).mapping(("paper", "tables"), ()), paper.id)
+        for one in node.list("tables"):
+            table = read_table(one)
+            if table.id in tables:
+                raise one.bad(f"table '{table.id}' is there twice", "id")
+            tables[table.id] = table
+            claims |= cell_claims(paper.id, one, table)
+    for file in sorted(folder.glob("claims*.yaml")):
+        node = _of_paper(open_file(file).mapping(("paper", "claims"), ()), paper.id)
+        _add(claims, node, paper.id)
+    left = folder / "left-out.yaml"
+    return Ledger(paper, tables, claims, _left_out(open_file(left), paper.id) if left.is_file() else ())
+
+
+def read_claims(path: str | Path) -> Ledger:
+    """A claim file of one's own: its ``paper`` is the name of what claims (a slide, a data sheet).
+
+    Raises
+    ------
+    BadInput : it is refused; with file and line.
+    """
+    node = open_file(path).mapping(("paper", "claims"), ("title", "authors", "year", "address"))
+    name = _slug(node, "paper")
+    year = node.value.get("year")
+    if year is not None and (isinstance(year, bool) or not isinstance(year, int)):
+        raise node.bad(f"'{year}' is no year", "year")
+    paper = Paper(
+        name, node.text("title", name), node.text("authors", "not named"), year, node.value.get("address"), None
+    )
+    claims: dict[str, Claim] = {}
+    _add(claims, node, name)
+    if not claims:
+        raise node.bad("no claim in this file", "claims", allowed="a list of claims")
+    return Ledger(paper, {}, claims, ())
+
+
+def _paper(node: Node) -> Paper:
+    year, address, text = (node.value.get(key) for key in ("year", "address", "text"))
+    return Paper(node.text("id"), node.text("title"), node.text("authors"), year, address, text)
+
+
+def _of_paper(node: Node, paper: str) -> Node:
+    if node.text("paper") != paper:
+        raise node.bad(f"'{node.text('paper')}' is another paper", "paper", allowed=paper)
+    return node
+
+
+def _left_out(node: Node, paper: str) -> tuple[LeftOut, ...]:
+    _of_paper(node.mapping(("paper", "left_out"), ()), paper)
+    found = []
+    for one in node.list("left_out"):
+        one.mapping(("because",), ("quotes", "patterns"))
+        for pattern in one.texts("patterns"):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise one.bad(f"'{pattern}' is no regular expression: {error}", "patterns") from None
+        found.append(LeftOut(one.texts("quotes"), one.texts("patterns"), one.text("because")))
+    return tuple(found)
+
+
+def _slug(node: Node, key: str) -> str:
+    name = node.text(key)
+    if not SLUG.fullmatch(name):
+        raise node.bad(f"'{name}' is not a slug", key, allowed="lower-case words joined by hyphens")
+    return name
+
+
+def _add(claims: dict[str, Claim], node: Node, paper: str) -> None:
+    for one in node.list("claims"):
+        claim = read_claim(one, paper)
+        if claim.id in claims:
+            raise one.bad(f"claim '{claim.id}' is there twice", "id")
+        claims[claim.id] = claim
+
+
+def read_claim(node: Node, paper: str) -> Claim:
+    """One claim of a file."""
+    node.mapping(_CLAIM, _CLAIM_MAY)
+    checks = tuple(read_check(one) for one in node.list("checks"))
+    if not checks:
+        raise node.bad("a claim without a check", "checks", allowed="what recomputes it, if only from what is missing")
+    asserted = _asserted(node)
+    if isinstance(asserted, Formula):
+        for check in checks:
+            _known(node["asserted"], "formula", asserted.expression, check.readings[0].inputs)
+    tolerance = _tolerance(node)
+    return Claim(
+        id=_slug(node, "id"), paper=paper, place=node.text("place"), statement=node.text("states"),
+        quotes=node.texts("quotes"), basis=node.text("basis", "opinion", among=BASES), asserted=asserted,
+        checks=checks, tolerance=tolerance, tolerance_because=node.text("tolerance_because", " ").strip(),
+        at=node.place,
+    )  # fmt: skip
+
+
+def _asserted(node: Node) -> Printed | Formula:
+    given = node["asserted"]
+    try:
+        if not isinstance(given.value, dict):
+            return read_printed(node.text("asserted"))
+        given.mapping((), ("text", "formula", "unit"))
+        if "formula" in given:
+            expression = parse_expression(given.text("formula"), field="formula")
+            return Formula(expression, _unit_text(given, "unit"))
+        return read_printed(given.text("text"), words=True)
+    except BadInput as error:
+        raise error if error.file else node.at(error, "asserted") from None
+
+
+def _unit_text(node: Node, key: str) -> str:
+    """A unit of formulas, as pint of `formula_units` reads it."""
+    from inferatlas.studies.claims.units import formula_unit
+
+    text = node.text(key, "1")
+    try:
+        formula_unit(text)
+    except BadInput as error:
+        raise node.at(error, key) from None
+    return text
+
+
+def _tolerance(node: Node) -> float:
+    if "tolerance" not in node:
+        return 0.0
+    if "tolerance_because" not in node:
+        raise node.bad("a tolerance without its reason", "tolerance", allowed="tolerance_because: why it is needed")
+    try:
+        found = parse_quantity(node.text("tolerance"), "1")
+    except BadInput as error:
+        raise node.at(error, "tolerance") from None
+    if not 0 <= found <= 1:
+        raise node.bad(f"'{node.text('tolerance')}' is no tolerance", "tolerance", allowed="0 % to 100 %")
+    return found
+
+
+def read_check(node: Node, extra: tuple[str, ...] = ()) -> Check:
+    """One check: as stated, then the readings under conditions."""
+    node.mapping(("by", "expression", *extra), _CHECK_MAY)
+    by = node.text("by", among=KINDS)
+    bound = node.text("bound", among=("at_most", "at_least")) if "bound" in node else None
+    first = read_reading(node, {})
+    others = []
+    for one in node.list("readings"):
+        one.mapping(("under",), ("expression", "inputs"))
+        others.append(read_reading(one, first.inputs, default=first.expression))
+    return Check(by, (first, *others), bound, node.place)
+
+
+def read_reading(node: Node, known: Mapping[str, Source], *, default: Expression | None = None) -> Reading:
+    """One reading; ``known`` are the inputs of the check that it belongs to, ``default`` its expression."""
+    inputs = dict(known)
+    for name, one in node.items("inputs"):
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise one.bad(f"'{name}' cannot be a name in an expression", allowed="letters, digits and _")
+        inputs[name] = read_source(one)
+    if "expression" in node or default is None:
+        try:
+            expression = parse_expression(node.text("expression"))
+        except BadInput as error:
+            raise error if error.file else node.at(error, "expression") from None
+    else:
+        expression = default
+    _known(node, "expression", expression, inputs)
+    return Reading(expression, inputs, node.text("under", " ").strip())
+
+
+def _known(node: Node, key: str, expression: Expression, inputs: Mapping[str, Source]) -> None:
+    for name in expression.names:
+        if name not in inputs:
+            raise node.bad(f"unknown reference '{name}'", key, allowed=", ".join(inputs) or "give it under inputs")
+
+
+def read_source(node: Node) -> Source:
+    """Where one input comes from."""
+    node.mapping((), (*SOURCES, "source", "with"))
+    kinds = [kind for kind in SOURCES if kind in node]
+    if len(kinds) != 1:
+        raise node.bad("an input has one origin", allowed=", ".join(SOURCES))
+    kind = kinds[0]
+    if kind in ("value", "values") and "source" not in node:
+        raise node.bad("a constant without its source", allowed="source: where it comes from, or its derivation")
+    given = dict(node["with"].mapping().value) if "with" in node else {}
+    if given and kind != "ask":
+        raise node.bad("only a question takes these", "with")
+    about = node.text("source", " ").strip()
+    if kind == "values":
+        return Source(kind, node.texts(kind), about, given, node.place)
+    if kind == "unit":
+        return Source(kind, _unit_text(node, kind), about, given, node.place)
+    return Source(kind, node.text(kind), about, given, node.place)
