@@ -104,13 +104,13 @@ def _left_out(node: Node, paper: str) -> tuple[LeftOut, ...]:
     _of_paper(node.mapping(("paper", "left_out"), ()), paper)
     found = []
     for one in node.list("left_out"):
-        one.mapping(("because",), ("quotes", "patterns"))
-        for pattern in one.texts("patterns"):
+        one.mapping(("because",), ("quotes", "pattern"))
+        for pattern in one.texts("pattern"):
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise one.bad(f"'{pattern}' is no regular expression: {error}", "patterns") from None
-        found.append(LeftOut(one.texts("quotes"), one.texts("patterns"), one.text("because")))
+                raise one.bad(f"'{pattern}' is no regular expression: {error}", "pattern") from None
+        found.append(LeftOut(one.texts("quotes"), one.texts("pattern"), one.text("because")))
     return tuple(found)
 
 
