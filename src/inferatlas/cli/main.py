@@ -54,6 +54,8 @@ for _name, _path, _help in (
     ("calibrate", "calibrate:calibrate", "Fit the predictor to measured points, and write coefficients."),
     ("validate", "validate:validate", "How far predictions are from a table of measurements, and the scoreboard."),
     ("evidence", "evidence:app", "Measured points: read public formats, find those nearest to a question."),
+    ("claims", "claims:app", "What papers and slides state, recomputed: a verdict on every claim."),
+    ("reproduce", "reproduce:reproduce", "A published study again: its tables and figures, ours beside theirs."),
     ("power", "power:app", "Power and energy of real devices, with their uncertainty."),
     ("bench", "bench:app", "Load on a real endpoint, measured; runs compared; results of other tools."),
     ("runs", "runs:app", "Run records, measured and simulated: list them, show one, ask them in SQL."),

@@ -112,3 +112,22 @@ def audit(books: Mapping[str, Ledger], *, paper: str | None = None, verdict: str
     chosen: Iterable[Ledger] = [book for name, book in sorted(books.items()) if paper in (None, name)]
     found = (find(claim, books) for book in chosen for claim in book.claims.values())
     return tuple(one for one in found if verdict in (None, one.verdict))
+
+
+def find_named(name: str, books: Mapping[str, Ledger]) -> Finding:
+    """The finding of ``paper/claim``.
+
+    Raises
+    ------
+    UnknownName : no such paper or claim; near ones are offered.
+
+    Examples
+    --------
+    >>> find_named("park-review/no-such-claim", published())
+    Traceback (most recent call last):
+    inferatlas.errors.UnknownName: claim: unknown claim 'park-review/no-such-claim' ...
+    """
+    paper, _, rest = name.partition("/")
+    if paper not in books or rest not in books[paper].claims:
+        raise UnknownName("claim", name, [claim.key for book in books.values() for claim in book.claims.values()])
+    return find(books[paper].claims[rest], books)

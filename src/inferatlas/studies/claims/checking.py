@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from inferatlas.errors import BadInput
-from inferatlas.quantities import show
-from inferatlas.studies.claims.known import Known, aligned
+from inferatlas.studies.claims.known import Known, aligned, said
 from inferatlas.studies.claims.ledger import Check, Claim, Formula, Reading
 from inferatlas.studies.claims.looking_up import Books, look_up
 from inferatlas.studies.claims.printed import Printed
@@ -35,10 +34,10 @@ class Computed:
     def words(self) -> str:
         if self.value is None:
             return self.text or "—"
-        middle = show(self.value, self.unit)
+        middle = said(self.value, self.unit)
         if self.low is None or self.high is None or not abs(self.high - self.low) > 1e-9 * abs(self.value):
             return middle
-        return f"{middle} ({show(self.low, self.unit)} to {show(self.high, self.unit)})"
+        return f"{middle} ({said(self.low, self.unit)} to {said(self.high, self.unit)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +133,9 @@ def _try(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known]) -
         raise one.at.bad(error.message, claim.id, error.allowed) from None
     same = gives.dimensionality == wanted.dimensionality
     if one.by == "dimension":
-        said = claim.asserted.expression.text if isinstance(claim.asserted, Formula) else "what is asserted"
+        named = claim.asserted.expression.text if isinstance(claim.asserted, Formula) else "what is asserted"
         computed = Computed(None, None, None, spelt(gives), text=f"in {spelt(gives)}")
-        text = f"{nothing.computation}: in {spelt(gives)}; {said} is in {spelt(wanted)}"
+        text = f"{nothing.computation}: in {spelt(gives)}; {named} is in {spelt(wanted)}"
         return replace(nothing, holds=same, computed=computed, computation=text)
     if not same:
         message = f"'{reading.expression.text}' is in {spelt(gives)}, and what is asserted in {spelt(wanted)}"
@@ -167,19 +166,19 @@ def _compare(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known
     if not np.isfinite(value).any():
         return replace(nothing, needs=(f"inputs for which {reading.expression.text} is defined",))
     if isinstance(claim.asserted, Formula):
-        said = np.atleast_1d(claim.asserted.expression.value(ends[1])) / factor
+        stated = np.atleast_1d(claim.asserted.expression.value(ends[1])) / factor
         least, most = (np.atleast_1d(end) / factor for end in claim.asserted.expression.interval(*ends))
     else:
-        said = np.full(value.shape, claim.asserted.value)
+        stated = np.full(value.shape, claim.asserted.value)
         least, most = (np.full(value.shape, end) for end in (claim.asserted.low, claim.asserted.high))
     tolerance = max(claim.tolerance, CATALOGUE_TOLERANCE if one.by == "catalogue" else 0.0)
     holds = _meets(claim, one, (least, most), (low, high), tolerance) | ~np.isfinite(value)
     with np.errstate(all="ignore"):
-        ratio = np.where(value != 0, said / value, np.nan)
+        ratio = np.where(value != 0, stated / value, np.nan)
         off = np.where(holds, 0.0, 1.0) + np.abs(np.log(np.abs(ratio)))
     i = int(np.nanargmax(np.where(np.isfinite(value), np.nan_to_num(off, nan=0.0, posinf=1e9), np.nan)))
     computed = Computed(float(value[i]), float(low[i]), float(high[i]), claim.asserted.unit)
-    asserted = _asserted_words(claim, float(said[i]))
+    asserted = _asserted_words(claim, float(stated[i]))
     within = f"; within {tolerance:.0%}" if tolerance else ""
     word = {"at_most": "at most ", "at_least": "at least ", None: ""}[one.bound]
     return replace(
@@ -209,7 +208,7 @@ def _meets(
     return (low <= most) & (least <= high)
 
 
-def _asserted_words(claim: Claim, said: float) -> str:
+def _asserted_words(claim: Claim, value: float) -> str:
     if isinstance(claim.asserted, Formula):
-        return f"{claim.asserted.expression.text} = {show(said, claim.asserted.unit)}"
+        return f"{claim.asserted.expression.text} = {said(value, claim.asserted.unit)}"
     return claim.asserted.text

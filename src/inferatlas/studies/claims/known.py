@@ -16,6 +16,17 @@ from inferatlas.studies.claims.units import base_factor
 Number = float | np.ndarray
 
 
+def said(value: float, unit: str, digits: int = 3) -> str:
+    """A value for people; a rate of tokens is so many per second.
+
+    Examples
+    --------
+    >>> said(55.8, "1/s"), said(0.86, "1/J"), said(8e12, "B/s")
+    ('55.8/s', '0.860/J', '8.00 TB/s')
+    """
+    return show(value, unit, digits).replace(" 1/", "/")
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """One input. Numbers are in base units of ``unit`` (joules, seconds); ``missing`` says what would be needed.
@@ -55,9 +66,9 @@ class Known:
         if self.value is None:
             return self.text or "—"
         if isinstance(self.value, np.ndarray):
-            there = [show(float(x) / base_factor(self.unit), self.unit) for x in self.value if np.isfinite(x)]
+            there = [said(float(x) / base_factor(self.unit), self.unit) for x in self.value if np.isfinite(x)]
             return f"[{', '.join(there)}]"
-        return show(float(self.value) / base_factor(self.unit), self.unit, digits=4)
+        return said(float(self.value) / base_factor(self.unit), self.unit, digits=4)
 
 
 def of_printed(printed: Printed | None, origin: str) -> Known:
@@ -69,6 +80,17 @@ def of_printed(printed: Printed | None, origin: str) -> Known:
     factor = base_factor(printed.unit)
     low, high = (printed.value if end is None else end for end in (printed.low, printed.high))
     return Known(origin, printed.unit, printed.value * factor, low * factor, high * factor)
+
+
+def of_constant(printed: Printed, origin: str) -> Known:
+    """A constant is exact, unless it is given as a range or as about so much."""
+    if printed.value is None or printed.relation == "about" or _is_range(printed):
+        return of_printed(printed, origin)
+    return exact(printed.value, printed.unit, origin)
+
+
+def _is_range(printed: Printed) -> bool:
+    return any(mark in printed.text[1:] for mark in ("-", "–", "..", " to "))
 
 
 def exact(value: float, unit: str, origin: str, **more: Any) -> Known:

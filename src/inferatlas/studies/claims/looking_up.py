@@ -189,11 +189,11 @@ def _claim(source: Source, paper: str, books: Books) -> Known:
 
 
 def _constant(source: Source, paper: str, books: Books) -> Known:
-    return known.of_printed(read_printed(source.of, field="value"), source.about)
+    return known.of_constant(read_printed(source.of, field="value"), source.about)
 
 
 def _constants(source: Source, paper: str, books: Books) -> Known:
-    entries = [(text, known.of_printed(read_printed(text, field="values"), source.about)) for text in source.of]
+    entries = [(text, known.of_constant(read_printed(text, field="values"), source.about)) for text in source.of]
     return known.vector(entries, source.about)
 
 
