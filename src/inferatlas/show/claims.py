@@ -182,7 +182,7 @@ def claim_page(one: Finding, typed: str) -> Page:
 def _input(row: dict[str, Any]) -> str:
     value = row["value"]
     if isinstance(value, dict):
-        return ", ".join(f"{name} {show(x, row['unit'])}" for name, x in value.items())
+        return ", ".join(f"{name} {said(x, row['unit'])}" for name, x in value.items())
     return said(value, row["unit"], digits=4) if isinstance(value, float) else str(value or NONE)
 
 

@@ -125,7 +125,7 @@ def find_named(name: str, books: Mapping[str, Ledger]) -> Finding:
     --------
     >>> find_named("park-review/no-such-claim", published())
     Traceback (most recent call last):
-    inferatlas.errors.UnknownName: claim: unknown claim 'park-review/no-such-claim' ...
+    inferatlas.errors.UnknownName: claim: unknown claim 'park-review/no-such-claim'...
     """
     paper, _, rest = name.partition("/")
     if paper not in books or rest not in books[paper].claims:

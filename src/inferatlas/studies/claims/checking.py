@@ -116,7 +116,7 @@ def _try(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known]) -
     if missing:
         return nothing
     if isinstance(claim.asserted, Printed) and claim.asserted.value is None:
-        return _words(claim.asserted.text, inputs, nothing)
+        return _words(claim.asserted, inputs, nothing)
     if any(source.text is not None for source in inputs.values()):
         word = next(source.text for source in inputs.values() if source.text is not None)
         raise claim.at.bad(f"'{word}' is no number to compute with", field=claim.id)
@@ -143,19 +143,20 @@ def _try(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known]) -
     return _compare(claim, one, reading, inputs, nothing)
 
 
-def _words(asserted: str, inputs: Mapping[str, Known], nothing: Outcome) -> Outcome:
+def _words(asserted: Printed, inputs: Mapping[str, Known], nothing: Outcome) -> Outcome:
     """Words agree where all words of the paper are among those of the fact."""
     found = next((source.text for source in inputs.values() if source.text is not None), None)
     if found is None:
         return replace(nothing, needs=("a fact in words",))
     computed = Computed(None, None, None, "1", text=found)
-    holds = _spelt(asserted) <= _spelt(found)
-    return replace(nothing, holds=holds, computed=computed, computation=f"{nothing.computation}; asserted '{asserted}'")
+    holds = _spelt(asserted.word or asserted.text) <= _spelt(found)
+    said_ = f"'{asserted.text}'" + (f", which is {asserted.word}" if asserted.word else "")
+    return replace(nothing, holds=holds, computed=computed, computation=f"{nothing.computation}; asserted {said_}")
 
 
 def _spelt(text: str) -> set[str]:
-    """Words and numbers of a text: ``"TSMC 5nm"`` has tsmc, 5, nm."""
-    return set(re.findall(r"[a-z]+|\d+(?:\.\d+)?", text.lower()))
+    """Words and numbers of a text: ``"TSMC 5nm"`` has tsmc and 5; nodes are called by nm and by N alike."""
+    return set(re.findall(r"[a-z]+|\d+(?:\.\d+)?", text.lower())) - {"nm", "n"}
 
 
 def _compare(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known], nothing: Outcome) -> Outcome:
@@ -171,7 +172,8 @@ def _compare(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known
     else:
         stated = np.full(value.shape, claim.asserted.value)
         least, most = (np.full(value.shape, end) for end in (claim.asserted.low, claim.asserted.high))
-    tolerance = max(claim.tolerance, CATALOGUE_TOLERANCE if one.by == "catalogue" else 0.0)
+    usual = CATALOGUE_TOLERANCE if one.by == "catalogue" else 0.0
+    tolerance = usual if claim.tolerance is None else claim.tolerance
     holds = _meets(claim, one, (least, most), (low, high), tolerance) | ~np.isfinite(value)
     with np.errstate(all="ignore"):
         ratio = np.where(value != 0, stated / value, np.nan)

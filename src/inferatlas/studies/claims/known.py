@@ -76,7 +76,7 @@ def of_printed(printed: Printed | None, origin: str) -> Known:
     if printed is None or not printed.stated:
         return Known(origin, missing=f"{origin}, which is not stated")
     if printed.value is None:
-        return Known(origin, text=printed.text)
+        return Known(origin, text=printed.word or printed.text)
     factor = base_factor(printed.unit)
     low, high = (printed.value if end is None else end for end in (printed.low, printed.high))
     return Known(origin, printed.unit, printed.value * factor, low * factor, high * factor)

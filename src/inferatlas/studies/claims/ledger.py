@@ -94,7 +94,7 @@ class Claim:
     basis: str
     asserted: Printed | Formula
     checks: tuple[Check, ...]
-    tolerance: float
+    tolerance: float | None  # None: that of the kind of check
     tolerance_because: str
     at: Place
 
@@ -116,6 +116,7 @@ class Column:
     of_model: str | None
     needs: str
     renamed: Mapping[str, str]  # printed cell -> the word compared
+    tolerance: float | None
 
 
 @dataclass(frozen=True, slots=True)

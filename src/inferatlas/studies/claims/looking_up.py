@@ -189,7 +189,12 @@ def _claim(source: Source, paper: str, books: Books) -> Known:
 
 
 def _constant(source: Source, paper: str, books: Books) -> Known:
-    return known.of_constant(read_printed(source.of, field="value"), source.about)
+    try:
+        return known.of_constant(read_printed(source.of, field="value"), source.about)
+    except BadInput:
+        if any(mark.isdigit() for mark in source.of):
+            raise
+        return Known(source.about, text=source.of)  # a word, for words to be compared with
 
 
 def _constants(source: Source, paper: str, books: Books) -> Known:

@@ -44,6 +44,7 @@ class Printed:
     high: float | None
     unit: str
     relation: Relation = "equal"
+    word: str = ""  # what a mark stands for ("▲": experimental), where its table says so
 
     @property
     def stated(self) -> bool:

@@ -139,7 +139,9 @@ def read_claim(node: Node, paper: str) -> Claim:
     if isinstance(asserted, Formula):
         for check in checks:
             _known(node["asserted"], "formula", asserted.expression, check.readings[0].inputs)
-    tolerance = _tolerance(node)
+    tolerance = read_tolerance(node)
+    if tolerance and "tolerance_because" not in node:
+        raise node.bad("a tolerance without its reason", "tolerance", allowed="tolerance_because: why it is needed")
     return Claim(
         id=_slug(node, "id"), paper=paper, place=node.text("place"), statement=node.text("states"),
         quotes=node.texts("quotes"), basis=node.text("basis", "opinion", among=BASES), asserted=asserted,
@@ -174,11 +176,10 @@ def _unit_text(node: Node, key: str) -> str:
     return text
 
 
-def _tolerance(node: Node) -> float:
+def read_tolerance(node: Node) -> float | None:
+    """The tolerance that a claim or a column gives itself, in place of that of the kind of check."""
     if "tolerance" not in node:
-        return 0.0
-    if "tolerance_because" not in node:
-        raise node.bad("a tolerance without its reason", "tolerance", allowed="tolerance_because: why it is needed")
+        return None
     try:
         found = parse_quantity(node.text("tolerance"), "1")
     except BadInput as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from inferatlas.errors import BadInput
@@ -10,10 +11,10 @@ from inferatlas.studies.claims.expression import parse
 from inferatlas.studies.claims.ledger import BASES, Check, Claim, Column, Place, Reading, Row, Source, Table
 from inferatlas.studies.claims.nodes import Node
 from inferatlas.studies.claims.printed import Printed, read_printed
-from inferatlas.studies.claims.reading import read_check, read_reading
+from inferatlas.studies.claims.reading import read_check, read_reading, read_tolerance
 
 _TABLE_MAY = ("basis", "checks", "readings")
-_COLUMN_MAY = ("unit", "words", "fact", "of_model", "needs", "as")
+_COLUMN_MAY = ("unit", "words", "fact", "of_model", "needs", "as", "tolerance")
 _FACT = parse("fact")
 
 
@@ -31,7 +32,7 @@ def _column(name: str, node: Node) -> Column:
         id=name, title=node.text("title"), unit=node.text("unit", "1"), words=node.value.get("words") is True,
         facts=node.texts("fact"), of_model=node.text("of_model") if "of_model" in node else None,
         needs=node.text("needs", " ").strip(),
-        renamed={printed: str(one.value) for printed, one in node.items("as")},
+        renamed={printed: str(one.value) for printed, one in node.items("as")}, tolerance=read_tolerance(node),
     )  # fmt: skip
 
 
@@ -45,7 +46,8 @@ def _row(name: str, node: Node, columns: Mapping[str, Column]) -> Row:
         text = node["cells"].text(key) if one.value not in (None, "") else ""
         try:
             words = column.words or bool(column.renamed)
-            cells[key] = read_printed(column.renamed.get(text, text), column.unit, words=words)
+            printed = read_printed(text, column.unit, words=words)
+            cells[key] = replace(printed, word=column.renamed.get(text, ""))
         except BadInput as error:
             raise one.at(error) from None
     names = {key: node.text(key) if key in node else None for key in ("accelerator", "model")}
@@ -72,7 +74,7 @@ def cell_claims(paper: str, node: Node, table: Table) -> dict[str, Claim]:
                 statement=f"{column.title} of {row.title}: {printed.text}",
                 quotes=(), basis=basis, asserted=printed,
                 checks=tuple([*([automatic] if automatic else []), *own] or [_open(column, row)]),
-                tolerance=0.0, tolerance_because="", at=row.at,
+                tolerance=column.tolerance, tolerance_because="", at=row.at,
             )  # fmt: skip
     return found
 
