@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from inspect import signature
 from typing import Any
 
 from inferatlas.errors import BadInput, NoFeasibleAnswer, UnknownName
@@ -33,12 +34,19 @@ def answer(name: str, given: Mapping[str, Any]) -> Known:
 
 @lru_cache(maxsize=512)
 def _answered(name: str, given: str) -> Known:
+    question, arguments = QUESTIONS[name], json.loads(given)
+    _takes(question, arguments)
     try:
-        return QUESTIONS[name](**json.loads(given))
-    except TypeError as error:
-        raise BadInput(f"{name}: {error}", field="with", allowed="the parameters of the question") from None
+        return question(**arguments)
     except NoFeasibleAnswer as error:
         return Known(f"model, {name}", missing=f"a deployment that the model can predict ({error.message})")
+
+
+def _takes(question: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    try:
+        signature(question).bind(**arguments)
+    except TypeError as error:
+        raise BadInput(str(error), field="with", allowed=", ".join(signature(question).parameters)) from None
 
 
 def prediction(*, of: str, model: str, accelerator: str, **deployment: Any) -> Known:
@@ -52,6 +60,7 @@ def prediction(*, of: str, model: str, accelerator: str, **deployment: Any) -> K
     """
     if of not in UNITS:
         raise UnknownName("metric", of, UNITS, field="of")
+    _takes(ask, {"model": model, "accelerator": accelerator, **deployment})
     found = ask(model, accelerator, **deployment)
     where = f"{found.label} {of} of {model} on {found.inputs['count']} x {found.inputs['accelerator']}"
     metric = found.metrics.get(of)

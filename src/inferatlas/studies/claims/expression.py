@@ -10,6 +10,7 @@ import ast
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from inferatlas.studies.claims.units import spelt
 Number = float | np.ndarray
 LONGEST, DEEPEST = 300, 25  # characters, levels: a claim is a line of arithmetic
 LARGEST_POWER = 100
+MOST_NAMES = 10  # an interval takes an evaluation per combination of their ends
 
 
 def _paired(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -89,21 +91,16 @@ class Expression:
     def interval(
         self, low: Mapping[str, Number], value: Mapping[str, Number], high: Mapping[str, Number]
     ) -> tuple[Number, Number]:
-        """The least and the most it can be while every input lies within its own interval.
+        """The least and the most it can be while every input lies within its own interval: over all their ends.
 
-        Each input is moved alone to learn its direction, then all together: exact for expressions that are monotone
-        in each input, as ratios, products and sums are; and never narrower than any input moved alone.
+        Exact for expressions that are monotone in each input while the others stand still, as sums, products and
+        quotients of positive inputs are.
         """
-        middle = np.asarray(self.value(value), dtype=float)
-        ends = [middle]
-        least, most = dict(value), dict(value)
-        for name in self.names:
-            down = np.asarray(self.value({**value, name: low[name]}), dtype=float)
-            up = np.asarray(self.value({**value, name: high[name]}), dtype=float)
-            ends += [down, up]
-            rises = np.nansum(up - down) >= 0
-            least[name], most[name] = (low[name], high[name]) if rises else (high[name], low[name])
-        ends += [np.asarray(self.value(least), dtype=float), np.asarray(self.value(most), dtype=float)]
+        moving = [name for name in self.names if not np.array_equal(low[name], high[name], equal_nan=True)]
+        ends = [np.asarray(self.value(value), dtype=float)]
+        for corner in product((low, high), repeat=len(moving)):
+            at = {**value, **{name: end[name] for name, end in zip(moving, corner, strict=True)}}
+            ends.append(np.asarray(self.value(at), dtype=float))
         found = np.stack(np.broadcast_arrays(*ends))
         return np.fmin.reduce(found), np.fmax.reduce(found)
 
@@ -143,6 +140,8 @@ def parse(text: str, *, field: str = "expression") -> Expression:
         raise _not_arithmetic(text, "it cannot be read", field) from None
     names: list[str] = []
     _check(tree, text, names, field, 0)
+    if len(set(names)) > MOST_NAMES:
+        raise _not_arithmetic(text, f"it has {len(set(names))} inputs, and at most {MOST_NAMES} are followed", field)
     return Expression(text.strip(), tuple(dict.fromkeys(names)), tree)
 
 

@@ -116,7 +116,7 @@ def _half_a_place(number: str) -> Decimal:
 
 def _in_si(number: str, tail: str, unit: str, field: str | None, text: str) -> tuple[float, str]:
     """A number with what stands behind it, in SI; without a unit of its own it has ``unit``."""
-    number, tail = _SPACES.sub("", number), re.sub(r"\(.*", "", tail).strip()
+    number, tail = _SPACES.sub("", number), re.sub(r"\(.*|\bper .*", "", tail).strip()
     factor = 1.0
     if tail in _TIMES:
         tail = ""
