@@ -123,7 +123,9 @@ def _fields() -> frozenset[str]:
 
 
 def _value(fact: Fact | None) -> float | str | None:
-    return fact.value if fact is not None else None
+    """The value of a fact; that something is not published is none, whatever is reported beside it."""
+    value = fact.value if fact is not None else None
+    return None if isinstance(value, str) and value.startswith("not published") else value
 
 
 def _of_fact(fact: Fact, origin: str, rivals: tuple[tuple[Known, str], ...] = ()) -> Known:

@@ -119,12 +119,13 @@ def _open(column: Column, row: Row) -> Check:
 
 
 def _in_row(check: Check, table: str, row: str) -> Check:
-    """A table's check for one row: ``./column`` is a cell of the same row."""
+    """A table's check for one row: ``./column`` is a cell of the same row, ``other-table/./column`` that row's there."""
 
     def bound(source: Source) -> Source:
-        if source.kind != "cell" or not source.of.startswith("./"):
+        if source.kind != "cell":
             return source
-        return Source(source.kind, f"{table}/{row}/{source.of[2:]}", source.about, source.given, source.at)
+        of = f"{table}/{source.of}" if source.of.startswith("./") else source.of
+        return replace(source, of=of.replace("/./", f"/{row}/"))
 
     readings = tuple(
         Reading(one.expression, {name: bound(source) for name, source in one.inputs.items()}, one.under)
