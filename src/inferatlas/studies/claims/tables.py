@@ -119,7 +119,7 @@ def _open(column: Column, row: Row) -> Check:
 
 
 def _in_row(check: Check, table: str, row: str) -> Check:
-    """A table's check for one row: ``./column`` is a cell of the same row, ``other-table/./column`` that row's there."""
+    """A table's check for one row: ``./column`` is that row's cell, ``other-table/./column`` that row's there."""
 
     def bound(source: Source) -> Source:
         if source.kind != "cell":
