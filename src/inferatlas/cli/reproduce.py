@@ -16,7 +16,7 @@ def reproduce(
     *,
     output: Annotated[
         str | None,
-        flag("Folder: report.html, report.md, study.json, and a table and a picture per exhibit.", OUTPUT, "--output", "-o"),
+        flag("Folder: report (HTML, Markdown), JSON, a table and a picture per exhibit.", OUTPUT, "--output", "-o"),
     ] = None,
     format: Annotated[Format | None, flag("Of what is printed. Default: a table.", OUTPUT)] = None,
     quiet: Quiet = False,

@@ -16,6 +16,7 @@ from inferatlas.studies.claims.looking_up import Books, look_up
 from inferatlas.studies.claims.printed import Printed
 from inferatlas.studies.claims.reading import CATALOGUE_TOLERANCE
 from inferatlas.studies.claims.units import base_factor, formula_unit, spelt
+from inferatlas.studies.claims.wording import normalise
 
 OPEN_ENDED = 2.0  # "220+ TB/s": a data sheet that says more than X is taken to mean less than twice X
 
@@ -105,7 +106,13 @@ def _inputs(claim: Claim, reading: Reading, books: Books) -> dict[str, Known]:
     names = list(reading.expression.names)
     if isinstance(claim.asserted, Formula):
         names += claim.asserted.expression.names
-    return aligned({name: look_up(reading.inputs[name], claim.paper, books) for name in dict.fromkeys(names)})
+    words = isinstance(claim.asserted, Printed) and claim.asserted.value is None
+    found = {}
+    for name in dict.fromkeys(names):
+        source = reading.inputs[name]
+        constant = words and source.kind == "value"  # a word, for words to be compared with
+        found[name] = Known(source.about, text=source.of) if constant else look_up(source, claim.paper, books)
+    return aligned(found)
 
 
 def _try(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known]) -> Outcome:
@@ -149,14 +156,16 @@ def _words(asserted: Printed, inputs: Mapping[str, Known], nothing: Outcome) -> 
     if found is None:
         return replace(nothing, needs=("a fact in words",))
     computed = Computed(None, None, None, "1", text=found)
-    holds = _spelt(asserted.word or asserted.text) <= _spelt(found)
+    wanted = _spelt(asserted.word or asserted.text)
+    holds = bool(wanted) and wanted <= _spelt(found)
     said_ = f"'{asserted.text}'" + (f", which is {asserted.word}" if asserted.word else "")
     return replace(nothing, holds=holds, computed=computed, computation=f"{nothing.computation}; asserted {said_}")
 
 
 def _spelt(text: str) -> set[str]:
-    """Words and numbers of a text: ``"TSMC 5nm"`` has tsmc and 5; nodes are called by nm and by N alike."""
-    return set(re.findall(r"[a-z]+|\d+(?:\.\d+)?", text.lower())) - {"nm", "n"}
+    """Words and numbers of a text: ``"TSMC 5nm"`` has tsmc and 5, and so has "TSMC N5": nodes are called either way."""
+    text = re.sub(r"\bn(\d)", r"\1", normalise(text).lower())
+    return set(re.findall(r"[a-z]+|\d+(?:\.\d+)?", re.sub(r"(\d) ?nm\b", r"\1", text)))
 
 
 def _compare(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known], nothing: Outcome) -> Outcome:
@@ -174,7 +183,7 @@ def _compare(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known
         least, most = (np.full(value.shape, end) for end in (claim.asserted.low, claim.asserted.high))
     usual = CATALOGUE_TOLERANCE if one.by == "catalogue" else 0.0
     tolerance = usual if claim.tolerance is None else claim.tolerance
-    holds = _meets(claim, one, (least, most), (low, high), tolerance) | ~np.isfinite(value)
+    holds = _meets(claim, one, (least, stated, most), (low, high), tolerance) | ~np.isfinite(value)
     with np.errstate(all="ignore"):
         ratio = np.where(value != 0, stated / value, np.nan)
         off = np.where(holds, 0.0, 1.0) + np.abs(np.log(np.abs(ratio)))
@@ -191,12 +200,13 @@ def _compare(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known
 
 
 def _meets(
-    claim: Claim, one: Check, asserted: tuple[np.ndarray, np.ndarray], computed: tuple[np.ndarray, np.ndarray],
-    tolerance: float,
+    claim: Claim, one: Check, asserted: tuple[np.ndarray, np.ndarray, np.ndarray],
+    computed: tuple[np.ndarray, np.ndarray], tolerance: float,
 ) -> np.ndarray:  # fmt: skip
-    (least, most), (low, high) = asserted, computed
-    slack = tolerance * np.maximum(np.abs(least), np.abs(most)) + 1e-9 * np.abs(most)
-    least, most = least - slack, most + slack
+    (least, stated, most), (low, high) = asserted, computed
+    slack = 1e-9 * np.abs(most)  # of floating point
+    least = np.minimum(least, stated - tolerance * np.abs(stated)) - slack
+    most = np.maximum(most, stated + tolerance * np.abs(stated)) + slack
     if one.bound == "at_most":
         return least <= high
     if one.bound == "at_least":

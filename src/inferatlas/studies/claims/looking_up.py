@@ -191,12 +191,7 @@ def _claim(source: Source, paper: str, books: Books) -> Known:
 
 
 def _constant(source: Source, paper: str, books: Books) -> Known:
-    try:
-        return known.of_constant(read_printed(source.of, field="value"), source.about)
-    except BadInput:
-        if any(mark.isdigit() for mark in source.of):
-            raise
-        return Known(source.about, text=source.of)  # a word, for words to be compared with
+    return known.of_constant(read_printed(source.of, field="value"), source.about)
 
 
 def _constants(source: Source, paper: str, books: Books) -> Known:

@@ -23,11 +23,11 @@ _WORDS: tuple[tuple[str, Relation], ...] = (
 )
 _NUMBER = r"[-+]?(?:\d{1,3}(?:[ ,\u00a0\u2009]\d{3})+(?![\d])|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+"
 _SPACES = re.compile(r"[ ,\u00a0\u2009]")
-_RANGE = re.compile(rf"({_NUMBER})\s*(?:-|–|—|to|\.\.)\s*({_NUMBER})\s*(.*)")
-_ONE = re.compile(rf"({_NUMBER})\s*(\+?)\s*(.*)")
+_RANGE = re.compile(rf"({_NUMBER})\s*(?:-|–|—|to|\.\.)\s*({_NUMBER})(\s*.*)")
+_ONE = re.compile(rf"({_NUMBER})\s*(\+?)(\s*.*)")
 _TIMES = {"×", "x", "X", "times", "-fold"}
 _LETTERS = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}  # thousands and more, where bytes are not meant
-_COUNTS = {"1", "count", "tokens", "thousand", "million", "billion", "trillion"}
+_COUNTS = {"count", "tokens", "thousand", "million", "billion", "trillion"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +116,12 @@ def _half_a_place(number: str) -> Decimal:
 
 def _in_si(number: str, tail: str, unit: str, field: str | None, text: str) -> tuple[float, str]:
     """A number with what stands behind it, in SI; without a unit of its own it has ``unit``."""
+    joined = not tail[:1].isspace()  # "70B" are billions, "2 B" bytes, where no unit says it
     number, tail = _SPACES.sub("", number), re.sub(r"\(.*|\bper .*", "", tail).strip()
     factor = 1.0
     if tail in _TIMES:
         tail = ""
-    elif tail in _LETTERS and (unit in _COUNTS or tail == "k"):
+    elif tail in _LETTERS and (unit in _COUNTS or tail == "k" or (unit == "1" and joined)):
         factor, tail = _LETTERS[tail], "" if tail == "k" and unit not in _COUNTS else "1"
     elif tail.split(" ")[0] in ("thousand", "million", "billion", "trillion"):
         tail = tail.split(" ")[0]  # of what: the sentence says it
