@@ -1,0 +1,93 @@
+"""No verdict is typed: of every claim of the three papers, some input can be changed so that the verdict changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from inferatlas.errors import BadInput
+from inferatlas.studies.claims import checking
+from inferatlas.studies.claims.auditing import Finding, audit, find, published
+from inferatlas.studies.claims.known import Known
+from inferatlas.studies.claims.ledger import Formula, Source, paper_ids
+from inferatlas.studies.claims.looking_up import look_up
+from inferatlas.studies.claims.units import base_factor
+
+
+def others(one: Known, finding: Finding) -> Iterator[Known]:
+    """An input with other values: words, units, numbers scaled, a column in another order, what was missing known."""
+    asserted = finding.asserted
+    if one.missing:
+        wanted = None if isinstance(asserted, Formula) else asserted.value
+        if wanted is None:
+            yield replace(one, missing="", text="" if isinstance(asserted, Formula) else asserted.word or asserted.text)
+        for unit in dict.fromkeys((asserted.unit, "1")):
+            x = (wanted if wanted is not None else 2.0) * base_factor(unit)
+            yield Known(one.origin, unit, x, x, x)
+    elif one.text is not None:
+        yield replace(one, text="something else entirely", rivals=())
+        if not isinstance(asserted, Formula):
+            yield replace(one, text=asserted.word or asserted.text, rivals=())
+    elif not np.isfinite(np.atleast_1d(one.value)).any():
+        yield replace(one, unit="USD" if one.unit != "USD" else "B")
+    else:
+        r = finding.ratio or 2.0
+        factors = [1e3, 1e-3, r, 1 / r, abs(r) ** 0.5, abs(r) ** -0.5, 1.3, 0.7]
+        changes = [np.full(len(one.rows) or 1, factor) for factor in factors]
+        if one.rows:
+            changes += [np.geomspace(1, 1e3, len(one.rows)), np.geomspace(1e3, 1, len(one.rows))]
+        for change in changes:
+            x = change if one.rows else float(change[0])
+            yield replace(one, value=one.value * x, low=one.low * x, high=one.high * x, sure=True, rivals=())
+
+
+def sources_of(finding: Finding) -> Iterator[Source]:
+    claim = published()[finding.paper].claims[finding.id]
+    seen = set()
+    for check in claim.checks:
+        for reading in check.readings:
+            for source in reading.inputs.values():
+                if id(source) not in seen:
+                    seen.add(id(source))
+                    yield source
+
+
+def follows(finding: Finding, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether some change of one input gives another verdict."""
+    claim = published()[finding.paper].claims[finding.id]
+    for source in sources_of(finding):
+        for other in others(look_up(source, claim.paper, published()), finding):
+
+            def looked_up(asked, paper, books, source=source, other=other):
+                return other if asked is source else look_up(asked, paper, books)
+
+            monkeypatch.setattr(checking, "look_up", looked_up)
+            try:
+                if find(claim, published()).verdict != finding.verdict:
+                    return True
+            except BadInput:  # the change has a unit that does not fit
+                continue
+    return False
+
+
+@pytest.mark.parametrize("paper", paper_ids())
+def test_every_verdict_follows_from_its_inputs(paper, monkeypatch):
+    stuck = [one.id for one in audit(published(), paper=paper) if not follows(one, monkeypatch)]
+    assert not stuck
+
+
+def test_a_corrected_fact_of_the_catalogue_moves_the_verdict(monkeypatch):
+    """Park prints 1,979 TFLOPS at FP16 for the H100: with sparsity. Were that the dense rate, it would be consistent."""
+    claim = published()["park-review"].claims["table-2/nvidia-h100/fp16"]
+    before = find(claim, published())
+    assert before.verdict == "consistent_under_condition" and "sparsity" in before.condition
+
+    def doubled(asked, paper, books):
+        found = look_up(asked, paper, books)
+        return replace(found, value=2 * found.value, low=2 * found.low, high=2 * found.high, rivals=())
+
+    monkeypatch.setattr(checking, "look_up", doubled)
+    assert find(claim, published()).verdict == "consistent"
