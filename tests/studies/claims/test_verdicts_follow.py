@@ -80,7 +80,7 @@ def test_every_verdict_follows_from_its_inputs(paper, monkeypatch):
 
 
 def test_a_corrected_fact_of_the_catalogue_moves_the_verdict(monkeypatch):
-    """Park prints 1,979 TFLOPS at FP16 for the H100: with sparsity. Were that the dense rate, it would be consistent."""
+    """Park prints 1,979 TFLOPS at FP16 for the H100, with sparsity; were that the dense rate, it would be consistent."""
     claim = published()["park-review"].claims["table-2/nvidia-h100/fp16"]
     before = find(claim, published())
     assert before.verdict == "consistent_under_condition" and "sparsity" in before.condition
