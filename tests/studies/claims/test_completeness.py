@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from inferatlas.studies.claims.completeness import Parts, Quotation, Row, check, read_parts
+from inferatlas.studies.claims.completeness import Parts, Quotation, Row, check, parts_of
+from inferatlas.studies.claims.ledger import ledger
 
 PAPERS = Path(__file__).parents[4] / "shared" / "papers"
-LEDGERS = Path(__file__).parents[3] / "src" / "inferatlas" / "studies" / "papers"
 PAPER = """# A Made-up Paper
 
 1 Introduction
@@ -107,6 +107,19 @@ def test_of_two_tables_with_the_same_row_titles_the_one_that_fits_is_taken():
     assert check(paper, Parts((), rows)).complete
 
 
+def test_a_row_that_states_nothing_is_found_by_its_title():
+    paper = "X1\t5nm\t560\nX1\tND\tND\n"
+    rows = (Row("a/x1", "X1", {"node": "5nm", "power": "560"}), Row("b/x1", "X1", {"rate": "", "delay": ""}))
+    assert check(paper, Parts((), rows)).complete
+
+
+def test_a_value_that_stands_for_two_columns_is_printed_once():
+    row = Row("a/x1", "X1", {"fp8": "1.8 PFLOPS", "bf16": "1.8 PFLOPS", "experts": "16", "power": "560"})
+    assert check("X1\t1.8 PFLOPS FP8 / BF16\tMoE (16E)\t560\n", Parts((), (row,))).complete
+    other = Row("a/x1", "X1", {"fp8": "1.8 PFLOPS", "bf16": "1.9 PFLOPS", "experts": "16", "power": "560"})
+    assert check("X1\t1.8 PFLOPS FP8 / BF16\tMoE (16E)\t560\n", Parts((), (other,))).misquoted
+
+
 def test_what_is_left_out_must_be_there_and_have_a_number():
     result = check(PAPER, Parts(CLAIMS, TABLE, (*LEFT_OUT, Quotation("left-out", "Chips")), (*WHOLE.patterns, "Fig")))
     assert result.idle == ("Chips", "Fig")
@@ -129,7 +142,7 @@ def test_the_references_do_not_count():
     ],
 )
 def test_the_ledgers_of_the_three_papers_are_complete(paper: str, text: str):
-    result = check((PAPERS / text).read_text(encoding="utf-8"), read_parts(LEDGERS / paper))
+    result = check((PAPERS / text).read_text(encoding="utf-8"), parts_of(ledger(paper)))
     assert not result.uncovered
     assert not result.misquoted
     assert not result.idle

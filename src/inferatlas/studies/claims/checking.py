@@ -106,13 +106,7 @@ def _inputs(claim: Claim, reading: Reading, books: Books) -> dict[str, Known]:
     names = list(reading.expression.names)
     if isinstance(claim.asserted, Formula):
         names += claim.asserted.expression.names
-    words = isinstance(claim.asserted, Printed) and claim.asserted.value is None
-    found = {}
-    for name in dict.fromkeys(names):
-        source = reading.inputs[name]
-        constant = words and source.kind == "value"  # a word, for words to be compared with
-        found[name] = Known(source.about, text=source.of) if constant else look_up(source, claim.paper, books)
-    return aligned(found)
+    return aligned({name: look_up(reading.inputs[name], claim.paper, books) for name in dict.fromkeys(names)})
 
 
 def _try(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known]) -> Outcome:

@@ -9,12 +9,9 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import yaml
-
-from inferatlas.documents import LOADER, read_text
+from inferatlas.documents import read_text
+from inferatlas.studies.claims.ledger import Ledger, ledger
 from inferatlas.studies.claims.wording import Line, Wording, normalise, numbers, occurrences, word
 
 _AROUND = 60  # characters of context on either side
@@ -162,7 +159,7 @@ def _cover_rows(cover: _Cover, rows: Sequence[Row]) -> Iterable[Quotation]:
         if len(line.cells) < 2 or line.cells[0] not in by_title:
             continue
         fits = [(row, _fit(row, line)) for row in by_title[line.cells[0]]]
-        row, found = max(fits, key=lambda fit: (len(fit[1]) / max(1, len(fit[0].cells)), len(fit[1])))
+        row, found = max(fits, key=lambda fit: (_share(*fit), len(fit[1])))
         cover.add([(line.start, line.start + len(line.cells[0])), *found.values()])
         if row.id not in best or len(found) > len(best[row.id][1]):
             best[row.id] = (line, found)
@@ -171,58 +168,69 @@ def _cover_rows(cover: _Cover, rows: Sequence[Row]) -> Iterable[Quotation]:
             yield Quotation(f"row {row.id}", row.title)
             continue
         found = best[row.id][1]
-        yield from (Quotation(f"cell {row.id}/{name}", cell) for name, cell in row.cells.items() if name not in found)
+        lacking = ((name, cell) for name, cell in row.cells.items() if cell and name not in found)
+        yield from (Quotation(f"cell {row.id}/{name}", cell) for name, cell in lacking)
+
+
+def _share(row: Row, found: Mapping[str, tuple[int, int]]) -> float:
+    """How much of what the row states was found; a row that states nothing is found wherever its title is."""
+    stated = sum(bool(cell) for cell in row.cells.values())
+    return len(found) / stated if stated else 1.0
 
 
 def _fit(row: Row, line: Line) -> dict[str, tuple[int, int]]:
-    """Which cells of the row the line prints, and where: in order, each after the one before."""
+    """Which cells of the row the line prints, and where: in order, each after the one before.
+
+    A value that stands for several columns ("1.8 PFLOPS FP8 / BF16") is printed once.
+    """
     found: dict[str, tuple[int, int]] = {}
     starts, at = [], line.start
     for cell in line.cells:
         starts.append(at)
         at += len(cell) + 1 if cell else 0
-    index, after = 1, 0  # the printed cell, and how far into it the cells before reach
+    index, after, last = 1, 0, ("", (0, 0))  # the printed cell, how far into it, and the value before
     for name, cell in row.cells.items():
         wanted = normalise(cell)
         for place in range(index, len(line.cells)):
             offset = after if place == index else 0
-            printed = line.cells[place]
-            spans = [span for span in occurrences(wanted, printed) if span[0] >= offset] if wanted else []
+            spans = [span for span in _within(wanted, line.cells[place]) if span[0] >= offset]
             if spans:
-                found[name] = (starts[place] + spans[0][0], starts[place] + spans[0][1])
                 index, after = place, spans[0][1]
+                found[name] = (starts[place] + spans[0][0], starts[place] + spans[0][1])
+                last = (wanted, found[name])
                 break
+        else:
+            if wanted and wanted == last[0]:
+                found[name] = last[1]
     return found
 
 
-def read_parts(folder: str | Path) -> Parts:
-    """The parts of a ledger as its files have them: ``tables*.yaml``, ``claims*.yaml``, ``left-out.yaml``."""
-    documents = [_load(file) for file in sorted(Path(folder).glob("*.yaml")) if file.name != "paper.yaml"]
-    claims = [claim for document in documents for claim in document.get("claims") or ()]
-    tables = [table for document in documents for table in document.get("tables") or ()]
-    left_out = [entry for document in documents for entry in document.get("left_out") or ()]
+def _within(wanted: str, printed: str) -> list[tuple[int, int]]:
+    return list(occurrences(wanted, printed, of_number=wanted[-1:].isdigit())) if wanted else []
+
+
+def parts_of(book: Ledger) -> Parts:
+    """What of a ledger stands in the paper."""
+    own = [claim for claim in book.claims.values() if claim.quotes]
     return Parts(
-        tuple(Quotation(f"claim {claim['id']}", quote) for claim in claims for quote in claim.get("quotes", ())),
-        tuple(_row(table, name, row) for table in tables for name, row in table["rows"].items()),
-        tuple(Quotation("left-out", quote) for entry in left_out for quote in entry.get("quotes", ())),
-        tuple(entry["pattern"] for entry in left_out if "pattern" in entry),
+        tuple(Quotation(f"claim {claim.id}", quote) for claim in own for quote in claim.quotes),
+        tuple(
+            Row(
+                f"{table.id}/{row.id}",
+                row.title,
+                {key: row.cells[key].text for key in table.columns if key in row.cells},
+            )
+            for table in book.tables.values()
+            for row in table.rows.values()
+        ),
+        tuple(Quotation("left-out", quote) for entry in book.left_out for quote in entry.quotes),
+        tuple(pattern for entry in book.left_out for pattern in entry.patterns),
     )
-
-
-def _row(table: Mapping[str, Any], name: str, row: Mapping[str, Any]) -> Row:
-    cells = row.get("cells") or {}
-    printed = {column: str(cells[column]) for column in table["columns"] if column in cells}
-    return Row(f"{table['id']}/{name}", row["title"], printed)
-
-
-def _load(file: Path) -> Mapping[str, Any]:
-    return yaml.load(read_text(file), Loader=LOADER) or {}
 
 
 def main(paper: str, text_file: str) -> None:
     """Print what is not covered, misquoted or idle: ``python -m … sharma-2025 /path/to/sharma-2025.txt``."""
-    folder = Path(__file__).parents[1] / "papers" / paper
-    result = check(read_text(text_file), read_parts(folder))
+    result = check(read_text(text_file), parts_of(ledger(paper)))
     for one in result.uncovered:
         print(f"{text_file}:{one.line}: not covered: {one.number}   … {one.context} …")
     for one in result.misquoted:

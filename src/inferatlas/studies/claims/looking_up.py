@@ -194,6 +194,10 @@ def _constant(source: Source, paper: str, books: Books) -> Known:
     return known.of_constant(read_printed(source.of, field="value"), source.about)
 
 
+def _word(source: Source, paper: str, books: Books) -> Known:
+    return Known(source.about, text=source.of)
+
+
 def _constants(source: Source, paper: str, books: Books) -> Known:
     entries = [(text, known.of_constant(read_printed(text, field="values"), source.about)) for text in source.of]
     return known.vector(entries, source.about)
@@ -213,5 +217,5 @@ def _unit(source: Source, paper: str, books: Books) -> Known:
 
 _KINDS = {
     "cell": _cell, "cells": _cells, "fact": _fact, "facts": _facts, "model": _model, "claim": _claim,
-    "value": _constant, "values": _constants, "ask": _asked, "unpublished": _unpublished, "unit": _unit,
+    "value": _constant, "word": _word, "values": _constants, "ask": _asked, "unpublished": _unpublished, "unit": _unit,
 }  # fmt: skip

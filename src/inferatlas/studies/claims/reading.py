@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from inferatlas.documents import read_document
@@ -139,6 +140,8 @@ def read_claim(node: Node, paper: str) -> Claim:
     if isinstance(asserted, Formula):
         for check in checks:
             _known(node["asserted"], "formula", asserted.expression, check.readings[0].inputs)
+    elif asserted.value is None:
+        checks = tuple(map(in_words, checks))
     tolerance = read_tolerance(node)
     if tolerance and "tolerance_because" not in node:
         raise node.bad("a tolerance without its reason", "tolerance", allowed="tolerance_because: why it is needed")
@@ -200,6 +203,18 @@ def read_check(node: Node, extra: tuple[str, ...] = ()) -> Check:
         one.mapping(("under",), ("expression", "inputs"))
         others.append(read_reading(one, first.inputs, default=first.expression))
     return Check(by, (first, *others), bound, node.place)
+
+
+def in_words(check: Check) -> Check:
+    """A check of what is asserted in words: its constants are words too ("HBM3"), and no numbers."""
+
+    def word(source: Source) -> Source:
+        return replace(source, kind="word") if source.kind == "value" else source
+
+    readings = (
+        replace(one, inputs={name: word(source) for name, source in one.inputs.items()}) for one in check.readings
+    )
+    return replace(check, readings=tuple(readings))
 
 
 def read_reading(node: Node, known: Mapping[str, Source], *, default: Expression | None = None) -> Reading:

@@ -11,7 +11,7 @@ from inferatlas.studies.claims.expression import parse
 from inferatlas.studies.claims.ledger import BASES, Check, Claim, Column, Place, Reading, Row, Source, Table
 from inferatlas.studies.claims.nodes import Node
 from inferatlas.studies.claims.printed import Printed, read_printed
-from inferatlas.studies.claims.reading import read_check, read_reading, read_tolerance
+from inferatlas.studies.claims.reading import in_words, read_check, read_reading, read_tolerance
 
 _TABLE_MAY = ("basis", "checks", "readings")
 _COLUMN_MAY = ("unit", "words", "fact", "of_model", "needs", "as", "tolerance")
@@ -68,12 +68,15 @@ def cell_claims(paper: str, node: Node, table: Table) -> dict[str, Claim]:
             own = [_in_row(check, table.id, row.id) for _, rule, check in checks if _matches(address, rule)]
             under = [one for one, rule in readings if _matches(address, rule)]
             automatic = _against_catalogue(row, column, under)
+            checks_of = [*([automatic] if automatic else []), *own] or [_open(column, row)]
+            if printed.value is None:
+                checks_of = map(in_words, checks_of)
             name = f"{table.id}/{address}"
             found[name] = Claim(
                 id=name, paper=paper, place=table.place,
                 statement=f"{column.title} of {row.title}: {printed.text}",
                 quotes=(), basis=basis, asserted=printed,
-                checks=tuple([*([automatic] if automatic else []), *own] or [_open(column, row)]),
+                checks=tuple(checks_of),
                 tolerance=column.tolerance, tolerance_because="", at=row.at,
             )  # fmt: skip
     return found

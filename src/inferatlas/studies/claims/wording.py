@@ -27,6 +27,7 @@ _BLANKS = (
     (r"[\s\u00a0\u2009]+", " "),
     (r"(?<=\d) ?- ?(?=\d)", "-"),  # ranges
     (r" ?×(?: (?=\d))?", "×"),
+    (r"(?<=\() | (?=\))", ""),
     (r" (?=%)", ""),
     (r"(?<=[A-Za-z])- ?(?=[a-z])", ""),  # words broken at the end of a line look like compounds: both lose the hyphen
 )
@@ -98,16 +99,20 @@ def word(paper: str) -> Wording:
     return Wording(text, tuple(lines))
 
 
-def occurrences(quote: str, text: str) -> Iterator[tuple[int, int]]:
+def occurrences(quote: str, text: str, *, of_number: bool = False) -> Iterator[tuple[int, int]]:
     """Where a quotation stands in a text, both normalised; never in the middle of a word or a number.
+
+    ``of_number``: a number may have letters right behind it, as a table's ``16E`` has the number 16.
 
     Examples
     --------
     >>> list(occurrences("40 GB", "140 GB, 40 GB, 40 GB/s, 1.40 GB"))
     [(8, 13), (15, 20)]
+    >>> list(occurrences("16", "MoE (16E)")), list(occurrences("16", "MoE (16E)", of_number=True))
+    ([], [(5, 7)])
     """
     first = r"(?<!\w)(?<!\d[.,])" if quote[:1].isalnum() else ""
-    last = r"(?!\w)(?![.,]\d)" if quote[-1:].isalnum() else ""
+    last = (r"(?!\d)" if of_number else r"(?!\w)") + r"(?![.,]\d)" if quote[-1:].isalnum() else ""
     return (found.span() for found in re.finditer(first + re.escape(quote) + last, text))
 
 
