@@ -129,8 +129,8 @@ def _value(fact: Fact | None) -> float | str | None:
 
 
 def _of_fact(fact: Fact, origin: str, rivals: tuple[tuple[Known, str], ...] = ()) -> Known:
-    said = f"{origin} ({fact.condition or 'no condition'}; {fact.source})"
     sure = fact.status != "unverified" and fact.provenance != "recalled"
+    said = f"{origin} ({fact.condition or 'no condition'}; {fact.source}{'' if sure else '; unverified'})"
     if isinstance(fact.value, str):
         return Known(said, text=fact.value, sure=sure, rivals=rivals)
     assert fact.value is not None
