@@ -33,13 +33,18 @@ def others(one: Known, finding: Finding) -> Iterator[Known]:
         if not isinstance(asserted, Formula):
             yield replace(one, text=asserted.word or asserted.text, rivals=())
     elif not np.isfinite(np.atleast_1d(one.value)).any():
-        yield replace(one, unit="USD" if one.unit != "USD" else "B")
+        for unit in (asserted.unit, "USD", "s", "B"):
+            yield replace(one, unit=unit)
     else:
         r = finding.ratio or 2.0
         factors = [1e3, 1e-3, r, 1 / r, abs(r) ** 0.5, abs(r) ** -0.5, 1.3, 0.7]
         changes = [np.full(len(one.rows) or 1, factor) for factor in factors]
         if one.rows:
             changes += [np.geomspace(1, 1e3, len(one.rows)), np.geomspace(1e3, 1, len(one.rows))]
+            stated = np.isfinite(one.value)
+            for change in (stated & (np.cumsum(stated) == 1), ~stated & (np.cumsum(~stated) == 1)):  # a row less, more
+                x = np.where(change, np.nan if change[stated].any() else 1.0, one.value)
+                yield replace(one, value=x, low=x, high=x)
         for change in changes:
             x = change if one.rows else float(change[0])
             yield replace(one, value=one.value * x, low=one.low * x, high=one.high * x, sure=True, rivals=())

@@ -173,8 +173,11 @@ def _compare(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known
         stated = np.atleast_1d(claim.asserted.expression.value(ends[1])) / factor
         least, most = (np.atleast_1d(end) / factor for end in claim.asserted.expression.interval(*ends))
     else:
-        stated = np.full(value.shape, claim.asserted.value)
-        least, most = (np.full(value.shape, end) for end in (claim.asserted.low, claim.asserted.high))
+        stated, least, most = (
+            np.full(1, end) for end in (claim.asserted.value, claim.asserted.low, claim.asserted.high)
+        )
+    # a column on one side only is compared with the one number on the other
+    value, low, high, stated, least, most = np.broadcast_arrays(value, low, high, stated, least, most)
     usual = CATALOGUE_TOLERANCE if one.by == "catalogue" else 0.0
     tolerance = usual if claim.tolerance is None else claim.tolerance
     holds = _meets(claim, one, (least, stated, most), (low, high), tolerance) | ~np.isfinite(value)

@@ -45,9 +45,12 @@ def _row(name: str, node: Node, columns: Mapping[str, Column]) -> Row:
         column = columns[key]
         text = node["cells"].text(key) if one.value not in (None, "") else ""
         try:
+            meant = column.renamed.get(text, "")
+            if meant.isdecimal():  # "MoE (16E)": 16
+                cells[key] = replace(read_printed(meant, column.unit), text=text)
+                continue
             words = column.words or bool(column.renamed)
-            printed = read_printed(text, column.unit, words=words)
-            cells[key] = replace(printed, word=column.renamed.get(text, ""))
+            cells[key] = replace(read_printed(text, column.unit, words=words), word=meant)
         except BadInput as error:
             raise one.at(error) from None
     names = {key: node.text(key) if key in node else None for key in ("accelerator", "model")}
