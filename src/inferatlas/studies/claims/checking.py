@@ -80,12 +80,18 @@ def check(claim: Claim, one: Check, books: Books) -> Outcome:
     for name, rival, condition in rivals if stated.holds is False else ():
         found = _try(claim, one, first, inputs | {name: rival})
         if found.holds:
-            return replace(found, condition=condition)
+            return _under(condition, found, stated)
     for reading in others:
         found = _try(claim, one, reading, _inputs(claim, reading, books))
         if found.holds:
-            return replace(found, condition=reading.under)
+            return _under(reading.under, found, stated)
     return _forgiven(claim, one, stated, inputs)
+
+
+def _under(condition: str, found: Outcome, stated: Outcome) -> Outcome:
+    """What holds under a condition, with what came of it as stated."""
+    before = f"as stated: {stated.computation}" if stated.holds is False else "as stated: cannot be computed"
+    return replace(found, condition=condition, computation=f"{before}. If {condition}: {found.computation}")
 
 
 def _forgiven(claim: Claim, one: Check, stated: Outcome, inputs: Mapping[str, Known]) -> Outcome:
@@ -209,11 +215,12 @@ def _meets(
     if one.bound == "at_least":
         return most >= low
     relation = "equal" if isinstance(claim.asserted, Formula) else claim.asserted.relation
+    allowed = tolerance * np.abs(stated) + slack  # a bound is not rounded: more than 1 is not 0.6
     if relation == "at_least":
         end = OPEN_ENDED * most if claim.basis == "specification" else np.inf
-        return (high >= least) & (low <= end)
+        return (high >= stated - allowed) & (low <= end)
     if relation == "at_most":
-        return low <= most
+        return low <= stated + allowed
     return (low <= most) & (least <= high)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -101,18 +102,22 @@ def _fact_of(accelerator: str, fields: str, author: str) -> Known:
     if absent:
         raise UnknownName("field of facts", absent[0], _fields())
     field = next((name for name in names if _value(one.facts.chosen(name)) is not None), names[0])
-    chosen = one.facts.chosen(field)
     origin = f"catalogue, {one.id} {field}"
-    if chosen is None or _value(chosen) is None:
+    said = [fact for fact in one.facts.all(field) if _value(fact) is not None and fact.status != "rejected"]
+    if not any(fact.used for fact in said):
         return Known(origin, missing=f"{origin}, which nobody is known to have published")
-    if author and chosen.source.startswith(author):
+    others = sorted((fact for fact in said if not _is_of(author, fact)), key=lambda fact: not fact.used)
+    if not others:
         return Known(origin, missing=f"{origin} from another source than the paper itself")
     rivals = tuple(
-        (_of_fact(rival, origin), rival.condition or rival.note or f"as {rival.source} has it")
-        for rival in one.facts.all(field)
-        if rival.status == "alternative" and _value(rival) is not None and not rival.source.startswith(author or "\0")
+        (_of_fact(rival, origin), rival.condition or rival.note or f"as {rival.source} has it") for rival in others[1:]
     )
-    return _of_fact(chosen, origin, rivals)
+    first = _of_fact(others[0], origin, rivals)
+    return first if others[0].used else replace(first, sure=False)  # an alternative can agree, and refutes nothing
+
+
+def _is_of(author: str, fact: Fact) -> bool:
+    return bool(author) and fact.source.startswith(author)
 
 
 @lru_cache(maxsize=1)
