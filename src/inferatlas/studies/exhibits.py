@@ -46,9 +46,14 @@ class Pair:
     @property
     def inside(self) -> bool | None:
         """Whether what the paper prints (with its rounding) meets our interval; None where one is missing."""
-        if self.published is None or self.published.low is None or self.published.high is None or self.ours is None:
+        theirs = self.published
+        if theirs is None or theirs.value is None or theirs.low is None or theirs.high is None or self.ours is None:
             return None
-        return self.published.low <= self.ours.high and self.ours.low <= self.published.high
+        if theirs.relation == "at_least":
+            return self.ours.high >= theirs.value
+        if theirs.relation == "at_most":
+            return self.ours.low <= theirs.value
+        return theirs.low <= self.ours.high and self.ours.low <= theirs.high
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferatlas.predict.answer import Interval
+from inferatlas.studies.common_errors import ratios
 from inferatlas.studies.reproducing.questions.apart import _pays
-from inferatlas.studies.reproducing.questions.common_errors import ratios
 from inferatlas.studies.reproducing.questions.confidence import Ground, confidence
 from inferatlas.studies.reproducing.questions.published import said
-from inferatlas.studies.reproducing.questions.runs import exactly, over, runs
+from inferatlas.studies.runs import exactly, over, runs
 
 ABOVE, BELOW, ACROSS = Interval(1.4, 2.0, 3.0), Interval(0.3, 0.5, 0.9), Interval(0.8, 1.2, 1.9)
 

@@ -70,4 +70,39 @@ def prediction(*, of: str, model: str, accelerator: str, **deployment: Any) -> K
     return known.of_interval(metric, UNITS[of], where, Z98_OVER_Z80)
 
 
-QUESTIONS: dict[str, Callable[..., Known]] = {"prediction": prediction}
+def gain(
+    *, of: str, model: str, accelerator: str, one: Mapping[str, Any], other: Mapping[str, Any], **both: Any
+) -> Known:  # fmt: skip
+    """How much more of a metric deployment ``one`` has than ``other``, as a share, its interval at 98 %.
+
+    Both are on one part, so that errors of its coefficients cancel (`common_errors.ratios`). ``both`` is what they
+    share (concurrency, isl, osl, count), parameters as of `runs.runs`; ``one`` and ``other`` what they do not.
+
+    Examples
+    --------
+    >>> loads = {"concurrency": 64, "isl": 354, "osl": 214, "count": 1}
+    >>> narrow = gain(of="output_tokens_per_s", model="llama-3.1-8b", accelerator="h100", one={"weights": "fp8"},
+    ...               other={"weights": "bf16"}, **loads)
+    >>> 0.0 < narrow.low < narrow.value < 1.0
+    True
+    """
+    from inferatlas.studies.common_errors import VALUES, ratios
+    from inferatlas.studies.runs import runs
+
+    if of not in VALUES:
+        raise UnknownName("metric", of, VALUES, field="of")
+    _takes(runs, {"model": model, "accelerator": accelerator, **both, **one, **other})
+    first, second = (runs(model, accelerator, **both, **of_one) for of_one in (one, other))
+    where = f"{first.label} gain in {of} of {_words(one)} over {_words(other)}, {model} on {accelerator}"
+    (ratio,) = ratios(first.deployed, second.deployed, of)
+    if ratio is None:
+        return Known(where, missing=f"{where}: one of the two does not fit")
+    low, high = (ratio.value * (end / ratio.value) ** Z98_OVER_Z80 for end in (ratio.low, ratio.high))
+    return Known(where, "1", ratio.value - 1.0, low - 1.0, high - 1.0)
+
+
+def _words(deployment: Mapping[str, Any]) -> str:
+    return " ".join(f"{name} {value}" for name, value in deployment.items())
+
+
+QUESTIONS: dict[str, Callable[..., Known]] = {"prediction": prediction, "gain": gain}

@@ -57,7 +57,7 @@ class Known:
                 for row, x in zip(self.rows, self.value, strict=True)
             }  # fmt: skip
         else:
-            value = float(self.value) / factor
+            value = float(self.value) / factor if np.isfinite(self.value) else None
         return {"name": name, "value": value, "unit": self.unit, "from": self.origin}
 
     @property

@@ -21,8 +21,8 @@ from inferatlas.quantities import percent
 from inferatlas.studies.exhibits import OpenQuestion, Pair, Plot
 from inferatlas.studies.reproducing.questions.confidence import Ground, confidence
 from inferatlas.studies.reproducing.questions.published import said
-from inferatlas.studies.reproducing.questions.runs import exactly, over
 from inferatlas.studies.reproducing.questions.words import listed, number
+from inferatlas.studies.runs import exactly, over
 
 ACCELERATOR, ANSWER = "nvidia-h100-sxm", 64
 MODELS = (("llama-2-7b", 1), ("llama-3.1-8b", 1), ("llama-3.3-70b", 4))  # keys of every head, of a group, a larger one

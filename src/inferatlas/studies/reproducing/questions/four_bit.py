@@ -9,11 +9,11 @@ import numpy as np
 
 from inferatlas.predict.answer import Interval
 from inferatlas.quantities import percent
+from inferatlas.studies.common_errors import ratios
 from inferatlas.studies.exhibits import Label, OpenQuestion, Pair, Plot
-from inferatlas.studies.reproducing.questions.common_errors import ratios
 from inferatlas.studies.reproducing.questions.confidence import Ground, confidence
-from inferatlas.studies.reproducing.questions.runs import Runs, joint, over, runs
 from inferatlas.studies.reproducing.questions.words import listed, number, times
+from inferatlas.studies.runs import Runs, joint, over, runs
 
 MODEL, COUNT = "llama-3.3-70b", 4
 ISL, OSL = 1024, 256

@@ -14,8 +14,8 @@ from inferatlas.predict.performance.points import OFFLINE
 from inferatlas.quantities import show
 from inferatlas.studies.exhibits import Label, OpenQuestion, Pair, Plot
 from inferatlas.studies.reproducing.questions.confidence import Ground, confidence
-from inferatlas.studies.reproducing.questions.runs import exactly, joint, over, runs
 from inferatlas.studies.reproducing.questions.words import listed, number, times
+from inferatlas.studies.runs import exactly, joint, over, runs
 
 OSL, KEPT_BYTES = 512, 2.0
 FLYING = (1.0, 32.0, OFFLINE)

@@ -14,11 +14,11 @@ from inferatlas.predict.answer import Interval
 from inferatlas.predict.llm.operators import Operators, operators
 from inferatlas.predict.performance.points import BOUNDS, make_points
 from inferatlas.predict.performance.priors import Z80, spread
+from inferatlas.studies.common_errors import Deployed, ratios
 from inferatlas.studies.exhibits import Label, OpenQuestion, Pair, Plot
-from inferatlas.studies.reproducing.questions.common_errors import Deployed, ratios
 from inferatlas.studies.reproducing.questions.confidence import Ground, confidence
-from inferatlas.studies.reproducing.questions.runs import exactly, joint
 from inferatlas.studies.reproducing.questions.words import listed, number
+from inferatlas.studies.runs import exactly, joint
 from inferatlas.workload import make_workload
 
 MODEL, ISL, OSL = "llama-3.1-405b", 1024, 256

@@ -15,8 +15,8 @@ from inferatlas.decide.whatif.whatif import whatif
 from inferatlas.predict.answer import Interval
 from inferatlas.studies.exhibits import Label, OpenQuestion, Pair, Plot
 from inferatlas.studies.reproducing.questions.confidence import Ground, confidence
-from inferatlas.studies.reproducing.questions.runs import joint, over
 from inferatlas.studies.reproducing.questions.words import listed, number, times
+from inferatlas.studies.runs import joint, over
 from inferatlas.workload import make_workload
 
 MODELS = ("llama-3.1-8b", "llama-3.3-70b", "llama-3.1-405b")

@@ -19,8 +19,8 @@ from inferatlas.predict.performance.priors import Z80
 from inferatlas.quantities import percent
 from inferatlas.studies.exhibits import OpenQuestion, Pair, Plot
 from inferatlas.studies.reproducing.questions.confidence import Ground, confidence
-from inferatlas.studies.reproducing.questions.runs import joint, over
 from inferatlas.studies.reproducing.questions.words import listed, number, spoken
+from inferatlas.studies.runs import joint, over
 from inferatlas.workload import make_workload
 
 MODEL = "llama-2-70b"  # of the study

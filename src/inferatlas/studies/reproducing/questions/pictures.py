@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inferatlas.predict.answer import Interval
+from inferatlas.studies.common_errors import ratios
 from inferatlas.studies.exhibits import Label, OpenQuestion, Pair, Plot
-from inferatlas.studies.reproducing.questions.common_errors import ratios
 from inferatlas.studies.reproducing.questions.confidence import Ground, confidence
-from inferatlas.studies.reproducing.questions.runs import Runs, joint, runs
 from inferatlas.studies.reproducing.questions.words import listed, number, times
+from inferatlas.studies.runs import Runs, joint, runs
 
 MODELS = ("qwen2.5-vl-7b", "gemma-3-12b")  # tokens by the size of an image; the same number for any image
 ACCELERATOR, TEXT, OSL = "nvidia-h100-sxm", 256, 256

@@ -12,9 +12,9 @@ from inferatlas.predict.platforms import supported_engines
 from inferatlas.quantities import percent
 from inferatlas.studies.exhibits import OpenQuestion, Pair, Plot
 from inferatlas.studies.reproducing.questions.confidence import Ground, confidence
-from inferatlas.studies.reproducing.questions.runs import exactly, over
 from inferatlas.studies.reproducing.questions.stacks import COMMON, FLYING, Stack, stacks
 from inferatlas.studies.reproducing.questions.words import spoken
+from inferatlas.studies.runs import exactly, over
 
 FRAMEWORKS = ("vllm", "sglang", "tensorrt-llm", "deepspeed")
 LEVELS = ("official", "experimental", "none")

@@ -21,12 +21,12 @@ from inferatlas.predict.performance.points import make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.platforms import bind, supported_engines
 from inferatlas.quantities import percent
+from inferatlas.studies.common_errors import Deployed, ratios
 from inferatlas.studies.exhibits import OpenQuestion, Pair, Plot
-from inferatlas.studies.reproducing.questions.common_errors import Deployed, ratios
 from inferatlas.studies.reproducing.questions.confidence import Ground, confidence
 from inferatlas.studies.reproducing.questions.published import said
-from inferatlas.studies.reproducing.questions.runs import over
 from inferatlas.studies.reproducing.questions.words import number
+from inferatlas.studies.runs import over
 
 MODEL, COMMON = "llama-3.1-8b", "vllm"
 FLYING = (1, 16, 64)

@@ -12,8 +12,8 @@ from inferatlas.decide.regimes.result import Comparison, RegimeResult
 from inferatlas.predict.answer import Interval
 from inferatlas.studies.exhibits import OpenQuestion, Pair, Plot
 from inferatlas.studies.reproducing.questions.confidence import Ground, confidence
-from inferatlas.studies.reproducing.questions.runs import exactly, joint, over
 from inferatlas.studies.reproducing.questions.words import listed, number, spoken
+from inferatlas.studies.runs import exactly, joint, over
 
 REGIMES = ("single-stream", "moderate-batch", "high-throughput", "long-context")
 # a model of each family beside a transformer of its size; the first of them holds the longest requests as well

@@ -15,8 +15,8 @@ from inferatlas.predict.answer import Interval
 from inferatlas.quantities import percent
 from inferatlas.studies.exhibits import Label, OpenQuestion, Pair, Plot
 from inferatlas.studies.reproducing.questions.confidence import Ground, confidence
-from inferatlas.studies.reproducing.questions.runs import Runs, joint, over, runs
 from inferatlas.studies.reproducing.questions.words import listed, number, spoken, times
+from inferatlas.studies.runs import Runs, joint, over, runs
 from inferatlas.workload import make_workload
 
 MODEL, GPU = "llama-3.3-70b", "nvidia-h100-sxm"

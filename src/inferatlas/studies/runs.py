@@ -17,8 +17,8 @@ from inferatlas.predict.loads import load_of
 from inferatlas.predict.performance.points import Points, Predictions, make_points
 from inferatlas.predict.performance.predictor import predict
 from inferatlas.predict.question import Asked, asked
+from inferatlas.studies.common_errors import Deployed
 from inferatlas.studies.exhibits import Label
-from inferatlas.studies.reproducing.questions.common_errors import Deployed
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def ratios(one: Deployed, other: Deployed, metric: str, *, beyond: float = 0.0) 
 
     Examples
     --------
-    >>> from inferatlas.studies.reproducing.questions.runs import runs
+    >>> from inferatlas.studies.runs import runs
     >>> loads = {"concurrency": [1, 64], "isl": 1024, "osl": 256, "count": 1, "tp": 1}
     >>> wide, narrow = (runs("llama-3.1-8b", "h100", weights=w, **loads).deployed for w in ("bf16", "fp8"))
     >>> gain = ratios(narrow, wide, "output_tokens_per_s")[0]
