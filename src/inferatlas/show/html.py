@@ -36,20 +36,27 @@ class Section:
     ----------
     key : its name in addresses of the page, unique there. title : its heading.
     blocks : what stands under the chart.
-    chart : makes the chart when the page is written, or None where there is nothing to draw.
+    chart : makes the chart when the page is written (or gives what `inline` made of it), or None where there is
+        nothing to draw.
     description : the chart in words, for those who do not see it.
     caption : a sentence between heading and chart, how to read it; only shown with a chart.
+    lead : what is said first, over chart and blocks, with or without a chart.
+    open : whether long tables stay open.
     """
 
     key: str
     title: str
     blocks: Sequence[Block]
-    chart: Callable[[], AnyChart | None] | None = None
+    chart: Callable[[], AnyChart | Markup | None] | None = None
     description: str = ""
     caption: str = ""
+    lead: str = ""
+    open: bool = False
 
 
-def html_page(title: str, answer: str, sections: Sequence[Section], command: str, *, lead: str = "") -> str:
+def html_page(
+    title: str, answer: str, sections: Sequence[Section], command: str, *, lead: str = "", contents: bool = False
+) -> str:
     """A page as text: title, the answer in a sentence, the sections, and the command that gives it again.
 
     Parameters
@@ -58,6 +65,7 @@ def html_page(title: str, answer: str, sections: Sequence[Section], command: str
     sections : its parts, in reading order; those with nothing to show are left out.
     command : the command line that makes this page.
     lead : what was asked or counted, a line under the title.
+    contents : whether a long page lists its sections, each with a link, before the first one.
 
     Examples
     --------
@@ -67,7 +75,10 @@ def html_page(title: str, answer: str, sections: Sequence[Section], command: str
     ('<!DOCTYPE html>', True)
     """
     drawn = [(section, chart) for section in sections if (chart := _drawn(section)) is not None or section.blocks]
-    return fill("page.html.j2", title=title, answer=answer, lead=lead, sections=drawn, command=command, folded=FOLDED)
+    return fill(
+        "page.html.j2", title=title, answer=answer, lead=lead, sections=drawn, command=command, folded=FOLDED,
+        contents=contents,
+    )  # fmt: skip
 
 
 def plain_page(page: Page) -> str:
@@ -150,4 +161,6 @@ def _anchor(key: str) -> str:
 
 def _drawn(section: Section) -> Markup | None:
     chart = section.chart() if section.chart else None
-    return None if chart is None else inline(chart, section.description or section.title)
+    if chart is None or hasattr(chart, "__html__"):
+        return chart  # pyright: ignore[reportReturnType] - markup, which jinja2 knows by this method as well
+    return inline(chart, section.description or section.title)  # pyright: ignore[reportArgumentType]

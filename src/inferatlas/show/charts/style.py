@@ -18,7 +18,7 @@ import altair as alt
 
 from inferatlas.catalogue.accelerators import accelerator_ids
 
-AnyChart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
+AnyChart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart | alt.ConcatChart
 
 # At least 3:1 against white and against the dark page, and at least 20 apart in CIE76 for every pair under
 # protanopia, deuteranopia and tritanopia (tests/show/test_style.py computes both).
@@ -169,7 +169,7 @@ def to_svg(chart: AnyChart, description: str) -> str:
     """The chart as SVG to stand inside a page: named for screen readers, without namespaces, scaling with the page."""
     import vl_convert
 
-    svg = vl_convert.vegalite_to_svg(chart.to_dict())
+    svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False))
     start, _, rest = svg.partition(">")
     box = re.search(r'viewBox="[^"]*"', start)
     found = re.search(r'\bwidth="([\d.]+)"', start)
@@ -177,3 +177,16 @@ def to_svg(chart: AnyChart, description: str) -> str:
     head = f'<svg {box[0] if box else ""} role="img" aria-label="{escape(description, quote=True)}"'
     most = max(width, min(LARGER * width, WIDEST))
     return f'{head} style="--width:{width:g}px;max-width:{most:g}px">{rest}'
+
+
+def to_file(svg: str) -> str:
+    """The SVG of a page as a file of its own: with namespace and size, black on white.
+
+    >>> to_file('<svg viewBox="0 0 30 20" role="img" style="x"><g></g></svg>')[:89]
+    '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20" viewBox="0 0 30 20" role="'
+    """
+    head, _, rest = svg.partition(">")
+    box = re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', head)
+    size = f'width="{box[1]}" height="{box[2]}" ' if box else ""
+    paper = '<rect width="100%" height="100%" fill="white"/>'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}{head.removeprefix("<svg ")}>{paper}{rest}'

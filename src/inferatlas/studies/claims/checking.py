@@ -23,13 +23,17 @@ OPEN_ENDED = 2.0  # "220+ TB/s": a data sheet that says more than X is taken to 
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """What a reading gives, in the unit of what is asserted; of a vector the entry that is farthest off."""
+    """What a reading gives, in the unit of what is asserted; of a vector the entry that is farthest off.
+
+    ``bound`` : whether what is asserted may be at most, or must be at least, so much; None where it should be equal.
+    """
 
     value: float | None
     low: float | None
     high: float | None
     unit: str
     text: str | None = None
+    bound: str | None = None
 
     @property
     def words(self) -> str:
@@ -191,7 +195,7 @@ def _compare(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known
         ratio = np.where(value != 0, stated / value, np.nan)
         off = np.where(holds, 0.0, 1.0) + np.abs(np.log(np.abs(ratio)))
     i = int(np.nanargmax(np.where(np.isfinite(value), np.nan_to_num(off, nan=0.0, posinf=1e9), np.nan)))
-    computed = Computed(float(value[i]), float(low[i]), float(high[i]), claim.asserted.unit)
+    computed = Computed(float(value[i]), float(low[i]), float(high[i]), claim.asserted.unit, bound=one.bound)
     asserted = _asserted_words(claim, float(stated[i]))
     within = f"; within {tolerance:.0%}" if tolerance else ""
     word = {"at_most": "at most ", "at_least": "at least ", None: ""}[one.bound]
