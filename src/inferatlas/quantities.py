@@ -24,7 +24,7 @@ COMMON: dict[str, tuple[float, str]] = {
     "count": (1.0, "1"), "1": (1.0, "1"), "": (1.0, "1"), "%": (0.01, "1"), "sequences": (1.0, "1"),
     "tokens": (1.0, "1"), "tokens/s": (1.0, "1/s"), "tok/s": (1.0, "1/s"), "1/s": (1.0, "1/s"), "req/s": (1.0, "1/s"),
     "USD": (1.0, "USD"), "USD/h": (1.0, "USD/h"), "USD/kWh": (1.0, "USD/kWh"),
-    "gCO2e/kWh": (1.0, "gCO2e/kWh"), "kgCO2e": (1000.0, "gCO2e"), "L/kWh": (1.0, "L/kWh"),
+    "gCO2e/kWh": (1.0, "gCO2e/kWh"), "kgCO2e": (1000.0, "gCO2e"), "gCO2e": (1.0, "gCO2e"), "L": (1.0, "L"), "L/kWh": (1.0, "L/kWh"),
     "kWh": (3.6e6, "J"), "Wh": (3600.0, "J"), "mWh": (3.6, "J"),
     "pJ/bit": (8e-12, "J/B"), "tokens/J": (1.0, "1/J"), "tok/J": (1.0, "1/J"), "1/J": (1.0, "1/J"),
     "FLOP/B": (1.0, "FLOP/B"), "FLOP/W": (1.0, "FLOP/W"), "thousand": (1e3, "1"), "million": (1e6, "1"),

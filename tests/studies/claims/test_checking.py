@@ -1,9 +1,12 @@
 """Verdicts: what makes a claim hold, hold under a condition, fail, exceed physics, or stay open."""
 
+import json
 import textwrap
 
 import pytest
 
+from inferatlas.documents import read_document
+from inferatlas.errors import BadInput
 from inferatlas.studies.claims.auditing import find
 from inferatlas.studies.claims.reading import read_claims
 
@@ -23,7 +26,7 @@ def verdict(tmp_path, check, asserted='"2.0"', basis="derived", more=""):
             checks:
         """
     file.write_text(textwrap.dedent(text) + textwrap.indent(textwrap.dedent(check), "      "))
-    book = read_claims(file)
+    book = read_claims(read_document(file))
     return find(book.claims["one"], {"slide": book})
 
 
@@ -136,3 +139,76 @@ def test_a_fact_that_nobody_confirms_refutes_nothing(tmp_path, monkeypatch):
     found = verdict(tmp_path, check, '"9 TB/s"')
     assert found.verdict == "not_checkable" and "a document that confirms" in found.needs[0]
     assert verdict(tmp_path, check, '"3.35 TB/s"').verdict == "consistent"
+
+
+@pytest.mark.parametrize(
+    ("asserted", "value", "holds"),
+    [
+        ('"5-10"', "10.4", True), ('"5-10"', "10.6", False), ('"about 5-10"', "10.9", True), ('"> 5-10"', "5.0", True),
+        ('"> 5-10"', "4.0", False), ('"0"', "0", True), ('"0"', "1", False), ('"-5"', "-5.2", True),
+        ('"-5"', "5", False),
+        ('"5 %"', "0.05", True), ('"5 TB/s - 8 TB/s"', "7 TB/s", True), ('"1 kWh"', "3.6 MJ", True),
+        ('"64 Gb/s"', "8 GB/s", True), ('"2"', "> 1.5", True), ('"2"', "< 1.4", False), ('"2"', "about 1.9", True),
+    ],
+)  # fmt: skip
+def test_ranges_signs_units_and_open_ends(tmp_path, asserted, value, holds):
+    found = verdict(tmp_path, f"- by: arithmetic\n  expression: a\n  {A % value}\n", asserted)
+    assert found.verdict == ("consistent" if holds else "inconsistent")
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_rates_per_hour_and_per_joule(tmp_path):
+    check = "- by: arithmetic\n  expression: paid / time\n  inputs: {paid: {value: 10 USD, source: x}, "
+    check += "time: {value: 2 h, source: x}}\n"
+    assert verdict(tmp_path, check, '"5 USD/h"').verdict == "consistent"
+    assert verdict(tmp_path, check, '"5 USD per hour"').computed.words == "5.00 USD/h"
+    with pytest.raises(BadInput, match="asserted in a bare number"):
+        verdict(tmp_path, check, '"5"')
+
+
+def test_who_says_less_than_a_limit_breaks_none(tmp_path):
+    """A latency below 50 ms may be 20: a limit of 30 from above does not refute it, one of 60 from below does."""
+    limit = f"- by: physics\n  bound: at_most\n  expression: a\n  {A % '30 ms'}\n"
+    least = limit.replace("at_most", "at_least")
+    assert verdict(tmp_path, limit, '"below 50 ms"').verdict == "consistent"
+    assert verdict(tmp_path, least.replace("30", "60"), '"below 50 ms"').verdict == "beyond_physics"
+    assert verdict(tmp_path, least, '"over 20 ms"').verdict == "consistent"
+    assert verdict(tmp_path, limit, '"over 50 ms"').verdict == "beyond_physics"
+
+
+def test_lists_of_constants_go_by_position(tmp_path):
+    same = "a: {values: ['2', '2', '5'], source: x}, b: {values: ['1', '2', '4'], source: x}"
+    mean = f"- by: arithmetic\n  expression: mean(a)\n  inputs: {{{same}}}\n"
+    assert verdict(tmp_path, mean, '"3.0"').verdict == "consistent"
+    pairs = f"- by: arithmetic\n  expression: sum(a * b)\n  inputs: {{{same}}}\n"
+    assert verdict(tmp_path, pairs, '"26"').verdict == "consistent"
+
+
+def test_the_entry_that_fails_is_the_one_that_is_shown(tmp_path):
+    values = "P: {values: ['1', '2', '0'], source: x}, Q: {values: ['1', '2', '1'], source: x}"
+    check = f"- by: arithmetic\n  expression: P\n  inputs: {{{values}}}\n"
+    found = verdict(tmp_path, check, "{formula: Q, unit: '1'}")
+    assert found.verdict == "inconsistent" and found.computed.value == 0.0 and found.ratio is None
+    assert "Q = 1.00" in found.computation
+
+
+def test_where_one_side_is_undefined_nothing_is_compared(tmp_path):
+    values = "P: {values: ['1', '2', '0'], source: x}"
+    check = f"- by: arithmetic\n  expression: P ** 2\n  inputs: {{{values}}}\n"
+    assert verdict(tmp_path, check, "{formula: P ** 3 / P, unit: '1'}").verdict == "consistent"
+    found = verdict(tmp_path, check.replace("'1', '2', '0'", "'0'"), "{formula: P ** 3 / P, unit: '1'}")
+    assert found.verdict == "not_checkable" and "P ** 3 / P" in found.needs[0]
+
+
+def test_anybody_can_compute_it_again(tmp_path):
+    """The JSON has every input with its unit and, where it has one, its interval."""
+    check = f"- by: arithmetic\n  expression: a / 2\n  {A % 'about 4 kWh'}\n"
+    (given,) = verdict(tmp_path, check, '"2 kWh"').as_dict()["inputs"]
+    assert (given["name"], given["value"], given["unit"], given["from"]) == ("a", 4 * 3.6e6, "J", "test")
+    assert (given["low"], given["high"]) == (pytest.approx(3.5 * 3.6e6), pytest.approx(4.5 * 3.6e6))
+
+
+def test_words_of_any_script_are_compared(tmp_path):
+    words = "- by: catalogue\n  expression: a\n  inputs: {a: {value: 台積電 4 奈米, source: x}}\n"
+    assert verdict(tmp_path, words, "{text: 台積電 4}").verdict == "consistent"
+    assert verdict(tmp_path, words, "{text: 三星 4}").verdict == "inconsistent"

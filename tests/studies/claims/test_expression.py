@@ -37,18 +37,53 @@ def test_a_value_is_what_python_computes(text, numbers):
     assert math.isnan(found) if math.isnan(wanted) else found == pytest.approx(wanted, rel=1e-12)
 
 
+MORE = st.sampled_from(["(a - b) ** 2", "abs(a - b)", "1 / (a - b)", "a / (a + b)", "sqrt(a) * b - a", "exp(a / b) / a",
+                        "log(a - b)", "spread(a, b, c)", "ceil(a) - floor(b)", "(a - b) ** 3 / a", "(a - b) ** -2",
+                        "median(a, b, c) / mean(a, b, c)", "-(a * b) ** 0.5"])  # fmt: skip
+
+
 @given(
-    st.sampled_from(["a / b", "a * b + c", "a / (b * c)", "max(a, b) / c", "(a - b) / c", "a ** 2 / b", "sqrt(a) * b"]),
-    st.tuples(POSITIVE, POSITIVE, POSITIVE), st.tuples(*[st.floats(0, 0.2)] * 3), st.tuples(*[st.floats(0, 1)] * 3),
+    st.one_of(arithmetic(), MORE), st.tuples(*[st.floats(-3, 1e3)] * 3), st.tuples(*[st.floats(0, 0.2)] * 3),
+    st.tuples(*[st.floats(0, 1)] * 3),
 )  # fmt: skip
 def test_an_interval_holds_whatever_its_inputs_allow(text, numbers, spreads, places):
-    low = {name: x * (1 - d) for name, x, d in zip(NAMES, numbers, spreads, strict=True)}
+    low = {name: x - d * abs(x) for name, x, d in zip(NAMES, numbers, spreads, strict=True)}
     value = dict(zip(NAMES, numbers, strict=True))
-    high = {name: x * (1 + d) for name, x, d in zip(NAMES, numbers, spreads, strict=True)}
+    high = {name: x + d * abs(x) for name, x, d in zip(NAMES, numbers, spreads, strict=True)}
     least, most = parse(text).interval(low, value, high)
     within = {name: low[name] + t * (high[name] - low[name]) for name, t in zip(NAMES, places, strict=True)}
-    slack = 1e-9 * (abs(least) + abs(most))
-    assert least - slack <= parse(text).value(within) <= most + slack
+    found = parse(text).value(within)
+    if math.isfinite(found) and math.isfinite(parse(text).value(value)):
+        slack = 1e-9 * max(abs(end) for end in (found, *(end for end in (least, most) if math.isfinite(end))))
+        assert least - slack <= found <= most + slack
+
+
+def test_an_interval_is_exact_where_every_input_occurs_once():
+    low, value, high = ({"a": a, "b": b, "x": np.array(x)} for a, b, x in (
+        (1.0, 4.0, [0.5, 1.5]), (2.0, 5.0, [1.0, 2.0]), (3.0, 6.0, [1.5, 2.5])))  # fmt: skip
+    for text, least, most in (
+        ("a * b", 4, 18), ("a - b", -5, -1), ("a / b", 1 / 6, 3 / 4), ("abs(a - 2)", 0, 1), ("(a - 2) ** 2", 0, 1),
+        ("spread(x)", 1, 5), ("max(x)", 1.5, 2.5), ("sum(x) * a", 2, 12), ("count(x)", 2, 2),
+    ):  # fmt: skip
+        assert parse(text).interval(low, value, high) == pytest.approx((least, most)), text
+    least, most = parse("a / (a + b)").interval(low, value, high)
+    assert 0.13 < least <= 1 / 7 and 3 / 7 <= most < 0.46, "an input that occurs twice is followed in pieces"
+
+
+def test_what_no_end_bounds_is_unbounded():
+    low, value, high = {"a": 1.0, "b": 2.0}, {"a": 2.0, "b": 2.5}, {"a": 3.0, "b": 3.0}
+    assert parse("1 / (a - b)").interval(low, value, high) == (-math.inf, math.inf)
+    assert parse("log(a - 1)").interval({"a": 0.0}, {"a": 2.0}, {"a": 3.0})[0] == -math.inf
+
+
+def test_rounding_may_move_a_correlation():
+    x, y = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.1, 1.9, 3.2, 3.8])
+    low, value, high = ({"x": x, "y": y + d} for d in (-0.5, 0.0, 0.5))
+    middle = parse("corr(x, y)").value(value)
+    least, most = parse("corr(x, y)").interval(low, value, high)
+    assert 0.8 < least < middle < most == 1.0
+    shuffled = parse("corr(x, y)").value({"x": x, "y": y + np.array([0.5, -0.5, -0.5, -0.5])})
+    assert least <= shuffled <= most
 
 
 @pytest.mark.parametrize(
@@ -65,6 +100,17 @@ def test_what_is_no_arithmetic_is_refused(text):
     with pytest.raises(BadInput) as refused:
         parse(text)
     assert refused.value.exit_code == 2 and refused.value.field == "expression"
+
+
+@pytest.mark.parametrize("text", ["(0 - a) ** 0.5", "0 ** -1", "log(0)", "((9 ** 99) ** 99) ** 99", "exp(exp(exp(9)))"])
+def test_what_is_undefined_is_no_number(text):
+    assert not math.isfinite(parse(text).value({"a": 2.0}))
+
+
+def test_what_is_refused_warns_nobody(recwarn):
+    with pytest.raises(BadInput):
+        parse("0x1for x in y")
+    assert not recwarn.list
 
 
 def test_columns_pair_what_both_state():

@@ -18,8 +18,8 @@ from inferatlas.studies.claims.printed import read_printed
         ("20k", "W", 19.5e3, 20e3, 20.5e3, "equal"),
         ("≈ 75 W", "1", 67.5, 75, 82.5, "about"),
         ("approximately 900,000", "1", 810e3, 900e3, 990e3, "about"),
-        ("5-10×", "1", 5, 7.5, 10, "equal"),
-        ("15–30 %", "1", 0.15, 0.225, 0.30, "equal"),
+        ("5-10×", "1", 4.5, 7.5, 10.5, "equal"),
+        ("15–30 %", "1", 0.145, 0.225, 0.305, "equal"),
         ("220+ TB/s", "1", 219.5e12, 220e12, 220.5e12, "at_least"),
         ("> 100 billion", "1", 99.5e9, 100e9, 100.5e9, "at_least"),
         ("up to 3.7×", "1", 3.65, 3.7, 3.75, "equal"),
@@ -35,6 +35,42 @@ def test_a_number_with_its_rounding(text, unit, low, value, high, relation):
     found = read_printed(text, unit)
     assert (found.low, found.value, found.high) == pytest.approx((low, value, high), rel=1e-12)
     assert found.relation == relation
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high", "ends", "unit", "relation"),
+    [
+        ("5 TB/s - 8 TB/s", 4.5e12, 8.5e12, (5e12, 8e12), "B/s", "equal"),
+        ("500 GB/s to 2.0 TB/s", 499.5e9, 2.05e12, (500e9, 2e12), "B/s", "equal"),
+        ("5%-10%", 0.045, 0.105, (0.05, 0.1), "1", "equal"), ("5x-10x", 4.5, 10.5, (5, 10), "1", "equal"),
+        ("from 5 W to 10 W", 4.5, 10.5, (5, 10), "W", "equal"), ("10-5", 4.5, 10.5, (5, 10), "1", "equal"),
+        ("≈ 50-100 W", 45, 110, (50, 100), "W", "about"), ("-5 to -3", -5.5, -2.5, (-5, -3), "1", "equal"),
+        ("1e-3 s", 0.0005, 0.0015, None, "s", "equal"), ("2-fold", 1.5, 2.5, None, "1", "equal"),
+        ("-5 W", -5.5, -4.5, None, "W", "equal"),
+    ],
+)  # fmt: skip
+def test_a_range_is_its_two_ends_each_rounded(text, low, high, ends, unit, relation):
+    found = read_printed(text)
+    assert (found.low, found.high) == pytest.approx((low, high)) and (found.unit, found.relation) == (unit, relation)
+    assert found.ends == (ends and pytest.approx(ends))
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit"),
+    [
+        ("0.86 tokens per joule", 0.86, "1/J"), ("55 tokens per second", 55, "1/s"), ("3 TB per second", 3e12, "B/s"),
+        ("2 USD per hour", 2, "USD/h"), ("700 W per chip", 700, "W"), ("90 gCO2e", 90, "gCO2e"), ("3 L", 3, "L"),
+        ("0.2 kWh", 720e3, "J"), ("64 Gb/s", 8e9, "B/s"),
+    ],
+)  # fmt: skip
+def test_units_are_those_of_the_field(text, value, unit):
+    assert (read_printed(text).value, read_printed(text).unit) == (pytest.approx(value), unit)
+
+
+@pytest.mark.parametrize("text", ["1e999999999", "1e-999999999", "1e-9999999999999999999", "5 W - 8 B", "< 5 and > 3"])
+def test_what_cannot_be_computed_with_is_refused(text):
+    with pytest.raises(BadInput):
+        read_printed(text)
 
 
 @pytest.mark.parametrize("text", ["-", "–", "—", "ND", "ND (≈ 10 000 tok/s claims)", "N/A", "", "×", "="])

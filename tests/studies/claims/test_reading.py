@@ -2,6 +2,7 @@
 
 import pytest
 
+from inferatlas.documents import read_document
 from inferatlas.errors import BadInput
 from inferatlas.studies.claims.auditing import audit, published
 from inferatlas.studies.claims.reading import read_claims
@@ -27,7 +28,7 @@ def refusal(tmp_path, text):
     file = tmp_path / "claims.yaml"
     file.write_text(text)
     with pytest.raises(BadInput) as refused:
-        book = read_claims(file)
+        book = read_claims(read_document(file))
         audit(published() | {book.paper.id: book}, paper=book.paper.id)
     assert refused.value.exit_code == 2 and refused.value.file == str(file)
     return refused.value
@@ -36,7 +37,7 @@ def refusal(tmp_path, text):
 def test_a_sound_file_is_audited(tmp_path):
     file = tmp_path / "claims.yaml"
     file.write_text(GOOD)
-    (found,) = audit({"slide": read_claims(file)})
+    (found,) = audit({"slide": read_claims(read_document(file))})
     assert found.verdict == "consistent" and found.computed.value == 2.0
 
 

@@ -49,15 +49,10 @@ class Finding:
             asserted = {"value": None, "unit": self.asserted.unit, "formula": self.asserted.expression.text}
         else:
             asserted = self.asserted.as_dict()
-        computed = None
-        if self.computed is not None:
-            value = self.computed.value if self.computed.value is not None else self.computed.text
-            computed = {
-                "value": value, "unit": self.computed.unit, "low": self.computed.low, "high": self.computed.high,
-            }  # fmt: skip
         return {
             "id": f"{self.paper}/{self.id}", "paper": self.paper, "place": self.place, "statement": self.statement,
-            "asserted": asserted, "computed": computed, "ratio": self.ratio, "verdict": self.verdict,
+            "asserted": asserted,
+            "computed": self.computed and self.computed.as_dict(), "ratio": self.ratio, "verdict": self.verdict,
             "condition": self.condition or None, "computation": self.computation, "inputs": list(self.inputs),
             "needs": list(self.needs), "basis": self.basis,
             "checks": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from inferatlas.errors import BadInput
-from inferatlas.studies.claims.known import Known, aligned, said
+from inferatlas.studies.claims.known import Known, aligned, finite, said
 from inferatlas.studies.claims.ledger import Check, Claim, Formula, Reading
 from inferatlas.studies.claims.looking_up import Books, look_up
 from inferatlas.studies.claims.printed import Printed
@@ -37,12 +38,24 @@ class Computed:
 
     @property
     def words(self) -> str:
+        """The value for people, with its interval where that shows."""
         if self.value is None:
             return self.text or "—"
-        middle = said(self.value, self.unit)
-        if self.low is None or self.high is None or not abs(self.high - self.low) > 1e-9 * abs(self.value):
-            return middle
-        return f"{middle} ({said(self.low, self.unit)} to {said(self.high, self.unit)})"
+        middle, *ends = (
+            said(x, self.unit) if x is not None and math.isfinite(x) else None
+            for x in (self.value, self.low, self.high)
+        )
+        if ends == [middle, middle]:
+            return str(middle)
+        low, high = ends
+        if low is None or high is None:
+            return f"{middle} ({f'at least {low}' if low else f'at most {high}' if high else 'anything'})"
+        return f"{middle} ({low} to {high})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """It in JSON; an end that is not bounded is None."""
+        value = self.value if self.value is not None else self.text
+        return {"value": value, "unit": self.unit, "low": finite(self.low), "high": finite(self.high)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +136,15 @@ def _try(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known]) -
     missing = tuple(source.missing for source in inputs.values() if source.missing)
     listed = tuple(source.as_dict(name) for name, source in inputs.items())
     where = ", ".join(f"{name} = {source.words} ({source.origin})" for name, source in inputs.items())
-    nothing = Outcome(one.by, None, False, "", None, None, f"{reading.expression.text}, where {where}", listed, missing)
+    computation = f"{reading.expression.text}, where {where}" if where else reading.expression.text
+    nothing = Outcome(one.by, None, False, "", None, None, computation, listed, missing)
     if missing:
         return nothing
     if isinstance(claim.asserted, Printed) and claim.asserted.value is None:
         return _words(claim.asserted, inputs, nothing)
     if any(source.text is not None for source in inputs.values()):
         word = next(source.text for source in inputs.values() if source.text is not None)
-        raise claim.at.bad(f"'{word}' is no number to compute with", field=claim.id)
+        raise one.at.bad(f"'{word}' is no number to compute with", field=claim.id)
     units = {name: formula_unit(source.unit) for name, source in inputs.items()}
     try:
         gives = reading.expression.unit(units)
@@ -144,7 +158,7 @@ def _try(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known]) -
         raise one.at.bad(error.message, claim.id, error.allowed) from None
     same = gives.dimensionality == wanted.dimensionality
     if one.by == "dimension":
-        named = claim.asserted.expression.text if isinstance(claim.asserted, Formula) else "what is asserted"
+        named = claim.asserted_words if isinstance(claim.asserted, Formula) else "what is asserted"
         computed = Computed(None, None, None, spelt(gives), text=f"in {spelt(gives)}")
         text = f"{nothing.computation}: in {spelt(gives)}; {named} is in {spelt(wanted)}"
         return replace(nothing, holds=same, computed=computed, computation=text)
@@ -169,7 +183,7 @@ def _words(asserted: Printed, inputs: Mapping[str, Known], nothing: Outcome) -> 
 def _spelt(text: str) -> set[str]:
     """Words and numbers of a text: ``"TSMC 5nm"`` has tsmc and 5, and so has "TSMC N5": nodes are called either way."""
     text = re.sub(r"\bn(\d)", r"\1", normalise(text).lower())
-    return set(re.findall(r"[a-z]+|\d+(?:\.\d+)?", re.sub(r"(\d) ?nm\b", r"\1", text)))
+    return set(re.findall(r"[^\W\d_]+|\d+(?:\.\d+)?", re.sub(r"(\d) ?nm\b", r"\1", text)))
 
 
 def _compare(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known], nothing: Outcome) -> Outcome:
@@ -184,17 +198,20 @@ def _compare(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known
         least, most = (np.atleast_1d(end) / factor for end in claim.asserted.expression.interval(*ends))
     else:
         stated, least, most = (
-            np.full(1, end) for end in (claim.asserted.value, claim.asserted.low, claim.asserted.high)
+            np.array([end], dtype=float) for end in (claim.asserted.value, claim.asserted.low, claim.asserted.high)
         )
     # a column on one side only is compared with the one number on the other
     value, low, high, stated, least, most = np.broadcast_arrays(value, low, high, stated, least, most)
     usual = CATALOGUE_TOLERANCE if one.by == "catalogue" else 0.0
     tolerance = usual if claim.tolerance is None else claim.tolerance
-    holds = _meets(claim, one, (least, stated, most), (low, high), tolerance) | ~np.isfinite(value)
+    defined = np.isfinite(value) & np.isfinite(stated)  # elsewhere there is nothing to compare
+    if not defined.any():
+        return replace(nothing, needs=(f"inputs for which {claim.asserted_words} is defined",))
+    holds = _meets(claim, one, (least, stated, most), (low, high), tolerance) | ~defined
     with np.errstate(all="ignore"):
         ratio = np.where(value != 0, stated / value, np.nan)
-        off = np.where(holds, 0.0, 1.0) + np.abs(np.log(np.abs(ratio)))
-    i = int(np.nanargmax(np.where(np.isfinite(value), np.nan_to_num(off, nan=0.0, posinf=1e9), np.nan)))
+        off = np.nan_to_num(np.abs(np.log(np.abs(ratio))), nan=0.0, posinf=1e9)
+    i = int(np.argmax(np.where(defined, off + np.where(holds, 0.0, 1e12), -1.0)))  # what fails, then the farthest
     computed = Computed(float(value[i]), float(low[i]), float(high[i]), claim.asserted.unit, bound=one.bound)
     asserted = _asserted_words(claim, float(stated[i]))
     within = f"; within {tolerance:.0%}" if tolerance else ""
@@ -211,24 +228,24 @@ def _meets(
     computed: tuple[np.ndarray, np.ndarray], tolerance: float,
 ) -> np.ndarray:  # fmt: skip
     (least, stated, most), (low, high) = asserted, computed
+    relation, ends = "equal", (stated, stated)
+    if isinstance(claim.asserted, Printed):
+        relation, ends = claim.asserted.relation, claim.asserted.ends or ends
     slack = 1e-9 * np.abs(most)  # of floating point
-    least = np.minimum(least, stated - tolerance * np.abs(stated)) - slack
-    most = np.maximum(most, stated + tolerance * np.abs(stated)) + slack
-    if one.bound == "at_most":
-        return least <= high
+    first, last = (end + sign * (tolerance * np.abs(end) + slack) for end, sign in zip(ends, (-1, 1), strict=True))
+    least, most = np.minimum(least - slack, first), np.maximum(most + slack, last)
+    if one.bound == "at_most":  # whoever says less than something says nothing that a limit from above refutes
+        return (least <= high) | (relation == "at_most")
     if one.bound == "at_least":
-        return most >= low
-    relation = "equal" if isinstance(claim.asserted, Formula) else claim.asserted.relation
-    allowed = tolerance * np.abs(stated) + slack  # a bound is not rounded: more than 1 is not 0.6
-    if relation == "at_least":
+        return (most >= low) | (relation == "at_least")
+    if relation == "at_least":  # a bound is not rounded: more than 1 is not 0.6
         end = OPEN_ENDED * most if claim.basis == "specification" else np.inf
-        return (high >= stated - allowed) & (low <= end)
+        return (high >= first) & (low <= end)
     if relation == "at_most":
-        return low <= stated + allowed
+        return low <= last
     return (low <= most) & (least <= high)
 
 
 def _asserted_words(claim: Claim, value: float) -> str:
-    if isinstance(claim.asserted, Formula):
-        return f"{claim.asserted.expression.text} = {said(value, claim.asserted.unit)}"
-    return claim.asserted.text
+    formula = isinstance(claim.asserted, Formula)
+    return claim.asserted_words + (f" = {said(value, claim.asserted.unit)}" if formula else "")

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
+import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -17,58 +20,24 @@ import numpy as np
 
 from inferatlas.errors import BadInput
 from inferatlas.quantities import formula_units
+from inferatlas.studies.claims.functions import FUNCTIONS, Number, Span, of_abs
 from inferatlas.studies.claims.units import spelt
 
-Number = float | np.ndarray
 LONGEST, DEEPEST = 300, 25  # characters, levels: a claim is a line of arithmetic
 LARGEST_POWER = 100
-MOST_NAMES = 10  # an interval takes an evaluation per combination of their ends
+MOST_NAMES = 10
+MOST_PIECES = 64  # into which the spans of inputs that occur more than once are cut
 
 
-def _paired(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The entries that both vectors have; a correlation takes three."""
-    both = np.isfinite(x) & np.isfinite(y)
-    return x[both], y[both]
+def _power(base: Number, power: float) -> Number:
+    """A power; NaN where Python would answer with a complex number."""
+    found = base**power
+    return math.nan if isinstance(found, complex) else found
 
 
-def _corr(x: Number, y: Number) -> float:
-    a, b = _paired(np.atleast_1d(x), np.atleast_1d(y))
-    return float(np.corrcoef(a, b)[0, 1]) if len(a) > 2 and np.ptp(a) and np.ptp(b) else math.nan
-
-
-def _spearman(x: Number, y: Number) -> float:
-    from scipy.stats import rankdata
-
-    a, b = _paired(np.atleast_1d(x), np.atleast_1d(y))
-    return _corr(rankdata(a), rankdata(b)) if len(a) > 2 else math.nan
-
-
-def _over(function: Callable[[np.ndarray], Any]) -> Callable[..., float]:
-    """A function over one vector or several numbers; entries that are not stated drop out."""
-
-    def of(*values: Number) -> float:
-        all_ = np.concatenate([np.atleast_1d(value) for value in values])
-        there = all_[np.isfinite(all_)]
-        return float(function(there)) if len(there) else math.nan
-
-    return of
-
-
-# name -> (function, what it does to the unit, fewest arguments, most)
-FUNCTIONS: dict[str, tuple[Callable[..., Any], str, int, int]] = {
-    "min": (_over(np.min), "same", 1, 20), "max": (_over(np.max), "same", 1, 20),
-    "sum": (_over(np.sum), "same", 1, 20), "mean": (_over(np.mean), "same", 1, 20),
-    "median": (_over(np.median), "same", 1, 20),
-    "spread": (_over(lambda x: x.max() / x.min()), "ratio", 1, 20),
-    "count": (_over(len), "ratio", 1, 20),
-    "abs": (np.abs, "same", 1, 1), "sqrt": (np.sqrt, "root", 1, 1),
-    "ceil": (np.ceil, "pure", 1, 1), "floor": (np.floor, "pure", 1, 1),
-    "log": (np.log, "pure", 1, 1), "exp": (np.exp, "pure", 1, 1),
-    "corr": (_corr, "pair", 2, 2), "spearman": (_spearman, "pair", 2, 2),
-}  # fmt: skip
-_OPERATORS: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
-    ast.Add: ("+", lambda a, b: a + b), ast.Sub: ("-", lambda a, b: a - b), ast.Mult: ("*", lambda a, b: a * b),
-    ast.Div: ("/", lambda a, b: a / b), ast.Pow: ("**", lambda a, b: a**b),
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.Pow: _power,
 }  # fmt: skip
 
 
@@ -91,18 +60,41 @@ class Expression:
     def interval(
         self, low: Mapping[str, Number], value: Mapping[str, Number], high: Mapping[str, Number]
     ) -> tuple[Number, Number]:
-        """The least and the most it can be while every input lies within its own interval: over all their ends.
+        """From where to where it can be while every input lies within its own interval (entry by entry of a vector).
 
-        Exact for expressions that are monotone in each input while the others stand still, as sums, products and
-        quotients of positive inputs are.
+        Never narrower than that: interval arithmetic, operation by operation. It is exact where every input occurs
+        once. A number that occurs more than once is followed in pieces, as both places have the same value; the
+        result is then slightly too wide, as it is for a vector that occurs more than once. The span of a correlation
+        is to first order.
+
+        Examples
+        --------
+        >>> low, high = parse("(a - b) ** 2").interval({"a": 1, "b": 1.5}, {"a": 2, "b": 2.5}, {"a": 3, "b": 3.5})
+        >>> float(low), float(high)
+        (0.0, 6.25)
         """
-        moving = [name for name in self.names if not np.array_equal(low[name], high[name], equal_nan=True)]
-        ends = [np.asarray(self.value(value), dtype=float)]
-        for corner in product((low, high), repeat=len(moving)):
-            at = {**value, **{name: end[name] for name, end in zip(moving, corner, strict=True)}}
-            ends.append(np.asarray(self.value(at), dtype=float))
-        found = np.stack(np.broadcast_arrays(*ends))
-        return np.fmin.reduce(found), np.fmax.reduce(found)
+        twice = Counter(node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name))
+        cut = [
+            name for name in self.names
+            if twice[name] > 1 and np.ndim(value[name]) == 0 and np.isfinite(np.array([low[name], high[name]])).all()
+            and low[name] != high[name]
+        ]  # fmt: skip
+        pieces = max(1, int(MOST_PIECES ** (1 / len(cut)) + 1e-9)) if cut else 1
+        marks = {name: np.linspace(low[name], high[name], pieces + 1) for name in cut}
+        middle = np.asarray(self.value(value), dtype=float)
+        least, most = [middle], [middle]
+        for steps in product(range(pieces), repeat=len(cut)):
+            at: dict[str, Span] = {name: (low[name], high[name]) for name in self.names}
+            at |= {name: (marks[name][i], marks[name][i + 1]) for name, i in zip(cut, steps, strict=True)}
+            with np.errstate(all="ignore"):
+                ends = _span(self.tree, at)
+            # where only an end is undefined, nothing bounds it on that side
+            for known, end, beyond in ((least, ends[0], -math.inf), (most, ends[1], math.inf)):
+                known.append(np.where(np.isnan(end) & np.isfinite(middle), beyond, end))
+        return (
+            np.fmin.reduce(np.stack(np.broadcast_arrays(*least))),
+            np.fmax.reduce(np.stack(np.broadcast_arrays(*most))),
+        )
 
     def unit(self, units: Mapping[str, Any]) -> Any:
         """Its pint unit, of inputs with these units (of `formula_units`).
@@ -135,7 +127,8 @@ def parse(text: str, *, field: str = "expression") -> Expression:
     if len(text) > LONGEST:
         raise BadInput(f"an expression of {len(text)} characters", field=field, allowed=f"at most {LONGEST}")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # "2if" and its like warn before they are refused
+            tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise _not_arithmetic(text, "it cannot be read", field) from None
     names: list[str] = []
@@ -177,9 +170,9 @@ def _check(node: ast.expr, text: str, names: list[str], field: str, depth: int) 
 
 
 def _arguments(name: str, arguments: Sequence[ast.expr], text: str, field: str) -> Sequence[ast.expr]:
-    _, _, fewest, most = FUNCTIONS[name]
-    if not fewest <= len(arguments) <= most:
-        raise _not_arithmetic(text, f"{name} takes {fewest} to {most} arguments", field)
+    function = FUNCTIONS[name]
+    if not function.fewest <= len(arguments) <= function.most:
+        raise _not_arithmetic(text, f"{name} takes {function.fewest} to {function.most} arguments", field)
     return arguments
 
 
@@ -199,9 +192,57 @@ def _value(node: ast.expr, inputs: Mapping[str, Number]) -> Any:
         inner = _value(node.operand, inputs)
         return -inner if isinstance(node.op, ast.USub) else inner
     if isinstance(node, ast.BinOp):
-        return _OPERATORS[type(node.op)][1](_value(node.left, inputs), _value(node.right, inputs))
+        return _OPERATORS[type(node.op)](_value(node.left, inputs), _value(node.right, inputs))
     assert isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    return FUNCTIONS[node.func.id][0](*(_value(part, inputs) for part in node.args))
+    return FUNCTIONS[node.func.id].value(*(_value(part, inputs) for part in node.args))
+
+
+def _span(node: ast.expr, at: Mapping[str, Span]) -> Span:
+    """From where to where an expression can be, its inputs lying anywhere in their spans."""
+    if isinstance(node, ast.Constant):
+        return _value(node, {}), _value(node, {})
+    if isinstance(node, ast.Name):
+        low, high = at[node.id]
+        return np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+    if isinstance(node, ast.UnaryOp):
+        low, high = _span(node.operand, at)
+        return (np.negative(high), np.negative(low)) if isinstance(node.op, ast.USub) else (low, high)
+    if isinstance(node, ast.Call):
+        assert isinstance(node.func, ast.Name)
+        return FUNCTIONS[node.func.id].span(*(_span(part, at) for part in node.args))
+    assert isinstance(node, ast.BinOp)
+    left = _span(node.left, at)
+    if isinstance(node.op, ast.Pow):
+        return _span_of_power(left, float(ast.literal_eval(node.right)))
+    right = _span(node.right, at)
+    match node.op:
+        case ast.Add():
+            return np.add(left[0], right[0]), np.add(left[1], right[1])
+        case ast.Sub():
+            return np.subtract(left[0], right[1]), np.subtract(left[1], right[0])
+        case ast.Mult():
+            return _span_of_product(left, right)
+    return _span_of_product(left, _span_of_inverse(right))
+
+
+def _span_of_product(left: Span, right: Span) -> Span:
+    every = np.stack(np.broadcast_arrays(*(np.multiply(a, b) for a in left for b in right)))
+    return np.min(every, axis=0), np.max(every, axis=0)
+
+
+def _span_of_inverse(span: Span) -> Span:
+    """1/x; anything where x may be zero."""
+    low, high = np.asarray(span[0]), np.asarray(span[1])
+    holds_zero = (low <= 0) & (high >= 0)
+    return np.where(holds_zero, -math.inf, 1 / high), np.where(holds_zero, math.inf, 1 / low)
+
+
+def _span_of_power(span: Span, power: float) -> Span:
+    if power < 0:
+        return _span_of_inverse(_span_of_power(span, -power))
+    if power % 2 == 0:
+        span = of_abs(span)
+    return np.power(span[0], power), np.power(span[1], power)
 
 
 def _unit(node: ast.expr, units: Mapping[str, Any], text: str) -> Any:
@@ -221,7 +262,7 @@ def _unit(node: ast.expr, units: Mapping[str, Any], text: str) -> Any:
         return left * right if isinstance(node.op, ast.Mult) else left / right
     assert isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     parts = [_unit(part, units, text) for part in node.args]
-    does = FUNCTIONS[node.func.id][1]
+    does = FUNCTIONS[node.func.id].unit
     if does == "pair":
         return none
     unit = _alike(parts, text)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from inferatlas.errors import BadInput
 from inferatlas.predict.answer import Interval
 from inferatlas.quantities import show
 from inferatlas.studies.claims.printed import Printed
-from inferatlas.studies.claims.units import base_factor
+from inferatlas.studies.claims.units import base_factor, formula_unit
 
 Number = float | np.ndarray
 
@@ -25,6 +27,17 @@ def said(value: float, unit: str, digits: int = 3) -> str:
     ('55.8/s', '0.860/J', '8.00 TB/s')
     """
     return show(value, unit, digits).replace(" 1/", "/")
+
+
+def finite(x: float | None) -> float | None:
+    """What JSON can hold: None for what is undefined or unbounded.
+
+    Examples
+    --------
+    >>> finite(2.0), finite(math.inf)
+    (2.0, None)
+    """
+    return x if x is not None and math.isfinite(x) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +60,23 @@ class Known:
     rivals: tuple[tuple[Known, str], ...] = field(default=())
 
     def as_dict(self, name: str) -> dict[str, Any]:
-        """The input in the JSON of a finding; a vector as its entries, what is not stated as None."""
-        factor = base_factor(self.unit)
+        """The input in the JSON of a finding, with its interval where it has one.
+
+        A vector is its entries by row; what is not stated, and an end that nothing bounds, are None.
+        """
+        found: dict[str, Any] = {"name": name, "value": self.text, "unit": self.unit, "from": self.origin}
         if self.value is None:
-            value: Any = self.text
-        elif isinstance(self.value, np.ndarray):
-            value = {
-                row: float(x) / factor if np.isfinite(x) else None
-                for row, x in zip(self.rows, self.value, strict=True)
-            }  # fmt: skip
-        else:
-            value = float(self.value) / factor if np.isfinite(self.value) else None
-        return {"name": name, "value": value, "unit": self.unit, "from": self.origin}
+            return found
+        found["value"] = self._in_unit(self.value)
+        if not np.array_equal(self.low, self.high, equal_nan=True):  # pyright: ignore[reportArgumentType]
+            found |= {"low": self._in_unit(self.low), "high": self._in_unit(self.high)}
+        return found
+
+    def _in_unit(self, number: Number | None) -> Any:
+        factor = base_factor(self.unit)
+        if isinstance(number, np.ndarray):
+            return {row: finite(float(x) / factor) for row, x in zip(self.rows, number, strict=True)}
+        return number if number is None else finite(float(number) / factor)
 
     @property
     def words(self) -> str:
@@ -68,6 +86,8 @@ class Known:
         if isinstance(self.value, np.ndarray):
             there = [said(float(x) / base_factor(self.unit), self.unit) for x in self.value if np.isfinite(x)]
             return f"[{', '.join(there)}]"
+        if not math.isfinite(self.value):
+            return f"in {self.unit}"
         return said(float(self.value) / base_factor(self.unit), self.unit, digits=4)
 
 
@@ -79,18 +99,20 @@ def of_printed(printed: Printed | None, origin: str) -> Known:
         return Known(origin, text=printed.word or printed.text)
     factor = base_factor(printed.unit)
     low, high = (printed.value if end is None else end for end in (printed.low, printed.high))
+    if printed.relation == "at_least":  # "more than 5" may be anything above
+        high = math.inf
+    elif printed.relation == "at_most":
+        low = min(0.0, low)
     return Known(origin, printed.unit, printed.value * factor, low * factor, high * factor)
 
 
 def of_constant(printed: Printed, origin: str) -> Known:
-    """A constant is exact, unless it is given as a range or as about so much."""
-    if printed.value is None or printed.relation == "about" or _is_range(printed):
+    """A constant is exact, as are the ends of a range; "about" has its margin, and "more than" no end."""
+    if printed.value is None or printed.relation != "equal":
         return of_printed(printed, origin)
-    return exact(printed.value, printed.unit, origin)
-
-
-def _is_range(printed: Printed) -> bool:
-    return any(mark in printed.text[1:] for mark in ("-", "–", "..", " to "))
+    found, ends = exact(printed.value, printed.unit, origin), printed.ends
+    factor = base_factor(printed.unit)
+    return found if ends is None else replace(found, low=ends[0] * factor, high=ends[1] * factor)
 
 
 def exact(value: float, unit: str, origin: str, **more: Any) -> Known:
@@ -109,6 +131,9 @@ def of_interval(found: Interval, unit: str, origin: str, widen: float = 1.0) -> 
 def vector(entries: Sequence[tuple[str, Known]], origin: str) -> Known:
     """A column: entries that are missing, or words, are NaN; entirely missing where all are."""
     there = [one for _, one in entries if isinstance(one.value, float)]
+    units = list(dict.fromkeys(one.unit for one in there))
+    if len({formula_unit(unit).dimensionality for unit in units}) > 1:
+        raise BadInput(f"{origin} mixes {' and '.join(units)}", allowed="quantities of one unit")
     if not there:
         return Known(origin, missing=f"{origin}, of which none is stated")
 

@@ -103,6 +103,11 @@ class Claim:
         """Its name among all papers."""
         return f"{self.paper}/{self.id}"
 
+    @property
+    def asserted_words(self) -> str:
+        """What it asserts, as printed."""
+        return self.asserted.expression.text if isinstance(self.asserted, Formula) else self.asserted.text
+
 
 @dataclass(frozen=True, slots=True)
 class Column:

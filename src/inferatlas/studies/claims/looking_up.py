@@ -15,7 +15,7 @@ from inferatlas.catalogue.models import load_model
 from inferatlas.errors import BadInput, UnknownName
 from inferatlas.predict.llm.operators import AttentionCore, operators
 from inferatlas.predict.llm.parameters import count as parameters
-from inferatlas.studies.claims import known
+from inferatlas.studies.claims import known, named
 from inferatlas.studies.claims.asking import answer
 from inferatlas.studies.claims.known import Known
 from inferatlas.studies.claims.ledger import Claim, Formula, Ledger, Source
@@ -96,7 +96,7 @@ def _author(book: Ledger) -> str:
 @lru_cache(maxsize=4096)
 def _fact_of(accelerator: str, fields: str, author: str) -> Known:
     """The chosen fact of the first field that the accelerator has; no word of ``author`` counts, for or against."""
-    one = load_accelerator(accelerator)
+    one = load_accelerator(named.accelerator(accelerator))
     names = [name.strip() for name in fields.strip("[]").split(",")]
     absent = [name for name in names if name not in _fields()]
     if absent:
@@ -165,7 +165,7 @@ def _model(source: Source, paper: str, books: Books) -> Known:
 
 @lru_cache(maxsize=1024)
 def _of_model(name: str, what: str) -> float | None:
-    config = load_model(name)
+    config = load_model(named.model(name))
     attention = next((group.attention for group in config.layers if group.attention), None)
     experts = next((group.ffn for group in config.layers if group.ffn and group.ffn.is_moe), None)
     plain = {
@@ -204,7 +204,10 @@ def _word(source: Source, paper: str, books: Books) -> Known:
 
 
 def _constants(source: Source, paper: str, books: Books) -> Known:
-    entries = [(text, known.of_constant(read_printed(text, field="values"), source.about)) for text in source.of]
+    entries = [
+        (f"#{i}", known.of_constant(read_printed(text, field="values"), source.about))
+        for i, text in enumerate(source.of, start=1)
+    ]
     return known.vector(entries, source.about)
 
 

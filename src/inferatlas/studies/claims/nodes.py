@@ -12,6 +12,8 @@ from inferatlas.errors import BadInput
 from inferatlas.studies.claims.ledger import Place
 
 Steps = tuple[str | int, ...]
+LONGEST = 2_000  # characters of a text: a claim is a sentence
+MOST = 1_000  # entries of a list of texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,9 @@ class Node:
         if optional is not None:
             for key in self.value:
                 if key not in needed and key not in optional:
-                    near = difflib.get_close_matches(key, (*needed, *optional), n=1)
+                    near = difflib.get_close_matches(key[:LONGEST], (*needed, *optional), n=1)
                     raise self.bad(
-                        f"unknown key '{key}'" + (f", did you mean {near[0]}?" if near else ""), key,
+                        f"unknown key '{key[:80]}'" + (f", did you mean {near[0]}?" if near else ""), key,
                         allowed=", ".join((*needed, *optional)),
                     )  # fmt: skip
         return self
@@ -98,10 +100,12 @@ class Node:
         found = self.value.get(key)
         if found is None and default is not None:
             return default
-        if isinstance(found, int | float) and not isinstance(found, bool):
+        if isinstance(found, int | float) and not isinstance(found, bool) and abs(found) < 10**300:
             found = str(found)
         if not isinstance(found, str) or not found.strip():
             raise self.bad("a text is needed here", key)
+        if len(found) > LONGEST:
+            raise self.bad(f"a text of {len(found):,} characters", key, allowed=f"at most {LONGEST:,}")
         if among and found not in among:
             raise self.bad(f"'{found}' is not allowed here", key, allowed=", ".join(among))
         return found
@@ -110,4 +114,6 @@ class Node:
         """The list of texts under ``key``; one text is a list of one."""
         if isinstance(self.value.get(key), str | int | float):
             return (self.text(key),)
+        if len(self.value.get(key) or ()) > MOST:
+            raise self.bad("too many entries", key, allowed=f"at most {MOST:,}")
         return tuple(Node(self.document, node.steps[:-1], {"": node.value}).text("") for node in self.list(key))

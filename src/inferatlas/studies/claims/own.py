@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
-from inferatlas.documents import read_text
+from inferatlas.documents import parse_document
 from inferatlas.errors import BadInput
 from inferatlas.studies.claims.auditing import Finding, audit, published
-from inferatlas.studies.claims.ledger import Ledger
+from inferatlas.studies.claims.ledger import Ledger, paper_ids
 from inferatlas.studies.claims.reading import read_claims
 
 VARIABLE = "INFERATLAS_CLAIMS"
+LARGEST = 1_000_000  # bytes of a claim file
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +31,40 @@ class Added:
 
 
 def folder_of(given: str | Path | None = None) -> Path:
-    """Where claims of one's own are kept."""
-    if given or os.environ.get(VARIABLE):
-        return Path(given or os.environ[VARIABLE]).expanduser()
+    """Where claims of one's own are kept.
+
+    Raises
+    ------
+    BadInput : it is a file, or in the home of somebody who is not known.
+    """
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser() / "inferatlas" / "claims"
+    named = Path(given or os.environ.get(VARIABLE) or f"{data}/inferatlas/claims")
+    try:
+        folder = named.expanduser()
+        if folder.exists() and not folder.is_dir():
+            raise BadInput("is not a folder", field="ledger", file=folder)
+    except (OSError, RuntimeError) as error:  # a name that is too long, a folder that is closed; no such user
+        raise BadInput(f"cannot be read: {getattr(error, 'strerror', error)}", field="ledger", file=named) from None
+    return folder
 
 
-def books(given: str | Path | None = None) -> dict[str, Ledger]:
-    """The ledgers of the papers of the package and of one's own, by name.
+def books(given: str | Path | None = None, *, without: str | None = None) -> dict[str, Ledger]:
+    """The ledgers of the papers of the package and of one's own, by name; ``without`` the one of that name.
 
     Raises
     ------
     BadInput : a file of one's own is refused (with file and line), or takes the name of a paper.
     """
-    found = published()
-    folder = folder_of(given)
+    found, folder = published(), folder_of(given)
     for file in sorted(folder.glob("*.yaml")) if folder.is_dir() else ():
-        book = _own(file, found)
+        if file.stem == without or not file.is_file():
+            continue
+        book = _own(file, _text(file))
+        if book.paper.id != file.stem:  # so that no two files can be of one source
+            raise BadInput(
+                f"holds the claims of '{book.paper.id}'", field="paper", allowed=file.stem,
+                hint=f"name the file {book.paper.id}.yaml, or keep it with `inferatlas claims add`", file=file, line=1,
+            )  # fmt: skip
         found[book.paper.id] = book
     return found
 
@@ -58,28 +76,51 @@ def add(path: str | Path, given: str | Path | None = None) -> Added:
     ------
     BadInput : the file is refused (with file and line), or the folder cannot be written. Nothing is kept then.
     """
-    known = published()
-    book = _own(Path(path), known)
-    others = books(given)
-    findings = audit(others | {book.paper.id: book}, paper=book.paper.id)
+    text = _text(Path(path))  # read once: what is kept is what was checked, also from a pipe
+    book = _own(Path(path), text)
+    name = book.paper.id
+    findings = audit(books(given, without=name) | {name: book}, paper=name)
     folder = folder_of(given)
-    file = folder / f"{book.paper.id}.yaml"
-    replaced = file.exists()
-    text = read_text(path)
+    file = folder / f"{name}.yaml"
     try:
+        replaced = file.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}.new")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
+        _write(text, file)
     except OSError as error:
         hint = f"set {VARIABLE} to a folder that can be written"
         raise BadInput(f"cannot be written: {error.strerror}", field="ledger", file=folder, hint=hint) from None
     return Added(findings, file, replaced)
 
 
-def _own(file: Path, papers: dict[str, Ledger]) -> Ledger:
-    book = read_claims(file)
-    if book.paper.id in papers:
-        first = next(iter(book.claims.values()))
-        raise first.at.bad(f"'{book.paper.id}' is there already", "paper", allowed="a name of your own")
-    return book
+def _write(text: str, file: Path) -> None:
+    """Whole or not at all, whoever else writes it at the same time."""
+    with NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".new", dir=file.parent, delete=False) as opened:
+        temporary = Path(opened.name)
+        try:
+            opened.write(text)
+            opened.flush()
+            temporary.chmod(0o644)
+            temporary.replace(file)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _text(file: Path) -> str:
+    """The text of a claim file; beyond `LARGEST` nothing is read."""
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(LARGEST + 1)
+    except OSError as error:
+        raise BadInput(f"cannot be read: {error.strerror}", file=file) from None
+    if len(data) > LARGEST:
+        raise BadInput(f"is larger than {LARGEST:,} bytes", file=file, line=1)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadInput("is not UTF-8 text", file=file, line=line) from None
+
+
+def _own(file: Path, text: str) -> Ledger:
+    return read_claims(parse_document(text, str(file)), taken=paper_ids())

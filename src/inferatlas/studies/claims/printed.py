@@ -13,7 +13,7 @@ from inferatlas.quantities import parse, si_unit
 Relation = Literal["equal", "about", "at_least", "at_most"]
 ABOUT = 0.10  # of a number that its author calls approximate; our reading of "about", "around", "≈"
 
-_MARKS = re.compile(r"<[^>]*>|[†‡§¶*]+|\$|\\times")
+_MARKS = re.compile(r"</?[A-Za-z][^<>]*>|[†‡§¶*]+|\$|\\times")
 _NOTHING = re.compile(r"(?:|[-–—=×✗]|N/?[DA]\b.*)", re.IGNORECASE)
 _WORDS: tuple[tuple[str, Relation], ...] = (
     ("≈|~|about|around|approximately|approx\\.?|roughly|some|nearly", "about"),
@@ -23,16 +23,22 @@ _WORDS: tuple[tuple[str, Relation], ...] = (
 )
 _NUMBER = r"[-+]?(?:\d{1,3}(?:[ ,\u00a0\u2009]\d{3})+(?![\d])|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+"
 _SPACES = re.compile(r"[ ,\u00a0\u2009]")
-_RANGE = re.compile(rf"({_NUMBER})\s*(?:-|–|—|to|\.\.)\s*({_NUMBER})(\s*.*)")
+_RANGE = re.compile(rf"({_NUMBER})(?![eE][-+]?\d)(\s*[^\s\d–—-][^\d–—]*?)??\s*(?:-|–|—|to\b|\.\.)\s*({_NUMBER})(\s*.*)")
 _ONE = re.compile(rf"({_NUMBER})\s*(\+?)(\s*.*)")
 _TIMES = {"×", "x", "X", "times", "-fold"}
 _LETTERS = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}  # thousands and more, where bytes are not meant
+_RATES = {
+    "second": "s", "s": "s", "hour": "h", "h": "h", "joule": "J", "J": "J", "watt": "W", "W": "W", "kWh": "kWh",
+}  # fmt: skip
+LARGEST_EXPONENT = 300
 _COUNTS = {"count", "tokens", "thousand", "million", "billion", "trillion"}
 
 
 @dataclass(frozen=True, slots=True)
 class Printed:
     """One printed value: SI ``low`` .. ``high`` is what the print allows (its rounding), ``value`` its middle.
+
+    Of a range both ends are rounded: ``"5-10"`` is 4.5 to 10.5.
 
     ``text`` is how it is printed; a word ("HBM3e", "✓") has no number, and something not stated has neither.
     ``relation``: what the paper says of it: equal, about (10 % either way), at_least, at_most.
@@ -44,6 +50,7 @@ class Printed:
     high: float | None
     unit: str
     relation: Relation = "equal"
+    ends: tuple[float, float] | None = None  # as printed, of a range
     word: str = ""  # what a mark stands for ("▲": experimental), where its table says so
 
     @property
@@ -78,7 +85,7 @@ def read_printed(text: str, unit: str = "1", *, words: bool = False, field: str 
     >>> one = read_printed("≈ 75 W"); one.relation, one.low, one.high
     ('about', 67.5, 82.5)
     >>> read_printed("5-10×").low, read_printed("5-10×").high, read_printed("3.7").low
-    (5.0, 10.0, 3.65)
+    (4.5, 10.5, 3.65)
     >>> read_printed("ND").stated, read_printed("4nm", words=True).text, read_printed("2 TB").unit
     (False, '4nm', 'B')
     """
@@ -95,18 +102,39 @@ def read_printed(text: str, unit: str = "1", *, words: bool = False, field: str 
             rest, relation = rest[head.end() :], meant
             break
     if found := _RANGE.fullmatch(rest):
-        low, si = _in_si(found[1], found[3], unit, field, text)
-        high, _ = _in_si(found[2], found[3], unit, field, text)
-        return Printed(bare, (low + high) / 2, low, high, si, relation)
+        return _range(bare, relation, found, unit, field)
     found = _ONE.fullmatch(rest)
     if not found:
         raise BadInput(f"'{text}' is no number", field=field, allowed="a number with a unit, or a range '5-10'")
-    value, si = _in_si(found[1], found[3], unit, field, text)
-    half = _in_si(str(_half_a_place(found[1])), found[3], unit, field, text)[0]
+    value, half, si = _rounded(found[1], found[3], unit, field)
     if found[2] and relation == "equal":
         relation = "at_least"
     half = max(half, ABOUT * abs(value)) if relation == "about" else half
     return Printed(bare, value, value - half, value + half, si, relation)
+
+
+def _range(bare: str, relation: Relation, found: re.Match[str], unit: str, field: str | None) -> Printed:
+    """A range, its unit behind the last number or behind both; "from 5 to 10" is one."""
+    first, last = (
+        _rounded(found[i], tail, unit, field) for i, tail in ((1, (found[2] or "").strip() or found[4]), (3, found[4]))
+    )
+    if first[2] != last[2]:
+        raise BadInput(f"'{bare}' goes from {first[2]} to {last[2]}", field=field, allowed="one unit")
+    first, last = sorted((first, last))
+    margins = [max(half, ABOUT * abs(x)) if relation == "about" else half for x, half, _ in (first, last)]
+    if re.match("from", bare, re.IGNORECASE):
+        relation = "equal"
+    low, high = first[0] - margins[0], last[0] + margins[1]
+    return Printed(bare, (first[0] + last[0]) / 2, low, high, first[2], relation, (first[0], last[0]))
+
+
+def _rounded(number: str, tail: str, unit: str, field: str | None) -> tuple[float, float, str]:
+    """A number in SI, half a unit of its last printed place, and the SI unit."""
+    exponent = re.search(r"[eE]([-+]?\d+)", number)
+    if exponent and (len(exponent[1]) > 5 or abs(int(exponent[1])) > LARGEST_EXPONENT):
+        raise BadInput(f"'{number}' is beyond what can be computed with", field=field)
+    value, si = _in_si(number, tail, unit, field)
+    return value, _in_si(str(_half_a_place(number)), tail, unit, field)[0], si
 
 
 def _half_a_place(number: str) -> Decimal:
@@ -114,10 +142,17 @@ def _half_a_place(number: str) -> Decimal:
     return Decimal(1).scaleb(int(Decimal(_SPACES.sub("", number)).as_tuple().exponent)) / 2
 
 
-def _in_si(number: str, tail: str, unit: str, field: str | None, text: str) -> tuple[float, str]:
+def _as_rate(tail: str) -> str:
+    """ "tokens per second" are tokens/s; what is per chip or per user is a remark, as in parentheses."""
+    what, _, of = tail.partition(" per ")
+    rate = _RATES.get(of.strip())
+    return f"{what}/{rate}" if rate else what
+
+
+def _in_si(number: str, tail: str, unit: str, field: str | None) -> tuple[float, str]:
     """A number with what stands behind it, in SI; without a unit of its own it has ``unit``."""
     joined = not tail[:1].isspace()  # "70B" are billions, "2 B" bytes, where no unit says it
-    number, tail = _SPACES.sub("", number), re.sub(r"\(.*|\bper .*", "", tail).strip()
+    number, tail = _SPACES.sub("", number), _as_rate(re.sub(r"\(.*", "", tail)).strip()
     factor = 1.0
     if tail in _TIMES:
         tail = ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from inferatlas.documents import read_document
+from inferatlas.documents import Document, read_document
 from inferatlas.errors import BadInput
 from inferatlas.quantities import parse as parse_quantity
 from inferatlas.studies.claims.expression import Expression
@@ -30,6 +30,8 @@ from inferatlas.studies.claims.printed import Printed, read_printed
 SOURCES = ("cell", "cells", "fact", "facts", "model", "claim", "value", "values", "ask", "unpublished", "unit")
 CATALOGUE_TOLERANCE = 0.02  # vendors round for data sheets (the catalogue's own cross-check uses the same)
 SLUG = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
+LONGEST_SLUG = 100
+MOST_CLAIMS = 2_000  # of one file
 _CLAIM = ("id", "place", "states", "asserted", "checks")
 _CLAIM_MAY = ("quotes", "basis", "tolerance", "tolerance_because")
 _CHECK_MAY = ("inputs", "readings", "bound")
@@ -68,21 +70,22 @@ def read_ledger(folder: Path) -> Ledger:
     return Ledger(paper, tables, claims, _left_out(open_file(left), paper.id) if left.is_file() else ())
 
 
-def read_claims(path: str | Path) -> Ledger:
-    """A claim file of one's own: its ``paper`` is the name of what claims (a slide, a data sheet).
+def read_claims(document: Document, *, taken: Container[str] = ()) -> Ledger:
+    """A claim file of one's own: its ``paper`` is the name of what claims (a slide, a data sheet), none that is taken.
 
     Raises
     ------
     BadInput : it is refused; with file and line.
     """
-    node = open_file(path).mapping(("paper", "claims"), ("title", "authors", "year", "address"))
+    node = Node(document, (), document.data).mapping(("paper", "claims"), ("title", "authors", "year", "address"))
     name = _slug(node, "paper")
+    if name in taken:
+        raise node.bad(f"'{name}' is there already", "paper", allowed="a name of your own")
     year = node.value.get("year")
-    if year is not None and (isinstance(year, bool) or not isinstance(year, int)):
-        raise node.bad(f"'{year}' is no year", "year")
-    paper = Paper(
-        name, node.text("title", name), node.text("authors", "not named"), year, node.value.get("address"), None
-    )
+    if year is not None and (isinstance(year, bool) or not isinstance(year, int) or not 1 <= year <= 9999):
+        raise node.bad("this is no year", "year", allowed="such as 2025")
+    address = node.text("address") if "address" in node else None
+    paper = Paper(name, node.text("title", name), node.text("authors", "not named"), year, address)
     claims: dict[str, Claim] = {}
     _add(claims, node, name)
     if not claims:
@@ -117,13 +120,17 @@ def _left_out(node: Node, paper: str) -> tuple[LeftOut, ...]:
 
 def _slug(node: Node, key: str) -> str:
     name = node.text(key)
-    if not SLUG.fullmatch(name):
-        raise node.bad(f"'{name}' is not a slug", key, allowed="lower-case words joined by hyphens")
+    if not SLUG.fullmatch(name) or len(name) > LONGEST_SLUG:
+        allowed = f"lower-case words joined by hyphens, at most {LONGEST_SLUG} characters"
+        raise node.bad(f"{name[:LONGEST_SLUG]!r} is not a slug", key, allowed=allowed)
     return name
 
 
 def _add(claims: dict[str, Claim], node: Node, paper: str) -> None:
-    for one in node.list("claims"):
+    given = list(node.list("claims"))
+    if len(given) > MOST_CLAIMS:
+        raise node.bad(f"{len(given):,} claims", "claims", allowed=f"at most {MOST_CLAIMS:,} in a file")
+    for one in given:
         claim = read_claim(one, paper)
         if claim.id in claims:
             raise one.bad(f"claim '{claim.id}' is there twice", "id")
@@ -137,6 +144,7 @@ def read_claim(node: Node, paper: str) -> Claim:
     if not checks:
         raise node.bad("a claim without a check", "checks", allowed="what recomputes it, if only from what is missing")
     asserted = _asserted(node)
+    _not_itself(node, paper, checks)
     if isinstance(asserted, Formula):
         for check in checks:
             _known(node["asserted"], "formula", asserted.expression, check.readings[0].inputs)
@@ -153,12 +161,26 @@ def read_claim(node: Node, paper: str) -> Claim:
     )  # fmt: skip
 
 
+def _not_itself(node: Node, paper: str, checks: tuple[Check, ...]) -> None:
+    own = (node.value["id"], f"{paper}:{node.value['id']}")
+    every = (source for check in checks for one in check.readings for source in one.inputs.values())
+    if any(source.kind == "claim" and source.of in own for source in every):
+        raise node.bad("a claim cannot be checked against itself", "checks", allowed="what others state")
+
+
 def _asserted(node: Node) -> Printed | Formula:
     given = node["asserted"]
     try:
         if not isinstance(given.value, dict):
-            return read_printed(node.text("asserted"))
+            found = read_printed(node.text("asserted"))
+            if found.value is None:
+                raise node.bad(
+                    "nothing is asserted", "asserted", allowed="a number, {text: …}, or {formula: …, unit: …}"
+                )
+            return found
         given.mapping((), ("text", "formula", "unit"))
+        if ("formula" in given) == ("text" in given) or ("text" in given and "unit" in given):
+            raise node.bad("either words or a formula", "asserted", allowed="{text: …}, or {formula: …, unit: …}")
         if "formula" in given:
             expression = parse_expression(given.text("formula"), field="formula")
             return Formula(expression, _unit_text(given, "unit"))
