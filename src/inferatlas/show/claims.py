@@ -23,7 +23,7 @@ WORDS = {one: one.replace("_", " ") for one in VERDICTS}
 HOW = (
     "Numbers are compared within their rounding (half of the last printed place), within 10 % where the paper says "
     "'about', and within 2 % where a figure stands against the catalogue. Ratio: stated over recomputed. A fact that "
-    "no document confirms, and a prediction against a measurement, refute nothing."
+    "no document confirms says nothing, and a prediction refutes no measurement."
 )
 
 

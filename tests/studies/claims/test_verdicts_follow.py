@@ -29,9 +29,9 @@ def others(one: Known, finding: Finding) -> Iterator[Known]:
             x = (wanted if wanted is not None else 2.0) * base_factor(unit)
             yield Known(one.origin, unit, x, x, x)
     elif one.text is not None:
-        yield replace(one, text="something else entirely", rivals=())
+        yield replace(one, text="something else entirely", sure=True, rivals=())
         if not isinstance(asserted, Formula):
-            yield replace(one, text=asserted.word or asserted.text, rivals=())
+            yield replace(one, text=asserted.word or asserted.text, sure=True, rivals=())
     elif not np.isfinite(np.atleast_1d(one.value)).any():
         for unit in (asserted.unit, "USD", "s", "B"):
             yield replace(one, unit=unit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,18 +91,21 @@ def check(claim: Claim, one: Check, books: Books) -> Outcome:
     first, *others = one.readings
     inputs = _inputs(claim, first, books)
     stated = _try(claim, one, first, inputs)
-    if stated.holds:
+    if stated.holds and not _doubtful(inputs):
         return stated
     rivals = [(name, *rival) for name, source in inputs.items() for rival in source.rivals]
     for name, rival, condition in rivals if stated.holds is False else ():
         found = _try(claim, one, first, inputs | {name: rival})
-        if found.holds:
+        if found.holds and not _doubtful(inputs | {name: rival}):
             return _under(condition, found, stated)
-    for reading in others:
-        found = _try(claim, one, reading, _inputs(claim, reading, books))
-        if found.holds:
+    doubts = _doubtful(inputs)
+    for reading in others if not stated.holds else ():
+        known = _inputs(claim, reading, books)
+        found = _try(claim, one, reading, known)
+        if found.holds and not _doubtful(known):
             return _under(reading.under, found, stated)
-    return _forgiven(claim, one, stated, inputs)
+        doubts += _doubtful(known) if found.holds else []
+    return _forgiven(claim, one, stated, doubts)
 
 
 def _under(condition: str, found: Outcome, stated: Outcome) -> Outcome:
@@ -111,15 +114,19 @@ def _under(condition: str, found: Outcome, stated: Outcome) -> Outcome:
     return replace(found, condition=condition, computation=f"{before}. If {condition}: {found.computation}")
 
 
-def _forgiven(claim: Claim, one: Check, stated: Outcome, inputs: Mapping[str, Known]) -> Outcome:
-    """A failure that proves nothing is none: an unverified fact, or a model against a measurement."""
-    if stated.holds is not False:
+def _doubtful(inputs: Mapping[str, Known]) -> list[str]:
+    """Facts that no document confirms: they neither confirm nor refute."""
+    return [source.origin for source in inputs.values() if not source.sure]
+
+
+def _forgiven(claim: Claim, one: Check, stated: Outcome, doubts: Sequence[str]) -> Outcome:
+    """What proves nothing stays open: facts that no document confirms, and a model against a measurement."""
+    if stated.holds is None:
         return stated
-    doubtful = [source.origin for source in inputs.values() if not source.sure]
-    if doubtful:
-        needs = tuple(f"a document that confirms {origin}" for origin in doubtful)
+    if doubts:
+        needs = tuple(f"a document that confirms {origin}" for origin in dict.fromkeys(doubts))
         return replace(stated, holds=None, needs=needs)
-    if one.by == "model" and claim.basis == "measured":
+    if not stated.holds and one.by == "model" and claim.basis == "measured":
         needs = ("a second measurement under stated conditions: a prediction does not refute one",)
         return replace(stated, holds=None, needs=needs)
     return stated
@@ -181,9 +188,9 @@ def _words(asserted: Printed, inputs: Mapping[str, Known], nothing: Outcome) -> 
 
 
 def _spelt(text: str) -> set[str]:
-    """Words and numbers of a text: ``"TSMC 5nm"`` has tsmc and 5, and so has "TSMC N5": nodes are called either way."""
+    """Words and numbers of a text: ``"TSMC 5nm"`` has tsmc and 5, and so has "TSMC N5"; "HBM3e" is not "HBM3"."""
     text = re.sub(r"\bn(\d)", r"\1", normalise(text).lower())
-    return set(re.findall(r"[^\W\d_]+|\d+(?:\.\d+)?", re.sub(r"(\d) ?nm\b", r"\1", text)))
+    return set(re.findall(r"[^\W\d_]+|\d+(?:\.\d+)?[^\W\d_]*", re.sub(r"(\d) ?nm?\b", r"\1", text)))
 
 
 def _compare(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known], nothing: Outcome) -> Outcome:

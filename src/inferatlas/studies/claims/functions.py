@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from inferatlas.decide.regimes.ranks import rank_correlation
+
 Number = float | np.ndarray
 Span = tuple[Number, Number]  # the least and the most that something can be
 
@@ -84,10 +86,8 @@ def _corr(x: Number, y: Number) -> float:
 
 
 def _spearman(x: Number, y: Number) -> float:
-    from scipy.stats import rankdata
-
     a, b = _paired(x, y)
-    return _corr(rankdata(a), rankdata(b)) if len(a) > 2 else math.nan
+    return rank_correlation(a, b) if len(a) > 2 and np.ptp(a) and np.ptp(b) else math.nan
 
 
 def _shaken(function: Callable[[Number, Number], float]) -> Callable[[Span, Span], Span]:
