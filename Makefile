@@ -6,6 +6,10 @@ PACKAGES := $(VENV)/.packages
 STAMP := $(VENV)/.ready
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
            --no-emit-index-url --no-header --no-annotate pyproject.toml
+# Tests of measuring wait more than they compute, so they run beside each other and not beside those that compute;
+# beside those that hold measured times against a server's schedule no other runs.
+MEASURING := tests/measure
+TIMED := $(addprefix tests/measure/bench/test_,against_mock.py client_health.py peers_errors.py real_engine.py)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -37,7 +41,9 @@ demo: $(STAMP) ## the main job on real input; leaves report.html
 	  --request-rate 4 --report report.html
 
 test: lint ## linters, types, floors, tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=$(MEASURING)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(MEASURING) $(addprefix --ignore=,$(TIMED))
+	$(BIN)/python -m pytest $(TIMED)
 
 lint: $(STAMP) ## ruff, basedpyright and the floors (import-linter)
 	$(BIN)/ruff check

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,14 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 
 FAKE_NVML = Path(__file__).parent / "measure" / "metering" / "sources" / "fixtures" / "fake_nvml.c"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_width_from_outside() -> Iterator[None]:
+    """Texts are as wide as in a file, whatever the shell says; processes of pytest-xdist are told 80 characters."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

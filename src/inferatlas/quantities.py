@@ -170,7 +170,7 @@ def formula_units():
     """
     import pint  # lazily, see above
 
-    registry = pint.UnitRegistry(None)
+    registry = pint.UnitRegistry(None)  # pyright: ignore[reportArgumentType] - None: no units but those below
     for line in (
         "second = [time] = s", "hour = 3600 * second = h", "hertz = 1 / second = Hz", "joule = [energy] = J",
         "watt = joule / second = W", "kilowatt_hour = 3600000 * joule = kWh", "byte = [information] = B",

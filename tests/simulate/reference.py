@@ -117,13 +117,14 @@ class Replica:
 
     def give_up(self) -> None:
         idle = sorted((u for u in self.units if not u.users and u.have), key=lambda u: u.left)
-        over = sum(u.have for u in idle) - self.free()
+        used = self.used()  # what is idle is not among it, so that giving up changes nothing of it
+        over = sum(u.have for u in idle) - (self.blocks - used)
         for unit in idle:
             while unit.have and over > 0:
                 unit.have -= 1
                 over -= 1
-        self.most_used = max(self.most_used, self.used())
-        assert self.used() <= self.blocks
+        self.most_used = max(self.most_used, used)
+        assert used <= self.blocks
 
     def found(self, q: Request) -> tuple[int, list[int]]:
         """Tokens of a prompt in memory, whole blocks, without its last token; and the units that hold them."""

@@ -116,7 +116,7 @@ def seconds_of(
 def _linear(values: NDArray[np.float64], at: tuple[tuple[Floats, float], ...]) -> NDArray[np.float64]:
     """Multilinear interpolation, one axis after the other."""
     for axis, x in at:
-        i = int(np.clip(np.searchsorted(axis, x, side="right") - 1, 0, axis.size - 2))
+        i = min(max(int(axis.searchsorted(x, side="right")) - 1, 0), axis.size - 2)
         share = (x - axis[i]) / (axis[i + 1] - axis[i])
         values = values[i] + (values[i + 1] - values[i]) * share
     return values
