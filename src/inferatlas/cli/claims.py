@@ -45,7 +45,8 @@ def audit(
 
     Exit code 2 with file and line if a claim cannot be accepted.
     """
-    from inferatlas.show.claims import audit_html, audit_page, audit_rows
+    from inferatlas.show.claims import audit_page, audit_rows
+    from inferatlas.show.studies.audits import claims_html
     from inferatlas.studies.claims.auditing import audit as run
     from inferatlas.studies.claims.own import books
 
@@ -53,7 +54,7 @@ def audit(
     with sink.working("recomputing"):
         found = run(books(ledger), paper=paper, verdict=verdict)
     document = lambda: [one.as_dict() for one in found]  # noqa: E731 - the JSON, made if asked for
-    sink.put(found, rows=audit_rows, page=audit_page, html=audit_html, document=document)
+    sink.put(found, rows=audit_rows, page=audit_page, html=claims_html, document=document)
     return 0
 
 
@@ -87,12 +88,13 @@ def add(file: str, /, *, ledger: Folder = None, out: Out = Out()) -> int:  # noq
     file
         A YAML file of claims; docs/claims.md shows the form.
     """
-    from inferatlas.show.claims import audit_html, audit_rows, checked_page
+    from inferatlas.show.claims import audit_rows, checked_page
+    from inferatlas.show.studies.audits import claims_html
     from inferatlas.studies.claims.own import add as keep
 
     sink = Sink(out)
     found = keep(file, ledger)
     document = lambda: [one.as_dict() for one in found.findings]  # noqa: E731
-    sink.put(found.findings, rows=audit_rows, page=checked_page, html=audit_html, document=document)
+    sink.put(found.findings, rows=audit_rows, page=checked_page, html=claims_html, document=document)
     sink.tell(f"{'replaced' if found.replaced else 'kept as'} {found.file}")
     return 0

@@ -6,19 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from inferatlas.show.html import Section, html_page
 from inferatlas.show.numbers import NONE, counted
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
+from inferatlas.show.studies.words import VERDICTS as MEANINGS
+from inferatlas.show.studies.words import computed_words, ratio_words
 from inferatlas.studies.claims.auditing import VERDICTS, Finding
 from inferatlas.studies.claims.known import said
 
-MEANING = {
-    "consistent": "what is recomputed meets what is stated, within its rounding",
-    "consistent_under_condition": "it does under a condition that the paper does not state; the condition is named",
-    "inconsistent": "it does not, whatever condition was tried",
-    "beyond_physics": "no machine can do it: it exceeds a bound of bandwidth, capacity, peak or power",
-    "not_checkable": "what is published does not suffice; what would be needed is named",
-}
 WORDS = {one: one.replace("_", " ") for one in VERDICTS}
 HOW = (
     "Numbers are compared within their rounding (half of the last printed place), within 10 % where the paper says "
@@ -134,30 +128,12 @@ def conditional(found: Sequence[Finding]) -> list[Block]:
     return [Table("What holds under a condition that is not stated", columns, rows)]
 
 
-def missing(found: Sequence[Finding]) -> list[Block]:
-    """What cannot be checked, and what would be needed."""
-    some = [one for one in found if one.verdict == "not_checkable"]
-    columns = [Column("claim"), Column("stated", wraps=True), Column("needed", wraps=True)]
-    rows = [[_name(one), one.statement, "; ".join(one.needs)] for one in some]
-    return [Table("What cannot be checked from what is published", columns, rows)] if rows else []
-
-
-def holding(found: Sequence[Finding]) -> list[Block]:
-    """What holds, with the computation."""
-    some = [one for one in found if one.verdict == "consistent"]
-    columns = [Column("claim"), Column("stated", wraps=True), Column("asserted", right=True), Column("how", wraps=True)]
-    rows = [[_name(one), one.statement, one.asserted_words, one.computation] for one in some]
-    return [Table("What holds", columns, rows)] if rows else []
-
-
 def _name(one: Finding) -> str:
     return f"{one.paper}/{one.id}\n{one.place}"
 
 
 def _numbers(one: Finding) -> tuple[str, str]:
-    computed = one.computed.words.replace(" (", "\n(", 1) if one.computed else NONE
-    ratio = NONE if one.ratio is None else f"{one.ratio:.3g}"
-    return computed, ratio
+    return computed_words(one.computed), ratio_words(one.ratio)
 
 
 def claim_page(one: Finding, typed: str) -> Page:
@@ -175,7 +151,7 @@ def claim_page(one: Finding, typed: str) -> Page:
         columns = [Column("input"), Column("value", right=True), Column("from", wraps=True)]
         rows = [[str(row["name"]), _input(row), str(row["from"])] for row in check.inputs]
         blocks.append(Table("From", columns, rows))
-    blocks += [Paragraph(f"{WORDS[one.verdict]}: {MEANING[one.verdict]}. {HOW}", quiet=True)]
+    blocks += [Paragraph(f"{WORDS[one.verdict]}: {MEANINGS[one.verdict][1]} {HOW}", quiet=True)]
     return [*blocks, Command("Reproduce", typed)]
 
 
@@ -199,16 +175,3 @@ def checked_page(found: Sequence[Finding], typed: str) -> Page:
     how = [f"{one.id}: {one.computation}" + (f"; needed: {'; '.join(one.needs)}" if one.needs else "") for one in found]
     return [Heading(_heading(found)), Table("Claims", columns, rows), Items("How", how), Paragraph(HOW, quiet=True),
             Command("Reproduce", typed)]  # fmt: skip
-
-
-def audit_html(found: Sequence[Finding], typed: str) -> str:
-    """The audit as a page: everything, folded where it is long."""
-    words = [f"{WORDS[verdict]}: {MEANING[verdict]}" for verdict in VERDICTS]
-    sections = [
-        Section("verdicts", "Verdicts", [*counts(found), Items("In words", words), Paragraph(HOW, quiet=True)]),
-        Section("failing", "What does not hold", failing(found)),
-        Section("conditions", "What holds under a condition that is not stated", conditional(found)),
-        Section("missing", "What cannot be checked", missing(found)),
-        Section("holding", "What holds", holding(found)),
-    ]
-    return html_page("Which published claims hold?", _heading(found), sections, typed)

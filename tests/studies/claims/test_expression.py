@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from inferatlas.errors import BadInput
 from inferatlas.studies.claims.expression import parse
@@ -125,6 +126,16 @@ def test_a_correlation_is_numpys():
     rng = np.random.default_rng(7)
     x, y = rng.normal(size=(2, 40))
     assert parse("corr(x, y)").value({"x": x, "y": y}) == pytest.approx(np.corrcoef(x, y)[0, 1])
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=12))
+def test_a_rank_correlation_is_scipys(pairs):
+    x, y = np.array(pairs, dtype=float).T
+    found = parse("spearman(x, y)").value({"x": x, "y": y})
+    if math.isnan(found):
+        assert np.ptp(x) == 0 or np.ptp(y) == 0
+    else:
+        assert found == pytest.approx(spearmanr(x, y).statistic, abs=1e-12)
 
 
 def test_units_multiply_and_are_not_added_across():

@@ -113,7 +113,7 @@ def printed(one: Printed | None) -> Interval | None:
     """What the paper prints, with its rounding; None for a word and for nothing."""
     if one is None or one.value is None:
         return None
-    low, high = (one.value if end is None else end for end in (one.low, one.high))
+    low, high = (one.value if end is None else end for end in one.shown)
     return known(Interval(low, one.value, high))
 
 

@@ -82,7 +82,8 @@ def claims_table(title: str, findings: Sequence[Finding], *, computation: bool =
     asserted = [one_line(asserted_words(one.asserted)) for one in findings]
     computed = [computed_words(one.computed) for one in findings]
     columns = [
-        *([Column("paper")] if papers else []), Column("place"), Column("claim\n(the paper's words)", wraps=True),
+        *([Column("paper")] if papers else []), Column("place\n(name)", wraps=True),
+        Column("claim\n(the paper's words)", wraps=True),
         Column("asserted", right=True, wraps=_long(asserted)),
         Column("computed\n(interval)", right=True, wraps=_long(computed)),
         Column("asserted /\ncomputed", right=True), Column("verdict"),
@@ -91,7 +92,7 @@ def claims_table(title: str, findings: Sequence[Finding], *, computation: bool =
     ]  # fmt: skip
     rows = [
         [
-            *([one.paper] if papers else []), one_line(one.place), claim_words(one), said, found,
+            *([one.paper] if papers else []), f"{one_line(one.place)}\n{one.id}", claim_words(one), said, found,
             ratio_words(one.ratio), VERDICTS[one.verdict][0], *([because(one) or NONE] if conditions else []),
             *([one_line(one.computation)] if computation else []),
         ]

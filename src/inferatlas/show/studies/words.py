@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from inferatlas.predict.answer import Interval
@@ -112,17 +113,14 @@ def printed_words(one: Printed | None) -> str:
     """
     if one is None or not one.stated:
         return NONE
-    if (
-        one.value is None
-        or one.low is None
-        or one.high is None
-        or _UNIT.search(one.text)
-        or one.text.endswith(one.unit)
-    ):
+    if one.value is None or one.low is None or one.high is None:
+        return one.text
+    if _UNIT.search(one.text) or one.text.endswith(one.unit):
         return one.text
     numbers = _NUMBER.findall(one.text)
     if len(numbers) != 1:
-        return span(one.low, one.high, one.unit).replace(" 1/", " /")
+        low, high = one.ends or (one.low, one.high)
+        return span(low, high, one.unit).replace(" 1/", " /")
     if float(re.sub(r"[^\d.]", "", numbers[0])) == abs(one.value):
         return f"{one.text} {one.unit if one.unit != '1' else ''}".strip().replace(" 1/", " /")
     digits = re.sub(r"\D", "", numbers[0]).lstrip("0")
@@ -183,6 +181,8 @@ def computed_words(one: Computed | None) -> str:
     ('215 W\\n214.5 W to 215.5 W', '—')
     >>> computed_words(Computed(2.0, 2.0, 2.0, "s", bound="at_least"))
     'at least 2 s'
+    >>> computed_words(Computed(5.0, 4.5, float("inf"), "W"))
+    '5 W\\nat least 4.5 W'
     >>> computed_words(Computed(None, None, None, "1", "TSMC N7")), computed_words(Computed(2.0, 2.0, 2.0, "1"))
     ('TSMC N7', '2')
     """
@@ -191,7 +191,10 @@ def computed_words(one: Computed | None) -> str:
     if one.value is None:
         return one_line(one.text or NONE)
     value = BOUNDS.get(one.bound or "", "") + precise(one.value, one.unit)
-    ends = [precise(end, one.unit) for end in (one.low, one.high) if end is not None]
+    ends = [precise(end, one.unit) if end is not None and math.isfinite(end) else "" for end in (one.low, one.high)]
+    if not all(ends):  # "more than 5" has no end
+        told = f"at least {ends[0]}" if ends[0] else f"at most {ends[1]}" if ends[1] else "no bounds"
+        return f"{value}\n{told}"
     return value if len(set(ends)) < 2 else f"{value}\n{' to '.join(ends)}"
 
 

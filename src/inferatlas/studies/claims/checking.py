@@ -221,7 +221,7 @@ def _compare(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known
     i = int(np.argmax(np.where(defined, off + np.where(holds, 0.0, 1e12), -1.0)))  # what fails, then the farthest
     computed = Computed(float(value[i]), float(low[i]), float(high[i]), claim.asserted.unit, bound=one.bound)
     asserted = _asserted_words(claim, float(stated[i]))
-    within = f"; within {tolerance:.0%}" if tolerance else ""
+    within = f"; within {100 * tolerance:.3g} %" if tolerance else ""
     word = {"at_most": "at most ", "at_least": "at least ", None: ""}[one.bound]
     return replace(
         nothing, holds=bool(holds.all()), beyond=one.by == "physics" and one.bound is not None, computed=computed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,11 @@ from inferatlas.studies.claims.ledger import Place
 Steps = tuple[str | int, ...]
 LONGEST = 2_000  # characters of a text: a claim is a sentence
 MOST = 1_000  # entries of a list of texts
+
+
+def _is_hidden(letter: str) -> bool:
+    """Whether a character is for the terminal or for the direction of writing, not for the reader."""
+    return unicodedata.category(letter) in ("Cc", "Cf") and letter not in "\n\t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Node:
                 if key not in needed and key not in optional:
                     near = difflib.get_close_matches(key[:LONGEST], (*needed, *optional), n=1)
                     raise self.bad(
-                        f"unknown key '{key[:80]}'" + (f", did you mean {near[0]}?" if near else ""), key,
+                        f"unknown key {key[:80]!r}" + (f", did you mean {near[0]}?" if near else ""), key,
                         allowed=", ".join((*needed, *optional)),
                     )  # fmt: skip
         return self
@@ -106,6 +112,8 @@ class Node:
             raise self.bad("a text is needed here", key)
         if len(found) > LONGEST:
             raise self.bad(f"a text of {len(found):,} characters", key, allowed=f"at most {LONGEST:,}")
+        if not found.isprintable() and any(map(_is_hidden, found)):
+            raise self.bad("a character that cannot be seen, such as a terminal's escape", key)
         if among and found not in among:
             raise self.bad(f"'{found}' is not allowed here", key, allowed=", ".join(among))
         return found

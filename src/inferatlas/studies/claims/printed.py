@@ -58,6 +58,11 @@ class Printed:
         """Whether anything is stated at all."""
         return self.value is not None or bool(self.text)
 
+    @property
+    def shown(self) -> tuple[float | None, float | None]:
+        """Its two ends as a reader sees them: those printed, of a range, else what the rounding allows."""
+        return self.ends or (self.low, self.high)
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "value": self.value if self.value is not None else self.text or None, "unit": self.unit,

@@ -159,7 +159,7 @@ def finding(found: Sequence[Demand], spread: dict[str, float]) -> str:
 
 def _from(name: str, cv: float) -> str:
     printed: Printed = claimed(CLAIMS[name])
-    low, high = (next((n for n in range(2, 4097) if _above(n, cv, end)), None) for end in (printed.low, printed.high))
+    low, high = (next((n for n in range(2, 4097) if _above(n, cv, end)), None) for end in printed.shown)
     if low is None:
         return f"no number of nodes gains the printed {printed.text}"
     return (
