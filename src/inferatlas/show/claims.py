@@ -78,8 +78,7 @@ def audit_page(found: Sequence[Finding], typed: str) -> Page:
         *failing(found),
         *conditional(found),
         *(
-            [Paragraph("`inferatlas claims list --verdict " + "` and `--verdict ".join(rest) + "` show the rest.",
-                       quiet=True)]
+            [Paragraph(f"`inferatlas claims list` shows the rest (--verdict {' or '.join(rest)}).", quiet=True)]
             if rest else []
         ),
         Paragraph(HOW, quiet=True),

@@ -161,6 +161,8 @@ def precise(value: float | None, unit: str) -> str:
     >>> precise(0.046225, "m2"), precise(215.0, "W"), precise(1.9789e15, "FLOP/s"), precise(0.0, "1")
     ('46,225 mm2', '215 W', '1.9789 PFLOP/s', '0')
     """
+    if unit == "%" and value is not None:
+        return f"{precise(100 * value, '1')} %"
     number, _, name = show(value, unit, 5).partition(" ")
     if "." in number and "e" not in number:
         number = number.rstrip("0").rstrip(".")
@@ -190,8 +192,11 @@ def computed_words(one: Computed | None) -> str:
         return NONE
     if one.value is None:
         return one_line(one.text or NONE)
-    value = BOUNDS.get(one.bound or "", "") + precise(one.value, one.unit)
-    ends = [precise(end, one.unit) if end is not None and math.isfinite(end) else "" for end in (one.low, one.high)]
+    value = BOUNDS.get(one.bound or "", "") + precise(one.value, one.shown or one.unit)
+    ends = [
+        precise(end, one.shown or one.unit) if end is not None and math.isfinite(end) else ""
+        for end in (one.low, one.high)
+    ]
     if not all(ends):  # "more than 5" has no end
         told = f"at least {ends[0]}" if ends[0] else f"at most {ends[1]}" if ends[1] else "no bounds"
         return f"{value}\n{told}"

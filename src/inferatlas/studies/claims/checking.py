@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from inferatlas.errors import BadInput
-from inferatlas.studies.claims.known import Known, aligned, finite, said
+from inferatlas.studies.claims.known import Known, aligned, finite, said, shown_in
 from inferatlas.studies.claims.ledger import Check, Claim, Formula, Reading
 from inferatlas.studies.claims.looking_up import Books, look_up
 from inferatlas.studies.claims.printed import Printed
@@ -35,6 +35,7 @@ class Computed:
     unit: str
     text: str | None = None
     bound: str | None = None
+    shown: str = ""  # the unit for people, where it is another: %
 
     @property
     def words(self) -> str:
@@ -42,7 +43,7 @@ class Computed:
         if self.value is None:
             return self.text or "—"
         middle, *ends = (
-            said(x, self.unit) if x is not None and math.isfinite(x) else None
+            said(x, self.shown or self.unit) if x is not None and math.isfinite(x) else None
             for x in (self.value, self.low, self.high)
         )
         if ends == [middle, middle]:
@@ -219,7 +220,9 @@ def _compare(claim: Claim, one: Check, reading: Reading, inputs: dict[str, Known
         ratio = np.where(value != 0, stated / value, np.nan)
         off = np.nan_to_num(np.abs(np.log(np.abs(ratio))), nan=0.0, posinf=1e9)
     i = int(np.argmax(np.where(defined, off + np.where(holds, 0.0, 1e12), -1.0)))  # what fails, then the farthest
-    computed = Computed(float(value[i]), float(low[i]), float(high[i]), claim.asserted.unit, bound=one.bound)
+    shown = shown_in(claim.asserted) if isinstance(claim.asserted, Printed) else ""
+    unit = claim.asserted.unit
+    computed = Computed(float(value[i]), float(low[i]), float(high[i]), unit, bound=one.bound, shown=shown)
     asserted = _asserted_words(claim, float(stated[i]))
     within = f"; within {100 * tolerance:.3g} %" if tolerance else ""
     word = {"at_most": "at most ", "at_least": "at least ", None: ""}[one.bound]

@@ -19,13 +19,15 @@ Number = float | np.ndarray
 
 
 def said(value: float, unit: str, digits: int = 3) -> str:
-    """A value for people; a rate of tokens is so many per second.
+    """A value for people; a rate of tokens is so many per second, a share printed in percent is shown so.
 
     Examples
     --------
-    >>> said(55.8, "1/s"), said(0.86, "1/J"), said(8e12, "B/s")
-    ('55.8/s', '0.860/J', '8.00 TB/s')
+    >>> said(55.8, "1/s"), said(0.86, "1/J"), said(8e12, "B/s"), said(0.38, "%")
+    ('55.8/s', '0.860/J', '8.00 TB/s', '38.0 %')
     """
+    if unit == "%":
+        return f"{show(100 * value, '1', digits)} %"
     return show(value, unit, digits).replace(" 1/", "/")
 
 
@@ -58,6 +60,7 @@ class Known:
     missing: str = ""
     sure: bool = True
     rivals: tuple[tuple[Known, str], ...] = field(default=())
+    shown: str = ""  # the unit for people, where it is another: %
 
     def as_dict(self, name: str) -> dict[str, Any]:
         """The input in the JSON of a finding, with its interval where it has one.
@@ -81,14 +84,15 @@ class Known:
     @property
     def words(self) -> str:
         """The value for people."""
+        unit = self.shown or self.unit
         if self.value is None:
             return self.text or "—"
         if isinstance(self.value, np.ndarray):
-            there = [said(float(x) / base_factor(self.unit), self.unit) for x in self.value if np.isfinite(x)]
+            there = [said(float(x) / base_factor(self.unit), unit) for x in self.value if np.isfinite(x)]
             return f"[{', '.join(there)}]"
         if not math.isfinite(self.value):
             return f"in {self.unit}"
-        return said(float(self.value) / base_factor(self.unit), self.unit, digits=4)
+        return said(float(self.value) / base_factor(self.unit), unit, digits=4)
 
 
 def of_printed(printed: Printed | None, origin: str) -> Known:
@@ -103,14 +107,20 @@ def of_printed(printed: Printed | None, origin: str) -> Known:
         high = math.inf
     elif printed.relation == "at_most":
         low = min(0.0, low)
-    return Known(origin, printed.unit, printed.value * factor, low * factor, high * factor)
+    shown = shown_in(printed)
+    return Known(origin, printed.unit, printed.value * factor, low * factor, high * factor, shown=shown)
+
+
+def shown_in(printed: Printed) -> str:
+    """The unit in which people read it, where it is not the SI unit."""
+    return "%" if printed.unit == "1" and "%" in printed.text else ""
 
 
 def of_constant(printed: Printed, origin: str) -> Known:
     """A constant is exact, as are the ends of a range; "about" has its margin, and "more than" no end."""
     if printed.value is None or printed.relation != "equal":
         return of_printed(printed, origin)
-    found, ends = exact(printed.value, printed.unit, origin), printed.ends
+    found, ends = exact(printed.value, printed.unit, origin, shown=shown_in(printed)), printed.ends
     factor = base_factor(printed.unit)
     return found if ends is None else replace(found, low=ends[0] * factor, high=ends[1] * factor)
 
