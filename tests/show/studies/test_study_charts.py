@@ -13,8 +13,7 @@ from inferatlas.predict.answer import Interval
 from inferatlas.show.charts.style import PALETTE, AnyChart, to_file, to_svg
 from inferatlas.show.studies.bars import SLOT
 from inferatlas.show.studies.charts import chart, chart_of, in_words, places
-from inferatlas.show.studies.curves import BANDED, NO_BANDS
-from inferatlas.show.studies.looks import MISSING, PUBLISHED, looks
+from inferatlas.show.studies.looks import BANDED, MISSING, NO_BANDS, PUBLISHED, looks
 from inferatlas.show.studies.maps import EMPTY
 from inferatlas.studies.claims.printed import read_printed
 from inferatlas.studies.exhibits import Exhibit, Pair, Plot
@@ -131,9 +130,9 @@ def test_bars_begin_at_zero_and_a_wide_range_has_dots():
     near = [pair({"accelerator": chip}, 100.0 + i) for i, chip in enumerate(CHIPS)]
     far = [pair({"accelerator": chip}, 10.0**i) for i, chip in enumerate(CHIPS)]
     plot = Plot("bars", "accelerator")
-    assert len(rows(chart(near, plot), "bar")) == len(CHIPS)
+    assert len(rows(chart(near, plot), "rect")) == len(CHIPS)
     assert layers(chart(near, plot))[0]["encoding"]["x"]["scale"]["domain"][0] == 0
-    assert rows(chart(far, plot), "bar") == []
+    assert rows(chart(far, plot), "rect") == []
     assert {one["encoding"]["x"]["scale"]["type"] for one in layers(chart(far, plot))} == {"log"}
 
 
@@ -266,7 +265,54 @@ def test_an_axis_of_many_decades_has_few_ticks():
     assert 3 <= len(values) <= 8 and all(math.log10(value) % 1 == 0 for value in values)
 
 
+def test_many_series_are_named_beside_their_marks_and_others_below():
+    many = [pair({"accelerator": "one", "system": f"system {i}"}, 10.0 + i) for i in range(len(PALETTE) + 1)]
+    found = chart(many, Plot("bars", "accelerator", colour="system"))
+    _, texts = drawn(found)
+    assert sorted(row["name"] for row in rows(found, "text")) == sorted(one.what["system"] for one in many)
+    assert texts.count("system 3") == 1 and "one" in texts
+    few = drawn(chart(many[:3], Plot("bars", "accelerator", colour="system")))[1]
+    assert texts.count("system 2") == few.count("system 2") == 1
+
+
+def test_every_name_of_bars_is_written():
+    for count in (3, len(PALETTE) + 2):
+        pairs = [pair({"accelerator": f"chip {i}", "system": f"s{i}"}, 10.0 + i) for i in range(count)]
+        _, texts = drawn(chart(pairs, Plot("bars", "accelerator", colour="system")))
+        assert {f"chip {i}" for i in range(count)} <= set(texts)
+
+
+def test_a_row_is_as_high_as_its_pairs_need():
+    sparse = [pair({"accelerator": chip, "system": chip}, 10.0) for chip in CHIPS]
+    one = chart(sparse, Plot("bars", "accelerator")).to_dict()["height"]
+    assert chart(sparse, Plot("bars", "accelerator", colour="system")).to_dict()["height"] == one
+
+
+def test_what_is_printed_alike_for_the_pairs_of_a_name_is_drawn_once():
+    pairs = [pair({"accelerator": "A100", "load": load}, 50.0, "75") for load in ("one", "many", "best")]
+    found = chart(pairs, Plot("bars", "accelerator", colour="load"))
+    assert len([row for row in rows(found, "point") if row["kind"] == PUBLISHED]) == 1
+
+
+def test_maps_of_two_quantities_have_colours_of_their_own():
+    watts = {"quantity": "power_w", "unit": "W"}
+    pairs = [pair({"accelerator": chip, "model": "m"}, 5.0 + i) for i, chip in enumerate(CHIPS)]
+    pairs += [pair({"accelerator": chip, "model": "m"}, 500.0 + i, **watts) for i, chip in enumerate(CHIPS)]
+    found = chart(pairs, PLOTS["heatmap"]).to_dict()
+    assert found["resolve"]["scale"]["opacity"] == "independent"
+
+
+def test_crowded_tradeoffs_mark_the_ends_only():
+    pairs = []
+    for i in range(BANDED + 1):
+        for batch in (1, 2, 4):
+            what = {"accelerator": f"chip {i}", "batch": f"b{batch}"}
+            pairs += [pair(what, 10.0 * batch + i), pair(what, 1.0 + i, quantity="latency_s", unit="s")]
+    marks = [row["text"] for row in rows(chart(pairs, PLOTS["tradeoff"]), "text")]
+    assert "b2" not in marks and {"b1", "b4"} <= set(marks)
+
+
 def test_a_plot_may_ask_for_a_logarithmic_axis():
     near = [pair({"accelerator": chip}, 100.0 + i) for i, chip in enumerate(CHIPS)]
     found = chart(near, Plot("bars", "accelerator", log=True))
-    assert layers(found)[0]["encoding"]["x"]["scale"]["type"] == "log" and not rows(found, "bar")
+    assert layers(found)[0]["encoding"]["x"]["scale"]["type"] == "log" and not rows(found, "rect")

@@ -53,7 +53,7 @@ def chart(pairs: Sequence[Pair], plot: Plot, at: Mapping[str, Mapping[str, int]]
     >>> one = Pair({"accelerator": "A100"}, "power_w", "W", None, Interval(300.0, 350.0, 400.0), "predicted")
     >>> found = chart([one], Plot("bars", "accelerator"))
     >>> [layer["mark"]["type"] for layer in found.to_dict()["layer"]]
-    ['bar', 'rule', 'point']
+    ['rect', 'rule', 'point']
     >>> chart([Pair({"accelerator": "A100"}, "power_w", "W", None, None, "predicted")], Plot("bars", "accelerator"))
     """
     from inferatlas.show.studies import bars, curves, maps, tradeoffs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -13,12 +14,14 @@ from inferatlas.show.charts.front import along
 from inferatlas.show.charts.lines import BAND
 from inferatlas.show.charts.style import INK, AnyChart, Axis, Span, span
 from inferatlas.show.studies.looks import (
+    NO_BANDS,
     PUBLISHED,
     Look,
     Panel,
     Row,
     Sheets,
     across,
+    crowded,
     dashes,
     grid,
     hues,
@@ -36,9 +39,7 @@ from inferatlas.studies.claims.printed import read_printed
 from inferatlas.studies.exhibits import Pair, Plot
 
 SIZES = {1: (470, 320), 2: (330, 230), 3: (215, 190)}
-BANDED = 4  # bands of more series in a panel would hide each other and what is printed: none is drawn
 TICKED = 9  # so many different places are all ticked
-NO_BANDS = f"intervals of more than {BANDED} series in a panel are in the table"
 
 
 def curves(shown: Sequence[Panel], plot: Plot, at: Mapping[str, int]) -> AnyChart | None:
@@ -56,26 +57,19 @@ def curves(shown: Sequence[Panel], plot: Plot, at: Mapping[str, int]) -> AnyChar
         return None
     held = looks(in_order([series_of(pair, plot) for pair in every]), at)
     x = span(Axis(plot.x, "1", None), _places(every, plot), room=0.02)
+    full = crowded(shown, plot)
     spans = {
-        name: span_of([pair for pair in every if pair.quantity == name], plot)
+        name: span_of([pair for pair in every if pair.quantity == name], plot, ends=not full)
         for name in in_order([pair.quantity for pair in every])
     }
-    sheets, shape = Sheets(), kinds(every)
-    columns = across(len(shown))
+    sheets, shape, size = Sheets(), kinds(every), SIZES[across(len(shown))]
     drawn = [
-        _panel(
-            panel, plot, (x, spans[panel.pairs[0].quantity]), held, SIZES[columns], sheets, shape, named=len(shown) == 1
-        )
+        _panel(panel, plot, (x, spans[panel.pairs[0].quantity]), held, size, sheets, shape, full, len(shown) == 1)
         for panel in shown
     ]
-    most = max(len({series_of(pair, plot) for pair in panel.pairs}) for panel in shown)
-    return grid(
-        [(panel.title, one) for panel, one in zip(shown, drawn, strict=True)],
-        columns,
-        sheets,
-        plot.facet,
-        [*([NO_BANDS] if most > BANDED and any(pair.ours for pair in every) else []), *_left_out(whole, plot)],
-    )
+    titled = [(panel.title, one) for panel, one in zip(shown, drawn, strict=True)]
+    notes = [NO_BANDS] if full and any(pair.ours for pair in every) else []
+    return grid(titled, across(len(shown)), sheets, plot.facet, [*notes, *_left_out(whole, plot)])
 
 
 def _left_out(pairs: Sequence[Pair], plot: Plot) -> list[str]:
@@ -102,7 +96,7 @@ def place(pair: Pair, plot: Plot) -> float | None:
 
 def _panel(
     panel: Panel, plot: Plot, axes: tuple[Span, Span], held: Mapping[str, Look], size: tuple[int, int], sheets: Sheets,
-    shape: alt.Shape, *, named: bool,
+    shape: alt.Shape, full: bool, named: bool,
 ) -> AnyChart:  # fmt: skip
     across_, up = axes
     f = up.factor
@@ -127,7 +121,10 @@ def _panel(
     def layer(rows: Sequence[Row]) -> alt.Chart:
         return sheets.layer(rows, size)
 
-    line = layer(ours).mark_line(strokeWidth=2, strokeJoin="round")
+    # several values of a series at one place are no line
+    places = [(row["series"], row["x"]) for row in ours]
+    joined = [row for row in ours if max(Counter(p for p in places if p[0] == row["series"]).values()) == 1]
+    line = layer(joined).mark_line(strokeWidth=2, strokeJoin="round")
     layers = [
         line.encode(x=x, y=y(), color=hue, strokeDash=dash, detail="series:N"),
         layer(ours).mark_point(filled=True, size=34, opacity=1).encode(x=x, y=y(), color=hue, shape=shape),
@@ -136,10 +133,10 @@ def _panel(
         .mark_point(filled=False, size=70, strokeWidth=1.8, opacity=1)
         .encode(x=x, y=y(), color=stroke, shape=shape),
     ]
-    series = in_order([str(row["series"]) for row in (*ours, *theirs)])
-    if len(series) <= BANDED:
-        lone = [row for row in ours if sum(other["series"] == row["series"] for other in ours) == 1]
-        area = layer([row for row in ours if row not in lone]).mark_area(opacity=BAND)
+    if not full:
+        many = {name for name, count in Counter(str(row["series"]) for row in joined).items() if count > 1}
+        lone = [row for row in ours if row["series"] not in many]
+        area = layer([row for row in joined if row["series"] in many]).mark_area(opacity=BAND)
         rule = layer(lone).mark_rule(strokeWidth=2.5, opacity=0.55)
         bands = [one.encode(x=x, y=y("low"), y2="high:Q", color=hue, detail="series:N") for one in (area, rule)]
         layers = [*bands, *layers]

@@ -24,6 +24,8 @@ MISSING = "× no value of ours: the table says why"
 ROOM = 1.2  # left free at both ends of a logarithmic axis, as a factor
 DECADES, TICKED = 2.5, 8  # an axis of more decades has powers of ten only, and so many of them
 NUMBERS = "abs(datum.value) < 1e6 ? format(datum.value, ',~r') : format(datum.value, '~s')"
+BANDED = 4  # series of a panel whose intervals are drawn in one picture
+NO_BANDS = f"intervals of more than {BANDED} series in a panel are in the table"
 LEGEND_LETTERS = 110  # letters of a legend's line
 Row = dict[str, object]
 
@@ -87,7 +89,7 @@ def series_of(pair: Pair, plot: Plot) -> str:
 
 
 def panels(pairs: Sequence[Pair], plot: Plot) -> list[Panel]:
-    """A panel for every value of the facet and every quantity; a trade-off keeps its two quantities together."""
+    """A panel for every value of the facet and every quantity that has numbers; a trade-off keeps its two together."""
     kept = [pair for pair in pairs if plot.kind in ("heatmap", "tradeoff") or plot.y in ("", pair.quantity)]
     both = plot.kind == "tradeoff"
     held: dict[tuple[str, str], list[Pair]] = {}
@@ -98,6 +100,7 @@ def panels(pairs: Sequence[Pair], plot: Plot) -> list[Panel]:
     return [
         Panel(", ".join(filter(None, [facet, heading_of(quantity) if several else ""])), tuple(chosen))
         for (facet, quantity), chosen in held.items()
+        if values_of(chosen)
     ]
 
 
@@ -117,16 +120,16 @@ def printed(one: Printed | None) -> Interval | None:
     return known(Interval(low, one.value, high))
 
 
-def values_of(pairs: Sequence[Pair]) -> list[float]:
-    """Everything that is drawn of pairs on one axis (SI): ends of our intervals and what is printed."""
+def values_of(pairs: Sequence[Pair], *, ends: bool = True) -> list[float]:
+    """What is drawn of pairs on one axis (SI): our values, with the ends of their intervals, and what is printed."""
     ours = [one for pair in pairs if (one := known(pair.ours))]
     theirs = [one.value for pair in pairs if (one := printed(pair.published))]
-    return [end for one in ours for end in (one.low, one.value, one.high)] + theirs
+    return [value for one in ours for value in ((one.low, one.value, one.high) if ends else (one.value,))] + theirs
 
 
-def span_of(pairs: Sequence[Pair], plot: Plot, *, zero: bool = False) -> Span:
+def span_of(pairs: Sequence[Pair], plot: Plot, *, zero: bool = False, ends: bool = True) -> Span:
     """The axis of a quantity settled: logarithmic where the plot asks for it, or a range of more than 20 to 1 does."""
-    values = values_of(pairs) or [0.0, 1.0]
+    values = values_of(pairs, ends=ends) or [0.0, 1.0]
     found = span(axis_of(pairs), values, zero=zero and min(values) >= 0)
     if not plot.log or found.log or min(values) <= 0:
         return found
@@ -182,6 +185,11 @@ def hues(held: Mapping[str, Look], title: str, *, legend: bool = True) -> alt.Co
         if legend and len(held) > 1
         else None,
     )  # fmt: skip
+
+
+def crowded(shown: Sequence[Panel], plot: Plot) -> bool:
+    """Whether some panel has more series than intervals can be drawn of: they would hide each other and the print."""
+    return max(len({series_of(pair, plot) for pair in panel.pairs}) for panel in shown) > BANDED
 
 
 def dashes(held: Mapping[str, Look]) -> alt.StrokeDash:

@@ -11,10 +11,11 @@ from inferatlas.show.charts.fitness import HUE, LETTER, NARROWEST, ROW, THICKEST
 from inferatlas.show.charts.style import INK, TICKS, AnyChart, Span, span
 from inferatlas.show.numbers import NONE
 from inferatlas.show.studies.looks import Panel, Row, Sheets, axis_of, grid, in_order, known
-from inferatlas.show.studies.words import amount, printed_words, unit_of
+from inferatlas.show.studies.words import RELATIONS, amount, printed_words, unit_of
 from inferatlas.studies.exhibits import Pair, Plot
 
 PAPER = "paper: "
+WORDS = 12  # letters of a printed value with its unit that have room in a cell
 SECOND = "second lines: what the paper prints"
 EMPTY = "dashed: no value of ours, the table says why"
 
@@ -22,15 +23,28 @@ EMPTY = "dashed: no value of ours, the table says why"
 def heatmap(shown: Sequence[Panel], plot: Plot) -> AnyChart:
     """A map each, one under the other; maps of one quantity share their scale. More colour is a larger value."""
     every = [pair for panel in shown for pair in panel.pairs]
-    sheets = Sheets()
-    drawn = [(panel.title, _map(panel, plot, _span(every, panel, plot), sheets)) for panel in shown]
+    sheets, width = Sheets(), _width(every, plot)
+    drawn = [(panel.title, _map(panel, plot, _span(every, panel, plot), width, sheets)) for panel in shown]
     notes = [SECOND] if any(_theirs(pair) for pair in every) else []
     notes += [EMPTY] if any(known(pair.ours) is None for pair in every) else []
-    return grid(drawn, 1, sheets, plot.facet, notes)
+    whole = grid(drawn, 1, sheets, plot.facet, notes)
+    # a quantity's colours are not those of another
+    return whole.resolve_scale(opacity="independent") if len(drawn) > 1 else whole
 
 
 def _theirs(pair: Pair) -> str:
-    return f"{PAPER}{printed_words(pair.published)}" if pair.published and pair.published.stated else ""
+    if pair.published is None or not pair.published.stated:
+        return ""
+    words = printed_words(pair.published)
+    if len(words) > WORDS and pair.published.value is not None:
+        words = RELATIONS[pair.published.relation] + amount(pair.published.value, unit_of(pair))
+    return f"{PAPER}{words}"
+
+
+def _width(every: Sequence[Pair], plot: Plot) -> int:
+    """Pixels of a column: what the words in the cells and the longest word over them need."""
+    words = [word for pair in every for word in (*pair.what.get(plot.x, "").split(), _theirs(pair), _ours(pair))]
+    return round(min(max(NARROWEST, LETTER * max(map(len, words)) + 14), WIDEST))
 
 
 def _span(every: Sequence[Pair], panel: Panel, plot: Plot) -> Span:
@@ -43,12 +57,9 @@ def _span(every: Sequence[Pair], panel: Panel, plot: Plot) -> Span:
     return found
 
 
-def _map(panel: Panel, plot: Plot, drawn: Span, sheets: Sheets) -> AnyChart:
+def _map(panel: Panel, plot: Plot, drawn: Span, width: int, sheets: Sheets) -> AnyChart:
     rows, names = (in_order([pair.what.get(key, "") for pair in panel.pairs]) for key in (plot.y, plot.x))
     cells = [_cell(pair, plot, drawn) for pair in panel.pairs]
-    words = [str(cell[key]) for cell in cells for key in ("text", "published")]
-    words += [word for name in names for word in name.split()]
-    width = round(min(max(NARROWEST, LETTER * max(map(len, words)) + 14), WIDEST))
     height = TWO_LINES if any(cell["published"] for cell in cells) else ROW
     size = (width * len(names), height * len(rows))
     headings = {name: "\n".join(wrap(name, int(width / LETTER)) or [name]) for name in names}
@@ -89,12 +100,17 @@ def _map(panel: Panel, plot: Plot, drawn: Span, sheets: Sheets) -> AnyChart:
     return sheets.stack(layers)
 
 
+def _ours(pair: Pair) -> str:
+    one = known(pair.ours)
+    return NONE if one is None else amount(one.value, unit_of(pair))
+
+
 def _cell(pair: Pair, plot: Plot, drawn: Span) -> Row:
     one = known(pair.ours)
     return {
         "row": pair.what.get(plot.y, ""), "column": pair.what.get(plot.x, ""),
         "value": None if one is None else one.value * drawn.factor,
-        "text": NONE if one is None else amount(one.value, unit_of(pair)), "published": _theirs(pair),
+        "text": _ours(pair), "published": _theirs(pair),
     }  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def guideline_sections(guidelines: Sequence[Guideline], draw: Draw | None, short
     for one in guidelines:
         verdict, _ = GUIDELINES[one.verdict]
         verb = "stays undecided" if one.verdict == "undecided" else verdict
-        lead = f"The paper says: “{one_line(one.quote)}”. It {verb}. {sentence(one.where)}".strip()
+        lead = f"The paper says: “{one_line(one.quote).rstrip('.')}”. It {verb}. {sentence(one.where)}".strip()
         told = [Paragraph(sentence(one.finding))] if one.finding else []
         found.append(_section(one, f"{one.place}: advice that {verb}", lead, told, one.notes, draw, short))
     return found

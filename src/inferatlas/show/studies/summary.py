@@ -9,7 +9,7 @@ from statistics import median
 
 from inferatlas.quantities import percent
 from inferatlas.show.numbers import counted, listed
-from inferatlas.show.studies.words import GUIDELINES, VERDICTS
+from inferatlas.show.studies.words import GUIDELINES, VERDICTS, error_words
 from inferatlas.studies.claims.auditing import Finding
 from inferatlas.studies.exhibits import Guideline, Pair
 from inferatlas.studies.reproducing.study import Study
@@ -120,11 +120,11 @@ def pairs_sentence(pairs: Sequence[Pair]) -> str:
     told = []
     for name, found in by_group(pairs).items():
         if found.compared:
-            error = "" if found.error is None else f"; the median difference is {percent(found.error)}"
-            reach = "our 80 % intervals" if name != FACTUAL else "what the facts allow"
+            error = "" if found.error is None else f"; the median difference is {error_words(found.error)}"
+            meet = "agree within their rounding" if name == FACTUAL else "lie in our 80 % intervals"
             told.append(
                 f"Of {counted(found.compared, 'printed number')} {OURS[name]}, {found.inside:,} "
-                f"({percent(found.inside / found.compared)}) lie in {reach}{error}."
+                f"({percent(found.inside / found.compared)}) {meet}{error}."
             )
     return " ".join(told)
 

@@ -15,6 +15,7 @@ from inferatlas.show.studies.words import (
     VERDICTS,
     asserted_words,
     computed_words,
+    error_words,
     heading_of,
     inside_words,
     interval_words,
@@ -127,7 +128,7 @@ def verdicts_table(findings: Sequence[Finding]) -> Table:
 
 def agreement_table(study: Study) -> Table:
     """Printed numbers beside ours: by what ours rest on, then by exhibit."""
-    groups = [[name[:1].upper() + name[1:], *_counts(one)] for name, one in by_group(every_pair(study)).items()]
+    groups = [[f"All: {name}", *_counts(one)] for name, one in by_group(every_pair(study)).items()]
     exhibits = [[f"{one.place}: {one.title}", *_counts(agreement(one.pairs))] for one in study.exhibits]
     columns = [
         Column("numbers", wraps=True), Column("compared", right=True), Column("inside", right=True),
@@ -139,7 +140,7 @@ def agreement_table(study: Study) -> Table:
 
 def _counts(one: Agreement) -> list[str]:
     share = percent(one.inside / one.compared) if one.compared else NONE
-    return [f"{one.compared:,}", f"{one.inside:,}", share, percent(one.error), f"{one.printed:,}", f"{one.ours:,}"]
+    return [f"{one.compared:,}", f"{one.inside:,}", share, error_words(one.error), f"{one.printed:,}", f"{one.ours:,}"]
 
 
 def labels_table(pairs: Sequence[Pair]) -> Table:
@@ -152,8 +153,8 @@ def labels_table(pairs: Sequence[Pair]) -> Table:
 def guidelines_table(guidelines: Sequence[Guideline]) -> Table:
     """Guidelines with their verdicts."""
     rows = [
-        [one_line(one.place), f"“{one_line(one.quote)}”", GUIDELINES[one.verdict][0], one_line(one.where) or NONE,
-         f"{one.held:,} of {one.tried:,}"]
+        [one_line(one.place), f"“{one_line(one.quote).rstrip('.')}”", GUIDELINES[one.verdict][0],
+         one_line(one.where) or NONE, f"{one.held:,} of {one.tried:,}"]
         for one in guidelines
     ]  # fmt: skip
     columns = [

@@ -11,6 +11,7 @@ from inferatlas.predict.answer import Interval
 from inferatlas.show.charts.front import set_names
 from inferatlas.show.charts.style import INK, AnyChart, Span, span
 from inferatlas.show.studies.looks import (
+    NO_BANDS,
     PUBLISHED,
     Look,
     Panel,
@@ -18,6 +19,7 @@ from inferatlas.show.studies.looks import (
     Sheets,
     across,
     axis_of,
+    crowded,
     dashes,
     grid,
     hues,
@@ -57,11 +59,13 @@ def tradeoffs(shown: Sequence[Panel], plot: Plot, at: Mapping[str, int]) -> AnyC
     drawn = [(panel.title, found) for panel in shown if (found := points(panel.pairs, plot))]
     if not drawn:
         return None
-    axes = (_axis(every, plot.x), _axis(every, plot.y))
+    full = crowded(shown, plot)
+    axes = (_axis(every, plot.x, not full), _axis(every, plot.y, not full))
     sheets, shape = Sheets(), kinds(every)
     columns = across(len(drawn))
-    notes = [f"beside the points: {plot.mark}"] if plot.mark else []
-    charts = [(title, _panel(found, plot, axes, held, SIZES[columns], sheets, shape)) for title, found in drawn]
+    notes = [f"beside {'the ends' if full else 'the points'}: {plot.mark}"] if plot.mark else []
+    notes += [NO_BANDS] if full else []
+    charts = [(title, _panel(found, plot, axes, held, SIZES[columns], sheets, shape, full)) for title, found in drawn]
     return grid(charts, columns, sheets, plot.facet, notes)
 
 
@@ -85,14 +89,14 @@ def points(pairs: Sequence[Pair], plot: Plot) -> list[Point]:
     return found
 
 
-def _axis(every: Sequence[Pair], quantity: str) -> Span:
+def _axis(every: Sequence[Pair], quantity: str, ends: bool) -> Span:
     chosen = [pair for pair in every if pair.quantity == quantity]
-    return span(axis_of(chosen), values_of(chosen))
+    return span(axis_of(chosen), values_of(chosen, ends=ends))
 
 
 def _panel(
     found: Sequence[Point], plot: Plot, axes: tuple[Span, Span], held: Mapping[str, Look], size: tuple[int, int],
-    sheets: Sheets, shape: alt.Shape,
+    sheets: Sheets, shape: alt.Shape, full: bool,
 ) -> AnyChart:  # fmt: skip
     across_, up = axes
     rows: list[Row] = [
@@ -116,29 +120,41 @@ def _panel(
 
     line = layer(ours).mark_line(strokeWidth=2, strokeJoin="round")
     faint = layer(theirs).mark_line(strokeWidth=1.2, opacity=0.6, strokeDash=[2, 3])
+    known_well = [] if full else ours
+    whisker = layer(known_well).mark_rule(strokeWidth=1, opacity=0.35)
     layers = [
-        layer(ours).mark_rule(strokeWidth=1, opacity=0.35).encode(x=x("x_low"), x2="x_high:Q", y=y(), color=hue),
-        layer(ours).mark_rule(strokeWidth=1, opacity=0.35).encode(x=x(), y=y("y_low"), y2="y_high:Q", color=hue),
+        whisker.encode(x=x("x_low"), x2="x_high:Q", y=y(), color=hue),
+        whisker.encode(x=x(), y=y("y_low"), y2="y_high:Q", color=hue),
         line.encode(x=x(), y=y(), color=hue, strokeDash=dash, detail="path:N", order="order:Q"),
         faint.encode(x=x(), y=y(), color=hue, detail="path:N", order="order:Q"),
         layer(ours).mark_point(filled=True, size=42, opacity=1).encode(x=x(), y=y(), color=hue, shape=shape),
         layer(theirs)
         .mark_point(filled=False, size=70, strokeWidth=1.8, opacity=1)
         .encode(x=x(), y=y(), color=hue, shape=shape),
-        _marks(found, axes, size, sheets),
+        _marks(_ends(found) if full else found, found, axes, size, sheets),
     ]
     return sheets.stack(layers)
 
 
-def _marks(found: Sequence[Point], axes: tuple[Span, Span], size: tuple[int, int], sheets: Sheets) -> alt.Chart:
-    """The mark of every point beside it, ours where there is one; none stands on another."""
+def _ends(found: Sequence[Point]) -> list[Point]:
+    """The first and the last point of every path."""
+    paths: dict[tuple[str, bool], list[Point]] = {}
+    for point in found:
+        paths.setdefault((point.series, point.kind == PUBLISHED), []).append(point)
+    return [point for path in paths.values() for point in (path[0], *path[1:][-1:])]
+
+
+def _marks(
+    chosen: Sequence[Point], found: Sequence[Point], axes: tuple[Span, Span], size: tuple[int, int], sheets: Sheets
+) -> alt.Chart:
+    """The marks of chosen points beside them, ours where there is one; none stands on another or on a point."""
     across_, up = axes
 
     def pixel(p: Point) -> tuple[float, float]:
         return across_.fraction(p.x.value) * size[0], (1 - up.fraction(p.y.value)) * size[1]
 
     ours = {(p.series, p.mark) for p in found if p.kind != PUBLISHED}
-    marked = [p for p in found if p.mark and (p.kind != PUBLISHED or (p.series, p.mark) not in ours)]
+    marked = [p for p in chosen if p.mark and (p.kind != PUBLISHED or (p.series, p.mark) not in ours)]
     spots = set_names([p.mark for p in marked], [pixel(p) for p in marked], [pixel(p) for p in found], size)
     texts: list[Row] = [
         {"x": across_.at(spot[0] / size[0]), "y": up.at(1 - spot[1] / size[1]), "text": p.mark}

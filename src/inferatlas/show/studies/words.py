@@ -6,7 +6,7 @@ import math
 import re
 
 from inferatlas.predict.answer import Interval
-from inferatlas.quantities import show
+from inferatlas.quantities import percent, show
 from inferatlas.show.numbers import NONE, figure, quantity, span
 from inferatlas.show.report.words import LABELS as _LABELS
 from inferatlas.studies.claims.checking import Computed
@@ -90,7 +90,9 @@ def heading_of(name: str) -> str:
 def unit_of(pair: Pair) -> str:
     """The unit to be shown beside numbers of a pair: none where the heading says it ("tokens/s")."""
     named, unit = quantity(pair.quantity)
-    return "1" if unit == "1" and ("/" in named or pair.unit == "count") else pair.unit
+    rates = {"1/s": " per s", "1/J": " per joule"}
+    told = "/" in named or pair.unit == "count" or rates.get(pair.unit, "-") in named
+    return "1" if unit == "1" and told else pair.unit
 
 
 def amount(value: float | None, unit: str) -> str:
@@ -142,12 +144,24 @@ def interval_words(interval: Interval | None, unit: str) -> str:
 
 
 def ratio_words(ratio: float | None) -> str:
-    """A ratio with three digits.
+    """A ratio with three digits, and with more of them where it is nearly 1.
 
-    >>> ratio_words(1.234567), ratio_words(None), ratio_words(95.4)
-    ('1.23×', '—', '95.4×')
+    >>> ratio_words(1.234567), ratio_words(None), ratio_words(95.4), ratio_words(1.00065), ratio_words(1.0)
+    ('1.23×', '—', '95.4×', '1.0006×', '1.00×')
     """
-    return NONE if ratio is None else f"{figure(ratio, '1')}×"
+    if ratio is None:
+        return NONE
+    near = 5e-5 < abs(ratio - 1) < 5e-3
+    return f"{ratio:.4f}×" if near else f"{figure(ratio, '1')}×"
+
+
+def error_words(error: float | None) -> str:
+    """A relative difference in percent, and a large one as a factor.
+
+    >>> error_words(0.123), error_words(293.45), error_words(None)
+    ('12 %', '294×', '—')
+    """
+    return percent(error) if error is None or error < 9 else ratio_words(1 + error)
 
 
 def inside_words(inside: bool | None) -> str:
