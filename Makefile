@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench requirements clean
+.PHONY: help setup demo test lint format bench studies requirements clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,14 @@ format: $(STAMP) ## let ruff format and fix what it can
 
 bench: $(STAMP) ## run every benchmark and print what it measures
 	@set -e; for b in benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python "$$b"; done
+
+studies: $(STAMP) ## write the reports under docs/studies again, with their pictures
+	@set -e; for paper in sharma-2025 park-review brunetta; do \
+	  $(BIN)/inferatlas reproduce $$paper --output build/studies >/dev/null; \
+	  mkdir -p docs/studies/$$paper; rm -f docs/studies/$$paper/*.svg; \
+	  cp build/studies/$$paper/*.svg docs/studies/$$paper/; \
+	  sed "s#](\([A-Za-z0-9._-]*[.]svg\))#]($$paper/\1)#" build/studies/$$paper/report.md >docs/studies/$$paper.md; \
+	done
 
 requirements: $(STAMP) ## compile requirements/*.txt from pyproject.toml again (add UP=--upgrade for newer versions)
 	$(COMPILE) $(UP) --output-file requirements/runtime.txt

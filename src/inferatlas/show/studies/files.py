@@ -65,7 +65,7 @@ def _files(study: Study, typed: str) -> Iterator[tuple[str, str]]:
     """Names and contents, each made when it is its turn."""
     draw = drawer(study)
     yield "report.html", study_html(study, typed, draw)
-    yield "report.md", study_markdown(study, typed)
+    yield "report.md", study_markdown(study, typed, {stem(one) for one in parts_of(study) if draw(one) is not None})
     yield "study.json", to_json(study.as_dict())
     for one in parts_of(study):
         if one.pairs:

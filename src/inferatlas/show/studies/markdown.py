@@ -1,4 +1,4 @@
-"""A study as Markdown for GitHub: the same sections without charts; of long exhibits the rows that tell most.
+"""A study as Markdown for GitHub: the same sections, charts as files beside it; of long exhibits the telling rows.
 
 Nothing in it depends on the day or the machine, so that the same study gives the same bytes.
 """
@@ -6,10 +6,12 @@ Nothing in it depends on the day or the machine, so that the same study gives th
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 
 from inferatlas.show.page import Bar, Block, Column, Command, Heading, Items, Paragraph, Table
 from inferatlas.show.studies.pages import in_order, lead, sections, title
+from inferatlas.show.studies.parts import key, parts_of, stem
 from inferatlas.show.studies.summary import answer
 from inferatlas.show.tables import to_markdown
 from inferatlas.studies.reproducing.study import Study
@@ -18,14 +20,19 @@ from inferatlas.studies.reproducing.study import Study
 _MARKS = re.compile(r"[\\`*<>\[\]$~]|(?<![^\W_])_|_(?![^\W_])|^(?=[#+-]|\d+[.)] )")
 
 
-def study_markdown(study: Study, typed: str) -> str:
-    """The study as Markdown; ``typed`` is the command that makes it."""
+def study_markdown(study: Study, typed: str, pictures: Collection[str] = ()) -> str:
+    """The study as Markdown.
+
+    ``typed`` : the command that makes it. ``pictures`` : the parts, by `parts.stem`, of which an SVG lies beside it.
+    """
+    drawn = {key(one): f"![{one.id}]({stem(one)}.svg)" for one in parts_of(study) if stem(one) in pictures}
     parts = [f"# {escaped(title(study))}", escaped(lead(study)), escaped(answer(study))]
     for section in sections(study, short=True):
         blocks = in_order(section)
         if blocks:
             shown = to_markdown([_escaped(block) for block in blocks]).rstrip("\n")
-            parts += [f"## {escaped(section.title)}", shown]
+            picture = drawn.get(section.key)
+            parts += [f"## {escaped(section.title)}", *([picture] if picture else []), shown]
     parts.append(f"## This page again\n\n```console\n{typed}\n```")
     return "\n\n".join(parts) + "\n"
 

@@ -16,8 +16,8 @@ READING = (
     "Nobody types a verdict; it follows from the comparison. Where a claim fails, readings that the paper does not "
     "state but that would make it right are tried before it is called inconsistent.",
     "The tables and figures of the paper are then computed again from facts and from a model of performance and power "
-    "that does not know them, and stand here beside the printed numbers. Our numbers are intervals: we expect the "
-    "truth inside in 8 cases of 10.",
+    "that was not fitted to them, and stand here beside the printed numbers; where a starting value of the model rests "
+    "on the paper, a note says so. Our numbers are intervals: we expect the truth inside in 8 cases of 10.",
 )
 METHOD: tuple[Block, ...] = (
     Items(

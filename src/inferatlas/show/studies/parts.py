@@ -95,8 +95,9 @@ def _section(
     heading = "Under these conditions" if isinstance(one, OpenQuestion) else "Notes"
     remarks: list[Block] = [Items(heading, [sentence(text) for text in notes])] if notes else []
     chart = (lambda: draw(one)) if draw and one.plot else None
-    return Section(_key(one), title, [*told, *numbers, *remarks], chart, lead=lead)
+    return Section(key(one), title, [*told, *numbers, *remarks], chart, lead=lead)
 
 
-def _key(one: Part) -> str:
+def key(one: Part) -> str:
+    """The name of a part's section in the page."""
     return f"exhibit-{stem(one)}" if isinstance(one, Exhibit) else stem(one)
