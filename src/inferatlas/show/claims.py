@@ -9,7 +9,7 @@ from typing import Any
 from inferatlas.show.numbers import NONE, counted
 from inferatlas.show.page import Block, Column, Command, Heading, Items, Page, Paragraph, Table
 from inferatlas.show.studies.words import VERDICTS as MEANINGS
-from inferatlas.show.studies.words import computed_words, ratio_words
+from inferatlas.show.studies.words import computed_words, quoted, ratio_words
 from inferatlas.studies.claims.auditing import VERDICTS, Finding
 from inferatlas.studies.claims.known import said
 
@@ -140,7 +140,7 @@ def claim_page(one: Finding, typed: str) -> Page:
     blocks: list[Block] = [
         Heading(f"{one.paper}/{one.id}: {WORDS[one.verdict]}"),
         Paragraph(f"{one.statement} ({one.place}; {one.basis})."),
-        *([Items("In its words", [f"“{quote}”" for quote in one.quotes])] if one.quotes else []),
+        *([Items("In its words", [f"“{quoted(quote)}”" for quote in one.quotes])] if one.quotes else []),
         *([Paragraph(f"It holds if: {one.condition}.")] if one.condition else []),
         *([Items("What would be needed", list(one.needs))] if one.needs else []),
     ]

@@ -21,6 +21,7 @@ from inferatlas.show.studies.words import (
     interval_words,
     one_line,
     printed_words,
+    quoted,
     ratio_words,
     unit_of,
 )
@@ -64,7 +65,7 @@ def pair_table(pairs: Sequence[Pair]) -> Table:
 def claim_words(one: Finding) -> str:
     """What is claimed, and on a second line the words of the paper where these say more."""
     statement = one_line(one.statement)
-    quotes = [one_line(quote) for quote in one.quotes]
+    quotes = [quoted(quote) for quote in one.quotes]
     if not quotes or any(quote in statement for quote in quotes):
         return statement
     return f"{statement}\n“{'”, “'.join(quotes)}”"

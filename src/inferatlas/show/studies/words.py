@@ -222,6 +222,15 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def quoted(text: str) -> str:
+    """The words of a paper without the marks of its typesetting.
+
+    >>> quoted(r"by  $4.7 \\times$  more")
+    'by 4.7× more'
+    """
+    return one_line(re.sub(r"\s*\\times", "×", text).replace("$", " "))
+
+
 def sentence(text: str) -> str:
     """A text as a sentence: a capital where it begins with a small word, and a full stop.
 
