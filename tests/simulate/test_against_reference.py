@@ -48,7 +48,7 @@ def test_the_law_of_a_real_part(requests, scheduler, replicas):
     check(Fleet((Pool((law,), scheduler, replicas=replicas),)), requests)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(
     streams(kinds=KINDS, most=40),
     pools(schedulers(policy="budget")),
