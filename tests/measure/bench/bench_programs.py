@@ -42,18 +42,18 @@ class Program:
                 self.lines.append(line.rstrip())
                 self._told.notify_all()
 
-    def address(self) -> str:
-        """The address in what it says: lines of its two outputs may run into each other."""
+    def address(self, pattern: str = r"(http://127\.0\.0\.1:\d+)\b") -> str:
+        """The address in what it says, by a pattern with one group."""
 
         def found() -> re.Match[str] | None:
-            return re.search(r"http://127\.0\.0\.1:\d+\b", "\n".join(self.lines))
+            return re.search(pattern, "\n".join(self.lines))
 
         with self._told:
             self._told.wait_for(lambda: found() or self.process.poll() is not None, START_S)
         if (address := found()) is None:
             self.close()
             raise RuntimeError("the server did not start: " + "\n".join(self.lines[-20:]))
-        return address.group()
+        return address[1]
 
     def close(self) -> None:
         self.process.terminate()
@@ -87,7 +87,8 @@ class Llama(Program):
 
     def __init__(self, model: Path) -> None:
         super().__init__(sys.executable, Path(__file__).with_name("llama_server.py"), model)
-        self.base_url = self.address()
+        # lines of its two outputs run into each other: a port with the time of the next line behind it is none
+        self.base_url = self.address(r"<(http://127\.0\.0\.1:\d+)>")
         self.tokenizer = model.with_name("tokenizer.json")
         wait_healthy(self.base_url)
 

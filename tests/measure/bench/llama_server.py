@@ -1,6 +1,6 @@
 """llama.cpp's own HTTP server on this machine, from the package xllamacpp: ``python llama_server.py MODEL.gguf``.
 
-It prints its address when it listens and serves until it is ended. One thread: several spin at barriers, and on a
+It prints its address in angle brackets when it listens, and serves until it is ended. One thread: several spin at barriers, and on a
 machine with other work they then wait for each other.
 """
 
@@ -22,7 +22,7 @@ def serve(model: str, slots: int = 4, context: int = 4096) -> None:
     wanted.cpuparams.n_threads = wanted.cpuparams_batch.n_threads = 1
     wanted.endpoint_metrics = True
     server = xllamacpp.Server(wanted)
-    print(server.listening_address, flush=True)
+    print(f"<{server.listening_address}>", flush=True)
     signal.pause()
 
 
