@@ -1,7 +1,7 @@
 """llama.cpp's own HTTP server on this machine, from the package xllamacpp: ``python llama_server.py MODEL.gguf``.
 
-It prints its address in angle brackets when it listens, and serves until it is ended. One thread: several spin at barriers, and on a
-machine with other work they then wait for each other.
+It prints its address in angle brackets when it listens, and serves until it is ended. One thread: several spin at
+barriers, and on a machine with other work they then wait for each other.
 """
 
 from __future__ import annotations
